@@ -1,0 +1,35 @@
+"Every test run has its own caches and needs no internet; real data is used where ../shared lies beside the repository."
+import os, shutil, sys, tempfile
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent/'tools'))
+from house import ROOT, SHARED, shared_homes
+
+
+def pytest_configure(config):
+    "Before anything imports fastai or torch: they read these variables once"
+    config.fastclass_tmp = Path(tempfile.mkdtemp(prefix='fastclass-tests-'))
+    os.environ['FASTCLASS_HOME'] = os.environ.get('FASTCLASS_TEST_HOME') or str(config.fastclass_tmp/'home')
+    os.environ['MPLBACKEND'] = 'agg'
+    os.environ['FASTCLASS_SOURCE'] = 'bundled' # a test of the choice itself deletes it with monkeypatch
+    os.environ.update(shared_homes(config.fastclass_tmp))
+
+
+def pytest_unconfigure(config):
+    "Leave nothing behind"
+    shutil.rmtree(config.fastclass_tmp, ignore_errors=True)
+
+
+@pytest.fixture(scope='session')
+def root() -> Path:
+    "The root of the repository"
+    return ROOT
+
+
+@pytest.fixture(scope='session')
+def shared() -> Path:
+    "The real data beside the repository; read-only, so copy what a test wants to write to"
+    if not SHARED.is_dir(): pytest.skip(f'needs the real data in ../shared, which is not beside {ROOT.name}')
+    return SHARED
