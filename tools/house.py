@@ -37,24 +37,26 @@ def shared_homes(
             if k not in os.environ and (SHARED/v).is_dir()}
 
 
-def tracked() -> list: # Paths relative to the root, sorted
+def tracked(root=ROOT) -> list: # Paths relative to the root, sorted
     "The project's own files: those that git knows or would add, or, outside of git, all but the left-overs"
     cmd = ['git', 'ls-files', '-z', '--cached', '--others', '--exclude-standard']
-    if (ROOT/'.git').exists() and shutil.which('git'):
-        out = subprocess.run(cmd, cwd=ROOT, capture_output=True, check=True).stdout.decode()
-        files = [Path(o) for o in out.split('\0') if o]
-    else:
-        skip = ('__pycache__', '.egg-info', '.ipynb_checkpoints', '.pytest_cache', '.venv', 'build', 'dist')
-        files = [o.relative_to(ROOT) for o in ROOT.rglob('*') if not any(p.endswith(skip) for p in o.relative_to(ROOT).parts)]
-    return sorted({o for o in files if (ROOT/o).is_file()})
+    git = subprocess.run(cmd, cwd=root, capture_output=True) if (root/'.git').exists() and shutil.which('git') else None
+    if git and git.returncode==0: files = [Path(o) for o in git.stdout.decode().split('\0') if o]
+    else: files = [o.relative_to(root) for o in root.rglob('*')]
+    left_over = {'.git','.venv','__pycache__','.ipynb_checkpoints','.pytest_cache','build','dist'}
+    files = [o for o in files if not left_over & set(o.parts) and not any(p.endswith('.egg-info') for p in o.parts)]
+    return sorted({o for o in files if (root/o).is_file()})
 
 
 def copy_tree(
-    dest, # A folder that does not exist yet
+    dest,     # A folder that does not exist yet
+    under='', # Only what lies in this folder of the project
+    root=ROOT,
 ) -> Path: # `dest`
     "The project's own files as they are now, committed or not, in a new folder"
-    dest = Path(dest)
-    for o in tracked():
+    dest,root = Path(dest),Path(root)
+    for o in tracked(root):
+        if not o.is_relative_to(under): continue
         (dest/o).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(ROOT/o, dest/o)
+        shutil.copy2(root/o, dest/o)
     return dest

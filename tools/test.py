@@ -1,0 +1,89 @@
+"All checks of the project, in one command: exports, notebooks, README, lessons and pytest. Says how long each took."
+import argparse, os, shutil, subprocess, sys, tempfile, time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from house import ROOT, shared_homes
+from run_notebooks import find
+
+NBS = ROOT/'nbs'
+
+
+def environment(tmp, workers) -> dict:
+    "No internet, no cache of the user's, and no more threads than cores"
+    env = {**os.environ, **shared_homes(tmp), 'FASTCLASS_HOME':str(tmp/'home'), 'FASTCLASS_TEST_HOME':str(tmp/'home'),
+           'FASTCLASS_SOURCE':'bundled', 'PYTHONUNBUFFERED':'1'}
+    env['PYTHONPATH'] = os.pathsep.join(o for o in (str(ROOT), env.get('PYTHONPATH')) if o)
+    env.setdefault('OMP_NUM_THREADS', str(max(1, (os.cpu_count() or 1)//workers)))
+    return env
+
+
+def tool(*args): return lambda env: subprocess.run([sys.executable, *map(str, args)], cwd=ROOT, env=env).returncode==0
+
+
+def nbdev_test_one(path, env) -> bool:
+    "`nbdev_test` on one notebook, in a process of its own: its workers pass variables and patches on to the next notebook"
+    start = time.perf_counter()
+    code = f'from nbdev.test import nbdev_test; nbdev_test.__wrapped__({str(path)!r}, n_workers=0, cell_timeout=300)'
+    r = subprocess.run([sys.executable, '-c', code], cwd=ROOT, env={**env, 'MPLBACKEND':'agg'}, capture_output=True, text=True)
+    print(f"{'ok' if r.returncode==0 else 'FAIL':>5} {time.perf_counter()-start:7.1f} s  {path.relative_to(NBS)}", flush=True)
+    if r.returncode: print((r.stdout+r.stderr)[-6000:], flush=True)
+    return r.returncode==0
+
+
+def nbdev_test_all(paths, workers):
+    "A step that runs `nbdev_test` on each of `paths`"
+    def step(env):
+        with ThreadPoolExecutor(workers) as pool: return all(list(pool.map(lambda p: nbdev_test_one(p, env), paths)))
+    return step
+
+
+class Pytest:
+    "A step that runs pytest and keeps its closing line"
+    closing = ''
+    def __init__(self, *args): self.args = args
+    def __call__(self, env):
+        p = subprocess.Popen([sys.executable, '-m', 'pytest', *self.args], cwd=ROOT, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        for line in p.stdout:
+            print(line, end='', flush=True)
+            if line.strip(): self.closing = line.strip()
+        return p.wait()==0
+
+
+def plan(everything, workers) -> list: # `(name, step)` pairs
+    "The steps in order, the quick ones first"
+    lessons = find([])
+    under_nbdev = [o for o in find([NBS]) if everything or o not in lessons]
+    return [('nbdev-export is in sync', tool('tools/sync.py', 'export')),
+            ('nbdev-clean is in sync', tool('tools/sync.py', 'clean')),
+            ('README.md is in sync', tool('tools/make_readme.py', '--check')),
+            ('nbdev_test' if everything else 'nbdev_test, library', nbdev_test_all(under_nbdev, workers)),
+            ('lessons, top to bottom', tool('tools/run_notebooks.py', '--strict', '--workers', workers)),
+            ('pytest', Pytest('--durations=5'))]
+
+
+def main(argv=None) -> int: # 0 when every step passed
+    "Run the steps; a step that fails does not keep the next ones from running"
+    p = argparse.ArgumentParser(description=__doc__)
+    p.add_argument('--all', action='store_true', help='run nbdev_test over the lessons too, which the notebook runner runs anyway')
+    gpu = shutil.which('nvidia-smi') and os.environ.get('CUDA_VISIBLE_DEVICES')!=''
+    p.add_argument('--workers', type=int, default=1 if gpu else min(4, os.cpu_count() or 1), help='notebooks at a time; 1 on a GPU')
+    args = p.parse_args(argv)
+    tmp,done = Path(tempfile.mkdtemp(prefix='fastclass-test-')),[]
+    try:
+        env = environment(tmp, args.workers)
+        steps = plan(args.all, args.workers)
+        for name,step in steps:
+            print(f'\n== {name}', flush=True)
+            start = time.perf_counter()
+            done.append((name, step(env), time.perf_counter()-start))
+    finally: shutil.rmtree(tmp, ignore_errors=True)
+    failed = [n for n,ok,_ in done if not ok]
+    print('\n== in all')
+    for name,ok,seconds in done: print(f"{'ok' if ok else 'FAIL':>5} {seconds:7.1f} s  {name}")
+    print(f"{'FAIL' if failed else 'ok':>5} {sum(o[2] for o in done):7.1f} s  " + (f'failed: {", ".join(failed)}' if failed else 'all steps passed'))
+    print(steps[-1][1].closing)
+    return 1 if failed else 0
+
+
+if __name__ == '__main__': sys.exit(main())
