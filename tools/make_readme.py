@@ -8,7 +8,7 @@ from house import ROOT, settings
 
 PICTURE = Path('nbs/images/index.jpg') # the first picture of index.ipynb, as a file that the README can show
 MAX_PICTURE = 120_000                  # bytes
-LESSONS = '<!-- lessons -->'           # the cell of index.ipynb that the table of lessons takes the place of
+LESSONS = '<!-- lessons -->'           # what follows it in its cell of index.ipynb gives way to the table of lessons
 
 _facts = re.compile(r'^\*\*Time:\*\* (?P<minutes>\d+) minutes? on a CPU · \*\*After it you can\*\* (?P<can>.+?)(?:\n\s*\n|\Z)', re.M|re.S)
 _link = re.compile(r'(!?\[[^\]]*\]\()([^)\s]+)(\))')
@@ -93,7 +93,9 @@ def render(root=ROOT, config=None) -> tuple: # The text of README.md, and the by
     config,root = config or settings(),Path(root)
     out,picture = [],None
     for c in nbformat.read(root/'nbs/index.ipynb', 4).cells:
-        if c.cell_type=='markdown': out.append(lesson_table(root, config) if LESSONS in c.source else fix_links(c.source, root))
+        if c.cell_type=='markdown':
+            before,mark,_ = c.source.partition(LESSONS)
+            out += [fix_links(before, root), lesson_table(root, config) if mark else '']
         if c.cell_type!='code' or 'hide' in (d := _directives(c.source)): continue
         code = '\n'.join(o for o in c.source.splitlines() if not o.startswith('#|')).strip()
         if code and d.get('echo')!='false': out.append(f'```python\n{code}\n```')
