@@ -17,7 +17,7 @@ _ansi = re.compile(r'\x1b\[[0-9;]*[A-Za-z]')
 class ThisPython(AsyncKernelManager):
     "A kernel of the Python that runs this tool, whatever kernels the user has installed"
     def format_kernel_cmd(self, extra_arguments=None):
-        return [sys.executable, '-m', 'ipykernel_launcher', '-f', self.connection_file, *(extra_arguments or [])]
+        return [sys.executable, '-m', 'ipykernel_launcher', '-f', self.connection_file, '--log-level=CRITICAL', *(extra_arguments or [])]
 
 
 def find(
@@ -70,15 +70,12 @@ class Run:
                                 skip_cells_with_tag='not-run', interrupt_on_timeout=False)
         start = time.perf_counter()
         try: await client.async_execute(env=env)
-        except asyncio.CancelledError:
-            self.error = self._say('had not ended at the deadline')
-            raise
-        except CellTimeoutError: self.error = self._say(f'took more than {self.args.cell_timeout} s')
-        except Exception as e: self.error = self._say(_ansi.sub('', getattr(e, 'traceback', '') or f'{type(e).__name__}: {e}').strip())
+        except CellTimeoutError: self.error = self.say(f'took more than {self.args.cell_timeout} s')
+        except Exception as e: self.error = self.say(_ansi.sub('', getattr(e, 'traceback', '') or f'{type(e).__name__}: {e}').strip())
         finally: self.seconds = time.perf_counter()-start
         if not self.error and self.args.strict: self.error = '\n'.join(noise(self.nb)) or self.late()
 
-    def _say(self, what):
+    def say(self, what): # with the cell that ran last
         src = '' if self.cell is None else f'cell {self.cell}:\n{self.nb.cells[self.cell].source}\n--\n'
         return src+what
 
@@ -102,8 +99,10 @@ async def run_all(runs, env, args):
     gate,end = asyncio.Semaphore(args.workers),time.monotonic()+args.deadline
     async def one(r):
         async with gate:
-            try: await asyncio.wait_for(r.execute(env), max(0.01, end-time.monotonic()))
-            except TimeoutError: r.error = r.error or 'was not started before the deadline'
+            left = end-time.monotonic()
+            try: await asyncio.wait_for(r.execute(env), max(0.01, left))
+            except TimeoutError: r.error = 'had not started at the deadline'
+            if r.seconds>=left>0: r.error = r.say('had not ended at the deadline')
         print(f"{'FAIL' if r.error else 'ok':>5} {r.seconds:7.1f} s  {r.name}", flush=True)
         if r.error: print('\n'.join(f'        {o}' for o in r.error.splitlines()), flush=True)
     await asyncio.gather(*map(one, runs))
