@@ -13,9 +13,9 @@ from ..engine.errors import FastclassError
 # %% auto #0
 __all__ = ['COMMANDS', 'SHORT', 'TYPES', 'options', 'guarded', 'call', 'command', 'app', 'main']
 
-# %% ../../nbs/course/cli.ipynb #c139d694
+# %% ../../nbs/course/cli.ipynb #6e76c2ee
 COMMANDS = {'quickstart': 'fastclass.quickstart:quickstart', # name of the command -> module:function
-            'doctor':     'fastclass.course.platform:doctor'}
+            'doctor':     'fastclass.course.doctor:doctor'}
 
 # %% ../../nbs/course/cli.ipynb #d21aaafe
 SHORT = {'as_json': 'json', 'valid_pct': 'valid'} # parameter -> option, where they differ
