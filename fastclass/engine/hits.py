@@ -116,7 +116,7 @@ def unreachable(
     if has_internet(): return SourceError(f'{label} cannot be reached, though there is internet.', f'It may be down: try again later, {ELSEWHERE}')
     return NoInternetError(f'There is no internet: {label} cannot be reached.', NO_INTERNET)
 
-# %% ../../nbs/engine/hits.ipynb #6ac0bc40
+# %% ../../nbs/engine/hits.ipynb #84504ab3
 class Source:
     "A place to search for pictures. A sub-class gives `pages`, which yields one list of hits for each page of results"
     name,label,address = '','',''
@@ -124,6 +124,7 @@ class Source:
     max_pages = 20
     keeps_safe = ''     # how strict safe search is kept; empty when it cannot be
     remote = True       # False for what needs no internet
+    second_way_of = ''  # name of a source that gives the same results; this one is asked only where that one failed
     def __init__(self,
         transport=None # An httpx transport, for tests; None for the real network
     ): self.transport,self._next = transport,0.

@@ -94,7 +94,7 @@ def default_sources() -> dict: # Name to `Source`, in the order in which they ar
     for o in sources.values(): o.circuit = Circuit()
     return sources
 
-# %% ../../nbs/engine/search.ipynb #42b4e168
+# %% ../../nbs/engine/search.ipynb #f2b7ed0e
 def _chosen(sources):
     "The sources to ask, and whether the network may be used"
     known = default_sources()
@@ -103,7 +103,7 @@ def _chosen(sources):
         if unknown: raise BadQueryError(f"There is no source called {', '.join(unknown)}.", f"Choose from {', '.join(known)}.")
         return [known[o] if isinstance(o, str) else o for o in sources],True
     from fastclass.course.platform import choose_source
-    name = choose_source(cached=True).name
+    name = choose_source().name
     return [o for o in known.values() if name!='bundled' or not o.remote],name=='live'
 
 # %% ../../nbs/engine/search.ipynb #17dfabc8
@@ -129,6 +129,14 @@ def _from_source(source, query, n, safe, live):
     if source.remote: remember(source, query, n, safe, hits)
     return hits,None
 
+# %% ../../nbs/engine/search.ipynb #44b33df0
+def _new_hits(source, query, n, safe, live, found):
+    "`(hits, error)` with `n` addresses that are not in `found`, where the source has so many"
+    hits,err = _from_source(source, query, n, safe, live)
+    known = sum(h.url in found for h in hits)
+    if known and err is None: hits,err = _from_source(source, query, n+known, safe, live)
+    return [h for h in hits if h.url not in found][:n],err
+
 # %% ../../nbs/engine/search.ipynb #f30fda1d
 def _no_hits(query, errors):
     "The one error that stands for all: the gravest, with what each source said"
@@ -141,7 +149,7 @@ def _no_hits(query, errors):
     last = next(reversed(errors.values()), None)
     return NothingFoundError(f'{said} {last.message}' if last else said, last.next if last else 'Name at least one source.')
 
-# %% ../../nbs/engine/search.ipynb #e8dcf49f
+# %% ../../nbs/engine/search.ipynb #102c2c54
 def find_hits(
     query:str,     # What to search for, such as 'cyclist photo'
     n:int=150,     # How many pictures
@@ -151,14 +159,15 @@ def find_hits(
     "Search one source after the other until there are `n` hits"
     query,n = check_query(query, n)
     chosen,live = _chosen(sources)
-    found,errors,counts = {},{},{}
+    found,errors,counts,answered = {},{},{},set()
     for source in chosen:
         if len(found)>=n: break
-        hits,err = _from_source(source, query, n-len(found), safe, live)
-        before = len(found)
-        for h in hits: found.setdefault(h.url, h)
-        if len(found)>before: counts[source.label] = len(found)-before
+        if source.second_way_of in answered: continue
+        hits,err = _new_hits(source, query, n-len(found), safe, live, found)
+        found |= {h.url:h for h in hits}
+        if hits: counts[source.label] = len(hits)
         if err is not None: errors[source.label] = err
+        if err is None or isinstance(err, NothingFoundError): answered.add(source.name)
         live = live and not isinstance(err, NoInternetError) # the next one cannot be reached either
     if not found: raise _no_hits(query, errors)
     res = Hits(list(found.values())[:n], n, [(k, _short(e)) for k,e in errors.items() if k not in counts])

@@ -133,12 +133,13 @@ class INaturalist(Source):
             yield read(self, _inat_hits, data)
             if page*data.get('per_page', 200)>=data.get('total_results', 0): return
 
-# %% ../../nbs/engine/sources.ipynb #00d51a5a
+# %% ../../nbs/engine/sources.ipynb #065922e7
 def _rows(text):
     "The results in an answer of DuckDuckGo, as they came"
     try: rows = json.loads(text).get('results', [])
     except (ValueError, AttributeError) as e:
-        raise BlockedError('DuckDuckGo answered with something that is not a list of results.', f'It does so when it is asked too often: wait, {ELSEWHERE}') from e
+        raise BlockedError('DuckDuckGo answered with something that is not a list of results.',
+                           f'It does so when it is asked too often: wait, {ELSEWHERE}') from e
     return [o for o in rows if isinstance(o, dict) and o.get('image')]
 
 # %% ../../nbs/engine/sources.ipynb #a9dbdf77
@@ -222,10 +223,10 @@ def _old_library():
                 return resp
         return Whole(timeout=int(TIMEOUT))
 
-# %% ../../nbs/engine/sources.ipynb #b3219c21
+# %% ../../nbs/engine/sources.ipynb #486b877f
 class OldDDGS(Source):
     "DuckDuckGo by way of duckduckgo-search, as a second way"
-    name,label = 'duckduckgo_search','DuckDuckGo (second way)'
+    name,label,second_way_of = 'duckduckgo_search','DuckDuckGo (second way)','ddgs'
     interval,max_pages,keeps_safe = 1.5,1,'its own setting'
     def pages(self, query, n, safe):
         self._pace()
