@@ -69,7 +69,7 @@ def _say(*lines):
 # %% ../../nbs/course/cli.ipynb #42cfdb96
 def _one_line(text): return ' '.join(str(text).split())
 
-# %% ../../nbs/course/cli.ipynb #184e82fe
+# %% ../../nbs/course/cli.ipynb #1fdd6d0b
 def guarded(
     func, # A function without parameters
 ) -> int: # Exit code: that of `func`, 2 for a `FastclassError`, 130 for Ctrl-C, 141 for a reader that went away
@@ -79,7 +79,7 @@ def guarded(
         _say(f'Error: {_one_line(e.message)}', f'Next:  {_one_line(e.next) or "run `fastclass doctor`."}')
         return 2
     except KeyboardInterrupt:
-        _say('\nStopped. What is done is kept: run the same command again.')
+        _say(*['']*sys.stderr.isatty(), 'Stopped. What is done is kept: run the same command again.')
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1) # or the interpreter complains when it flushes at its end

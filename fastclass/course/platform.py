@@ -28,7 +28,7 @@ def where(
     if env.get('CI', '').lower() not in ('', '0', 'false'): return 'ci'
     return 'jupyter' if env.get('JPY_PARENT_PID') or 'ipykernel' in sys.modules else 'local'
 
-# %% ../../nbs/course/platform.ipynb #2ec6f38a
+# %% ../../nbs/course/platform.ipynb #56299ad1
 def _writable(path):
     "The error that writing into `path` gives, or None; makes the folder"
     try:
@@ -36,7 +36,6 @@ def _writable(path):
         with tempfile.TemporaryFile(dir=path): return None
     except OSError as e: return e
 
-# %% ../../nbs/course/platform.ipynb #59becef5
 @lru_cache
 def _spare_cache(path, why):
     "A temporary folder for this process in place of `path`, said once"
@@ -103,19 +102,18 @@ class Device:
     name:str
     why:str
 
-# %% ../../nbs/course/platform.ipynb #034983b0
+# %% ../../nbs/course/platform.ipynb #3806c1a7
+def _first_line(err, n=150):
+    "The first line of an error, at most `n` characters"
+    lines = str(err).strip().splitlines() or [type(err).__name__]
+    return lines[0][:n]
+
 @contextmanager
 def _needs(name):
     "Turn a library that does not import into an error that sends the reader to the doctor"
     try: yield
     except (ImportError, AttributeError, OSError, RuntimeError) as e:
         raise UnsupportedError(f'{name} does not import here ({_first_line(e)}).', 'Run `fastclass doctor`: it names the culprit and the fix.') from e
-
-# %% ../../nbs/course/platform.ipynb #c377d0ef
-def _first_line(err, n=150):
-    "The first line of an error, at most `n` characters"
-    lines = str(err).strip().splitlines() or [type(err).__name__]
-    return lines[0][:n]
 
 # %% ../../nbs/course/platform.ipynb #0be81761
 def _real_op(kind):
@@ -282,11 +280,11 @@ QUIET = (r'load_learner` uses Python', # fastai says this at each load; our bund
          r'`torch\.jit\.script.*is deprecated', r'`torch\.cuda\.amp\.\w+\(args\.\.\.\)` is deprecated', # torch, about its own parts
          r'Importing from timm\.\S+ is deprecated')
 
-# %% ../../nbs/course/platform.ipynb #701151ff
+# %% ../../nbs/course/platform.ipynb #75e677fa
 def quiet():
     "Silence the known warnings of other libraries, each by its text; to call it again does no harm"
     loud = ('always', None, Warning, None, 0) # duckduckgo_search sets this for everybody each time it is used
-    if loud in warnings.filters: warnings.filters.remove(loud)
+    if 'duckduckgo_search' in sys.modules and 'always' not in sys.warnoptions and loud in warnings.filters: warnings.filters.remove(loud)
     for text in QUIET: warnings.filterwarnings('ignore', message=text)
 
 # %% ../../nbs/course/platform.ipynb #8829032a

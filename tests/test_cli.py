@@ -1,0 +1,136 @@
+"The command line: start-up, options that follow the functions, errors as two lines, JSON that nothing spoils"
+import importlib.util, inspect, json, os, subprocess, sys
+
+import pytest
+
+from fastclass import __version__
+from fastclass.course import cli
+
+MAIN = 'from fastclass.course.cli import main; main()'
+FAKE = '''
+"A lesson that was made up for the tests"
+import os, sys
+def fake(
+    data:str|None=None, # Folder with one folder a class
+    out='out',          # Where results go
+    epochs:int|None=None, # How often
+    seconds:float=1.5,
+    valid_pct=0.2,      # Share for validation
+    as_json:bool=False  # One JSON object at the end
+) -> dict:
+    "Do something.\\n\\nAnd more of it."
+    from fastclass.engine.errors import DataError, StorageError
+    print('progress', end='\\r', flush=True)
+    if data=='empty': raise DataError('The folder is\\nempty.', 'Put pictures into it.')
+    if data=='full': raise StorageError('The disk is full.')
+    if data=='stop': raise KeyboardInterrupt
+    if data=='bug': raise ZeroDivisionError('a fault of ours')
+    if data=='long':
+        for i in range(100_000): print('line', i)
+    return dict(data=data, out=out, epochs=epochs, seconds=seconds, valid_pct=valid_pct, torch='torch' in sys.modules)
+'''
+
+
+@pytest.fixture
+def fake(tmp_path, monkeypatch):
+    "A command `fake` whose module lies in a folder of this test; gives a function that runs it in a process of its own"
+    (tmp_path/'made_up_lesson.py').write_text(FAKE)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(cli.COMMANDS, 'fake', 'made_up_lesson:fake')
+    code = "from fastclass.course import cli; cli.COMMANDS['fake'] = 'made_up_lesson:fake'; cli.main()"
+    def run(*args, **kwargs):
+        return subprocess.run([sys.executable, '-c', code, *args], capture_output=True, text=True, timeout=60, env={**os.environ, 'PYTHONPATH': str(tmp_path)}, **kwargs)
+    return run
+
+
+def command(*args): return subprocess.run([sys.executable, '-c', MAIN, *args], capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize('args', [['--help'], ['--version'], ['doctor', '--help']])
+def test_help_and_version_start_without_torch(args):
+    say = "print(time.process_time(), [m for m in ('torch', 'fastai', 'numpy', 'rich') if m in sys.modules])"
+    out = [subprocess.run([sys.executable, '-c', f'import atexit, sys, time; atexit.register(lambda: {say}); {MAIN}', *args], capture_output=True, text=True) for _ in range(2)]
+    assert all(o.returncode==0 for o in out), out[0].stderr
+    seconds,loaded = min(o.stdout.splitlines()[-1].split(maxsplit=1) for o in out)
+    assert loaded=='[]' and float(seconds)<.5 # of processor time, start of Python included: other work on this machine does not count
+
+
+def test_version(): assert command('--version').stdout==f'fastclass {__version__}\n'
+def test_no_command_shows_the_help(): assert 'doctor' in (out := command()).stdout+out.stderr and 'Usage' in out.stdout+out.stderr
+
+
+@pytest.mark.parametrize('args', [['nonsense'], ['doctor', '--nonsense']])
+def test_what_is_not_known_is_named(args):
+    out = command(*args)
+    assert out.returncode==2 and 'nonsense' in out.stderr and 'Traceback' not in out.stderr
+
+
+def test_options_are_those_of_the_function(fake):
+    assert cli.options('made_up_lesson:fake')==[('data', str, None, 'Folder with one folder a class'), ('out', str, 'out', 'Where results go'), ('epochs', int, None, 'How often'),
+        ('seconds', float, 1.5, ''), ('valid_pct', float, .2, 'Share for validation'), ('as_json', bool, False, 'One JSON object at the end')]
+    assert 'made_up_lesson' not in sys.modules
+    out = fake('fake', '--help').stdout
+    for part in ('--data', '--valid ', '--json', '[default: 1.5]', 'And more of it.'): assert part in out
+    assert '--no-json' not in out and '--as-json' not in out
+
+
+@pytest.mark.parametrize('name', cli.COMMANDS)
+def test_every_command_has_the_options_of_its_function(name):
+    module,func = cli.COMMANDS[name].split(':')
+    if importlib.util.find_spec(module) is None: pytest.skip(f'{module} is not there yet')
+    real = inspect.signature(getattr(importlib.import_module(module), func)).parameters.values()
+    given = {n: d for n,_,d,_ in cli.options(cli.COMMANDS[name])}
+    assert [n for n in given]==[p.name for p in real if p.name!='found']+['found']*('found' in given)
+    assert all(given[p.name]==(None if p.default is p.empty else p.default) for p in real)
+    assert set(inspect.signature(cli.command(name)).parameters)==set(given)
+
+
+def test_values_arrive_with_their_types(fake):
+    out = fake('fake', '--data', 'a b', '--epochs', '3', '--seconds', '2', '--valid', '.5', '--json')
+    assert json.loads(out.stdout)==dict(data='a b', out='out', epochs=3, seconds=2.0, valid_pct=.5, torch=False)
+    out = fake('fake', '--epochs', 'three')
+    assert out.returncode==2 and '--epochs' in out.stderr
+
+
+def test_json_is_all_that_is_on_the_standard_output(fake):
+    out = fake('fake', '--json')
+    assert out.stdout.count('\n')==1 and 'progress' in out.stderr and json.loads(out.stdout)['out']=='out'
+
+
+def test_errors_are_two_lines(fake):
+    out = fake('fake', '--data', 'empty', '--json')
+    assert (out.returncode, out.stdout) == (2, '')
+    assert out.stderr.split('\r')[-1].splitlines()==['Error: The folder is empty.', 'Next:  Put pictures into it.']
+    assert fake('fake', '--data', 'full').stderr.splitlines()==['Error: The disk is full.', 'Next:  run `fastclass doctor`.']
+
+
+def test_stopping_is_one_line(fake):
+    out = fake('fake', '--data', 'stop')
+    assert (out.returncode, out.stderr)==(130, 'Stopped. What is done is kept: run the same command again.\n')
+
+
+def test_a_fault_of_ours_is_shown_whole(fake):
+    out = fake('fake', '--data', 'bug')
+    assert out.returncode==1 and 'Traceback' in out.stderr and 'raise ZeroDivisionError' in out.stderr and 'a fault of ours' in out.stderr
+
+
+def test_a_reader_that_goes_away_is_no_error(fake, tmp_path):
+    code = "from fastclass.course import cli; cli.COMMANDS['fake'] = 'made_up_lesson:fake'; cli.main()"
+    with subprocess.Popen([sys.executable, '-c', code, 'fake', '--data', 'long'], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                          env={**os.environ, 'PYTHONPATH': str(tmp_path)}) as p:
+        p.stdout.readline()
+        p.stdout.close()
+        assert (p.stderr.read(), p.wait(60))==('', 141)
+
+
+def test_ok_false_exits_with_1(monkeypatch, capsys, tmp_path):
+    (tmp_path/'made_up_check.py').write_text('def look(as_json=False): return dict(ok=False)')
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(cli.COMMANDS, 'look', 'made_up_check:look')
+    assert cli.call('look', dict(as_json=True))==1 and capsys.readouterr().out=='{"ok": false}\n'
+
+
+def test_a_command_whose_module_is_not_there_is_left_out(monkeypatch, capsys):
+    monkeypatch.setitem(cli.COMMANDS, 'later', 'fastclass.not_there_yet:later')
+    with pytest.raises(SystemExit): cli.app()(['--help'], prog_name='fastclass')
+    assert 'later' not in capsys.readouterr().out
