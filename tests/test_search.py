@@ -186,7 +186,7 @@ class Shelf(Source):
         super().__init__()
         self.name = self.label = name
         self.urls,self.error,self.calls = urls,error,0
-    def pages(self, query, n, safe):
+    def _pages(self, query, n, safe):
         self.calls += 1
         if self.error: raise self.error
         yield [Hit(f'https://example.org/{o}.jpg') for o in self.urls]
@@ -273,7 +273,7 @@ def test_an_unknown_source_is_named():
 
 def test_a_bundled_run_asks_the_bundled_packs_only(monkeypatch):
     monkeypatch.setenv('FASTCLASS_SOURCE', 'bundled')
-    monkeypatch.setattr(sources.Bundled, 'pages', lambda self, query, n, safe: iter([[Hit('http://127.0.0.1/1.jpg')]]))
+    monkeypatch.setattr(sources.Bundled, '_pages', lambda self, query, n, safe: iter([[Hit('http://127.0.0.1/1.jpg')]]))
     assert search.find_hits('cyclist', 1).counts=={'bundled packs':1}
     assert list(search.search_images('cyclist', 1))==['http://127.0.0.1/1.jpg'] and type(search.search_images('cyclist')).__name__=='L'
 

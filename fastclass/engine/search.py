@@ -15,17 +15,26 @@ from .sources import DDGS, Bundled, Commons, INaturalist, OldDDGS, Openverse
 # %% auto #0
 __all__ = ['KEEP_DAYS', 'Circuit', 'remembered', 'remember', 'Hits', 'default_sources', 'find_hits', 'search_images']
 
-# %% ../../nbs/engine/search.ipynb #f67843c8
+# %% ../../nbs/engine/search.ipynb #2c8dd8a4
 class Circuit:
     "Remembers that a source failed, and for how long it is to be left alone"
     def __init__(self,
         pause:float=60.,    # Seconds after a first failure
         longest:float=3600. # Seconds at most
     ): self.pause,self.longest,self.failures,self.until = pause,longest,0,0.
-    def wait(self, now=None): # Seconds until it may be asked again, 0 when it may be asked
+    def wait(self,
+        now=None # Seconds on the clock; None for the real one
+    ) -> float:  # Seconds until it may be asked again, 0 when it may be asked
+        "How long the source is still to be left alone"
         return max(0., self.until-(time.monotonic() if now is None else now))
-    def worked(self): self.failures,self.until = 0,0.
-    def failed(self, retry_after=None, now=None):
+    def worked(self) -> None: # After an answer
+        "Forget the failures"
+        self.failures,self.until = 0,0.
+    def failed(self,
+        retry_after=None, # Seconds that the source asks for; None when it does not say
+        now=None          # Seconds on the clock; None for the real one
+    ) -> None:
+        "Leave it alone: each time twice as long"
         self.failures += 1
         pause = max(retry_after or 0., self.pause*2**(self.failures-1))
         self.until = (time.monotonic() if now is None else now)+min(pause, self.longest)

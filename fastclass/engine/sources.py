@@ -49,12 +49,12 @@ def _commons_hits(data, safe):
     pages = sorted(data.get('query', {}).get('pages', []), key=lambda p: p.get('index', 0))
     return [h for p in pages if p.get('imageinfo') and (h := _commons_hit(p, safe))]
 
-# %% ../../nbs/engine/sources.ipynb #fdca5826
+# %% ../../nbs/engine/sources.ipynb #774dc9ae
 class Commons(Source):
     "Wikimedia Commons: free licences, every kind of subject. https://www.mediawiki.org/wiki/API:Search"
     name,label,address = 'commons','Commons','https://commons.wikimedia.org/w/api.php'
     interval,keeps_safe = .5,'our own list of words, over title, description and categories'
-    def pages(self, query, n, safe):
+    def _pages(self, query, n, safe):
         params = COMMONS | dict(gsrsearch=f'{subject(query)} filetype:bitmap', gsrlimit=min(50, max(n, 10)))
         while True:
             data = ask(self, params)
@@ -75,12 +75,12 @@ def _openverse_hit(item):
 def _openverse_hits(data, safe):
     return [_openverse_hit(o) for o in data['results'] if o.get('url') and not (safe and (o.get('mature') or o.get('unstable__sensitivity')))]
 
-# %% ../../nbs/engine/sources.ipynb #3144aec3
+# %% ../../nbs/engine/sources.ipynb #b4ed7f9e
 class Openverse(Source):
     "Openverse: openly licensed pictures of many collections. https://api.openverse.org/v1/"
     name,label,address = 'openverse','Openverse','https://api.openverse.org/v1/images/'
     keeps_safe = 'its own setting, and the marks on each result'
-    def pages(self, query, n, safe):
+    def _pages(self, query, n, safe):
         params = dict(q=subject(query), page_size=20, license_type='modification', excluded_source='wikimedia', mature=str(not safe).lower())
         for page in range(1, self.max_pages+1):
             data = ask(self, params | dict(page=page))
@@ -117,12 +117,12 @@ def _inat_hit(obs):
 # %% ../../nbs/engine/sources.ipynb #0737920d
 def _inat_hits(data): return [h for o in data['results'] if (h := _inat_hit(o))]
 
-# %% ../../nbs/engine/sources.ipynb #7066e1cc
+# %% ../../nbs/engine/sources.ipynb #3cd00dff
 class INaturalist(Source):
     "iNaturalist: plants, animals and fungi, named by people who know. https://api.inaturalist.org/v1/docs/"
     name,label,address = 'inaturalist','iNaturalist','https://api.inaturalist.org/v1'
     keeps_safe = 'wildlife only, without what its community flagged'
-    def pages(self, query, n, safe):
+    def _pages(self, query, n, safe):
         asked = ask(self, dict(q=subject(query), per_page=10, is_active='true', rank=','.join(_RANKS)), '/taxa')
         taxon = read(self, _taxon, asked, subject(query))
         if taxon is None: raise NothingFoundError(f'iNaturalist knows no species called "{subject(query)}".', 'It is for plants, animals and fungi.')
@@ -196,12 +196,12 @@ def _ddgs_page(lib, engine, query, safe, page):
         return []
     return engine.rows or found
 
-# %% ../../nbs/engine/sources.ipynb #b52637b8
+# %% ../../nbs/engine/sources.ipynb #48d97cd3
 class DDGS(Source):
     "DuckDuckGo by way of ddgs: the web, licences unknown. https://github.com/deedy5/ddgs"
     name,label = 'ddgs','DuckDuckGo'
     interval,max_pages,keeps_safe = 1.5,5,'its own setting'
-    def pages(self, query, n, safe):
+    def _pages(self, query, n, safe):
         base,whole = _whole_engine()
         lib = _library('ddgs').DDGS(timeout=int(TIMEOUT))
         engine = whole(timeout=int(TIMEOUT))
@@ -223,12 +223,12 @@ def _old_library():
                 return resp
         return Whole(timeout=int(TIMEOUT))
 
-# %% ../../nbs/engine/sources.ipynb #486b877f
+# %% ../../nbs/engine/sources.ipynb #580b8e81
 class OldDDGS(Source):
     "DuckDuckGo by way of duckduckgo-search, as a second way"
     name,label,second_way_of = 'duckduckgo_search','DuckDuckGo (second way)','ddgs'
     interval,max_pages,keeps_safe = 1.5,1,'its own setting'
-    def pages(self, query, n, safe):
+    def _pages(self, query, n, safe):
         self._pace()
         lib = _old_library()
         try: found = lib.images(query, safesearch='on' if safe else 'off', max_results=n)
@@ -237,11 +237,11 @@ class OldDDGS(Source):
             return
         yield [_ddg_hit(o) for o in getattr(lib, 'rows', None) or found]
 
-# %% ../../nbs/engine/sources.ipynb #c1357dbd
+# %% ../../nbs/engine/sources.ipynb #a1f25678
 class Bundled(Source):
     "The packs that come with fastclass, from a web server on this machine"
     name,label,interval,remote = 'bundled','bundled packs',0.,False
     keeps_safe = 'we drew the pictures'
-    def pages(self, query, n, safe):
+    def _pages(self, query, n, safe):
         from fastclass.engine.practice import practice_web
         yield practice_web().hits(subject(query))
