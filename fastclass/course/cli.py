@@ -45,21 +45,21 @@ def _note(
 # %% ../../nbs/course/cli.ipynb #1d00e593
 TYPES = dict(str=str, int=int, float=float, bool=bool, Path=str)
 
-# %% ../../nbs/course/cli.ipynb #b22efad1
+# %% ../../nbs/course/cli.ipynb #cc67bff7
 def _type(arg, default):
-    "The type of a parameter: the first name of its annotation, else that of its default"
-    name = '' if arg.annotation is None else ast.unparse(arg.annotation).split('|')[0].strip()
-    return TYPES.get(name) or (str if default is None else type(default))
+    "The type of a parameter: the first name of its annotation, else that of its default; None when it is nothing that can be typed"
+    if arg.annotation is not None: return TYPES.get(ast.unparse(arg.annotation).split('|')[0].strip())
+    return str if default is None else TYPES.get(type(default).__name__)
 
-# %% ../../nbs/course/cli.ipynb #51310c6e
+# %% ../../nbs/course/cli.ipynb #aadcef3c
 def options(
     address:str # `module:function`
 ) -> list:      # `(parameter, type, default, help)`, in the order of the signature
-    "What a function takes, read from the text of its module"
+    "What a function takes, read from the text of its module; a parameter that cannot be typed, such as a list, is left out"
     node,lines = _source(address)
     args,given = node.args.args,[ast.literal_eval(d) for d in node.args.defaults]
     defaults = [None]*(len(args)-len(given)) + given
-    return [(a.arg, _type(a, d), d, _note(a, lines)) for a,d in zip(args, defaults)]
+    return [(a.arg, _type(a, d), d, _note(a, lines)) for a,d in zip(args, defaults) if _type(a, d)]
 
 # %% ../../nbs/course/cli.ipynb #5ec248a7
 def _say(*lines):

@@ -17,34 +17,36 @@ __all__ = ['PIP', 'KNOWN_BREAKS', 'MAIN', 'STEPS', 'MARK', 'CHECKS', 'TRIED', 'C
            'check_memory', 'check_disk', 'check_internet', 'check_write', 'check_kernel', 'check_widgets', 'checks',
            'doctor']
 
-# %% ../../nbs/course/doctor.ipynb #a306b82a
+# %% ../../nbs/course/doctor.ipynb #d402c8c2
 @dataclass(frozen=True)
 class Check:
-    "One finding: `status` is 'ok', 'note', 'warn' or 'fail'; `fix` is what to do, '' when nothing is to be done"
-    name:str
-    status:str
-    found:str
-    fix:str=''
+    "One finding about a machine"
+    name:str   # What was looked at, one word
+    status:str # 'ok', 'note', 'warn' or 'fail'
+    found:str  # What is there
+    fix:str='' # What to do; '' when nothing is to be done
 
 # %% ../../nbs/course/doctor.ipynb #631c5480
 PIP = 'python -m pip install'
 
-# %% ../../nbs/course/doctor.ipynb #37cd4baf
+# %% ../../nbs/course/doctor.ipynb #825edb55
 @dataclass(frozen=True)
 class Pair:
     "Two distributions whose versions do not work together; `stops` when lessons cannot run"
-    one:str
-    two:str
-    what:str
-    fix:str
-    stops:bool=True
+    one:str         # A distribution and its versions, such as 'numpy>=2'
+    two:str         # The other; the same as `one` where one version alone is the trouble
+    what:str        # What happens
+    fix:str         # The command that mends it
+    stops:bool=True # Can lessons not run?
 
-# %% ../../nbs/course/doctor.ipynb #d67eee73
+# %% ../../nbs/course/doctor.ipynb #c3a5f23c
 KNOWN_BREAKS = (
     Pair('plum-dispatch>=2.10', 'fastai<=2.8.12', "`import fastai` fails: 'Function' object attribute '__doc__' is read-only", # aws/deep-learning-containers 6715
          f'{PIP} "plum-dispatch<2.10"'),
     Pair('fastcore>=1.8', 'fastai<2.8', '`import fastai` fails: fastcore.dispatch moved to fasttransform', f'{PIP} "fastai>=2.8.7"'), # tsai 939
     Pair('numpy>=2', 'torch<2.3', 'torch cannot take NumPy arrays: "Numpy is not available"', f'{PIP} "numpy<2"'), # pytorch 132179
+    Pair('torch==*+cpu', 'torchvision!=*+cpu', '`import torchvision` can fail: operator torchvision::nms does not exist', # pytorch 157648
+         f'{PIP} --force-reinstall torch torchvision', False),
     Pair('nbdev<3', 'fastcore>=2', '`import nbdev` fails', f'{PIP} "nbdev>=3.3"', False), # tried
     Pair('gradio>=6', 'pillow>=13', "gradio asks for an older pillow, for lesson 9's app", f'{PIP} "fastclass-course[app]"', False), # gradio's metadata
     Pair('ipywidgets<8', 'ipywidgets<8', 'FileUpload has `.data` here, not `.value[0].content`: the lessons know both, older notebooks do not', # ipywidgets 3610
@@ -57,11 +59,12 @@ def _numbers(text):
     while nums and nums[-1]==0: nums.pop()
     return tuple(nums)
 
-# %% ../../nbs/course/doctor.ipynb #1ddb28fc
+# %% ../../nbs/course/doctor.ipynb #268e5c78
 def _fits(rule, find=version):
     "Is the distribution of a rule such as 'numpy>=2' installed in such a version?"
-    name,op,bound = re.fullmatch(r'([\w.-]+?)(<=|>=|<)([\d.]+)', rule).groups()
+    name,op,bound = re.fullmatch(r'([\w-]+?)(<=|>=|<|[=!]=\*\+)([\w.]+)', rule).groups()
     if not find(name): return False
+    if '+' in op: return (find(name).partition('+')[2]==bound) == (op[0]=='=')
     have,bound = _numbers(find(name)),_numbers(bound)
     return {'<': have<bound, '<=': have<=bound, '>=': have>=bound}[op]
 
@@ -75,21 +78,25 @@ def check_python():
 # %% ../../nbs/course/doctor.ipynb #2efa57e0
 MAIN = ('fastai', 'torch', 'torchvision', 'fastcore', 'numpy', 'pillow')
 
-# %% ../../nbs/course/doctor.ipynb #11898ab0
-def check_versions(find=version):
+# %% ../../nbs/course/doctor.ipynb #9f55ff0e
+def check_versions(
+    find=version # Gives the installed version of a distribution, '' for none
+):
     "The libraries that every lesson needs"
     missing = [n for n in MAIN if not find(n)]
     found = ', '.join(f'{n} {find(n)}' for n in ('fastclass-course', *MAIN) if find(n))
     if missing: return Check('Libraries', 'fail', f"missing: {', '.join(missing)}", f'{PIP} fastai')
     return Check('Libraries', 'ok', found)
 
-# %% ../../nbs/course/doctor.ipynb #73935ce4
-def check_pairs(find=version):
+# %% ../../nbs/course/doctor.ipynb #fcdd96a7
+def check_pairs(
+    find=version # Gives the installed version of a distribution, '' for none
+):
     "Versions that are known to break together"
     bad = [p for p in KNOWN_BREAKS if _fits(p.one, find) and _fits(p.two, find)]
     if not bad: return Check('Pairs', 'ok', f'none of {len(KNOWN_BREAKS)} known conflicts')
     status = 'fail' if any(p.stops for p in bad) else 'warn' if any(p.fix for p in bad) else 'note'
-    names = [' with '.join(dict.fromkeys(f'{n} {find(n)}' for n in (re.match(r'[\w.-]+?(?=[<>])', r).group() for r in (p.one, p.two)))) for p in bad]
+    names = [' with '.join(dict.fromkeys(f'{n} {find(n)}' for n in (re.match(r'[\w-]+', r).group() for r in (p.one, p.two)))) for p in bad]
     return Check('Pairs', status, '; '.join(f'{n}: {p.what}' for n,p in zip(names, bad)), '; '.join(p.fix for p in bad if p.fix))
 
 # %% ../../nbs/course/doctor.ipynb #307293aa
@@ -134,21 +141,30 @@ def _culprit(err):
 STEPS = {'torch': None, 'torchvision': None, 'numpy in torch': _step_numpy, 'fastai.vision.all': None, 'device': _step_device} # None: import it
 MARK = 'fastclass-doctor '
 
-# %% ../../nbs/course/doctor.ipynb #b9cdc87d
+# %% ../../nbs/course/doctor.ipynb #84cea267
+def _end_with_parent():
+    "End this process when the one that started it is gone: it holds the other end of the standard input"
+    sys.stdin.read()
+    os._exit(1)
+
+# %% ../../nbs/course/doctor.ipynb #0846d3a4
 def _try_steps():
     "Run in the second process: try each step and write what came of it"
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     for name,step in STEPS.items():
         print(MARK+json.dumps([name, 'began', None]), flush=True)
         try: res = 'ok',step() if step else bool(__import__(name))
         except Exception as e: res = 'failed',f'{type(e).__name__}: {_first_line(e)} (in {_culprit(e)})'
         print(MARK+json.dumps([name, *res]), flush=True)
 
-# %% ../../nbs/course/doctor.ipynb #c5b6fe94
+# %% ../../nbs/course/doctor.ipynb #31c86672
 def _second(seconds):
     "Output of the second process and how it ended"
     code = 'from fastclass.course.doctor import _try_steps; _try_steps()'
-    try: res = subprocess.run([sys.executable, '-c', code], capture_output=True, encoding='utf8', errors='replace', timeout=seconds)
+    theirs,ours = os.pipe()
+    try: res = subprocess.run([sys.executable, '-c', code], stdin=theirs, capture_output=True, encoding='utf8', errors='replace', timeout=seconds)
     except subprocess.TimeoutExpired as e: return (e.stdout or b'').decode('utf8', 'replace'),f'no answer within {seconds:g} s'
+    finally: os.close(theirs), os.close(ours)
     words = res.stderr.strip().splitlines()
     return res.stdout,f'the process ended with {res.returncode}' + (f': {words[-1][:150]}' if words else '')
 
@@ -171,16 +187,20 @@ def _import_fix(detail):
     if 'torchvision' in detail: return 'Install torch and torchvision together and from the same place: never a CPU-only torch beside the usual torchvision.'
     return f'Make a fresh environment and run {PIP} fastclass-course there.'
 
-# %% ../../nbs/course/doctor.ipynb #3265d2da
-def check_imports(tried):
+# %% ../../nbs/course/doctor.ipynb #dffc83a6
+def check_imports(
+    tried:dict # What `try_imports` gave
+):
     "Do torch, torchvision and fastai import?"
     bad = {n: d for n,(outcome,d) in tried.items() if outcome!='ok' and n!='device'}
     if not bad: return Check('Imports', 'ok', 'torch, torchvision, fastai')
     name,detail = next(iter(bad.items())) # what fails later may fail for the same reason
     return Check('Imports', 'fail', f'{name}: {detail}', _import_fix(f'{name} {detail}'))
 
-# %% ../../nbs/course/doctor.ipynb #878a2e19
-def check_device(tried):
+# %% ../../nbs/course/doctor.ipynb #33c69132
+def check_device(
+    tried:dict # What `try_imports` gave
+):
     "One real operation on the device that a lesson would take"
     outcome,res = tried.get('device', ('ended', 'not tried'))
     if outcome!='ok': return Check('Device', 'warn', str(res), 'Set FASTCLASS_DEVICE=cpu, or restart the machine.')

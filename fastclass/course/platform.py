@@ -94,13 +94,13 @@ def worker_count(
     shm = shutil.disk_usage('/dev/shm').free//2**20 if os.path.isdir('/dev/shm') else 2**20
     return _workers(getattr(device, 'type', device), cpu_count(), start, shm)[0]
 
-# %% ../../nbs/course/platform.ipynb #0b42ce4b
+# %% ../../nbs/course/platform.ipynb #d7dc7a67
 @dataclass(frozen=True)
 class Device:
-    "Where a model trains: `type` is 'cuda', 'mps' or 'cpu', `name` is that of the hardware, `why` is the reason of the choice"
-    type:str
-    name:str
-    why:str
+    "Where a model trains, and why there"
+    type:str # 'cuda', 'mps' or 'cpu'
+    name:str # That of the hardware
+    why:str  # The reason of the choice, with what to choose instead of a GPU that fails
 
 # %% ../../nbs/course/platform.ipynb #3806c1a7
 def _first_line(err, n=150):
@@ -247,12 +247,12 @@ def has_internet(
         _ASKED.update(answer=_probe_internet(timeout), when=time.monotonic())
     return _ASKED['answer']
 
-# %% ../../nbs/course/platform.ipynb #98aa86f6
+# %% ../../nbs/course/platform.ipynb #317d77f7
 @dataclass(frozen=True)
 class Source:
-    "Where a lesson's data comes from: `name` is 'live', 'cached' or 'bundled', `why` is the reason"
-    name:str
-    why:str
+    "Where a lesson's data comes from, and why from there"
+    name:str # 'live', 'cached' or 'bundled'
+    why:str  # The reason of the choice
 
 SOURCES = ('live', 'cached', 'bundled', 'auto')
 
@@ -287,15 +287,15 @@ def quiet():
     if 'duckduckgo_search' in sys.modules and 'always' not in sys.warnoptions and loud in warnings.filters: warnings.filters.remove(loud)
     for text in QUIET: warnings.filterwarnings('ignore', message=text)
 
-# %% ../../nbs/course/platform.ipynb #8829032a
+# %% ../../nbs/course/platform.ipynb #d342b5f6
 @dataclass(frozen=True)
 class Lesson:
     "What a lesson's first cell found: use `device`, `source.name` and `workers` in the cells that follow"
-    device:Device
-    source:Source
-    where:str
-    seed:int
-    workers:int
+    device:Device # Where to train
+    source:Source # Where the data comes from
+    where:str     # The place, see `where`
+    seed:int      # What all generators were seeded with
+    workers:int   # For `num_workers` of a DataLoader
 
 # %% ../../nbs/course/platform.ipynb #bdda20e3
 def version(
