@@ -25,10 +25,10 @@ CLASSES = ['a', 'b', 'c']
 
 @pytest.fixture(scope='module')
 def photos(tmp_path_factory):
-    "Three classes of eight smooth pictures of odd sizes, JPEG and PNG"
+    "Three classes of five smooth pictures of odd sizes, JPEG and PNG"
     root,rng = tmp_path_factory.mktemp('photos'),np.random.default_rng(0)
     for i,label in enumerate(CLASSES):
-        for j in range(8):
+        for j in range(5):
             im = Image.fromarray(rng.integers(0, 256, (6, 7, 3), np.uint8)).resize((71+13*j, 113-9*j), Image.Resampling.BICUBIC)
             file = root/label/(f'{j}.png' if j%2 else f'{j} ä\'s.jpg'); file.parent.mkdir(exist_ok=True)
             im.save(file)
@@ -75,7 +75,7 @@ def test_presizing_in_the_batch(photos, tmp_path, size):
     agree(learn, load_bundle(path))
     assert read_description(path)['input']['size']==([32, 32] if size==32 else [32, 48])
 
-@pytest.mark.parametrize('arch', [models.resnet18, models.alexnet, models.densenet121, models.xresnet.xresnet18])
+@pytest.mark.parametrize('arch', [models.resnet18, models.alexnet, models.xresnet.xresnet18])
 def test_archs(photos, tmp_path, arch):
     learn = make(photos, Resize(64), arch=arch)
     agree(learn, load_bundle(save_bundle(learn, tmp_path/'m')))
@@ -94,7 +94,7 @@ def test_losses(photos, tmp_path, loss):
 def test_after_training_with_hooks_channels_last_and_half_frozen(photos, tmp_path):
     learn = make(photos, metrics=[])
     learn.model.to(memory_format=torch.channels_last)
-    with learn.no_bar(), learn.no_logging(): learn.fit_one_cycle(1)
+    with learn.no_bar(), learn.no_logging(): learn.fit(1)
     with hook_output(learn.model[0]): path = save_bundle(learn, tmp_path/'m')
     modes = [m.training for m in learn.model.modules()]
     save_bundle(learn, path)
@@ -283,7 +283,7 @@ def test_zip_made_by_hand_slip_and_bomb(saved, tmp_path):
     (lambda d: d.update(version=2), 'format version 2'), (lambda d: d.update(version=True), 'version'), (lambda d: d.update(format='other'), 'other'),
     *[(lambda d, k=k: d.pop(k), k) for k in ['format', 'version', 'vocabulary', 'arch', 'head', 'input', 'weights', 'activation']],
     (lambda d: d.update(vocabulary=['a', 'b']), 'outputs for 2'), (lambda d: d.update(vocabulary=[['a'], 'b', 'c']), 'vocabulary'), (lambda d: d.update(activation='exec'), 'activation'),
-    (lambda d: d['arch'].update(library='os', name='system'), 'not known'), (lambda d: d['arch'].update(name='list_models'), 'not known'), (lambda d: d['arch'].update(name='resnet152'), 'do not fit'),
+    (lambda d: d['arch'].update(library='os', name='system'), 'not known'), (lambda d: d['arch'].update(name='list_models'), 'not known'), (lambda d: d['arch'].update(name='resnet34'), 'do not fit'),
     (lambda d: d['head'][-1].update(out_features=10**9), 'do not fit'), (lambda d: d['head'][-1].update(in_features='x'), 'cannot be built'), (lambda d: d['head'][-1].update(in_features=-5), 'cannot be built|do not fit'),
     (lambda d: d['head'].append({'type': 'exec'}), 'unknown layer'), (lambda d: d['head'].append(7), 'unknown layer'),
     (lambda d: d['input']['item'][0].update(size=[10**6, 10]), 'up to 4096'), (lambda d: d['input']['item'][0].update(method='warp'), 'method'), (lambda d: d['input']['item'].clear(), 'no usable'),
