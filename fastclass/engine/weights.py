@@ -19,7 +19,7 @@ __all__ = ['BUNDLED_FOLDER', 'Weights', 'find_arch', 'arch_name', 'weights_url',
 # %% ../../nbs/engine/weights.ipynb #67a5cf9a
 BUNDLED_FOLDER = Path(__file__).parent/'bundled' if '__file__' in globals() else Path('bundled')
 
-# %% ../../nbs/engine/weights.ipynb #550cb630
+# %% ../../nbs/engine/weights.ipynb #2ab7eef9
 @dataclass(frozen=True)
 class Weights:
     "Where the weights of an architecture came from"
@@ -28,7 +28,9 @@ class Weights:
     path:Path|None=None # The file; None for an untrained body
     why:str=''          # One sentence: why this source and none before it
     @property
-    def pretrained(self)->bool: return self.source!='untrained'
+    def pretrained(self)->bool:
+        "Has the body learned from pictures?"
+        return self.source!='untrained'
     def __str__(self):
         return f'Weights of {self.arch}: ' + (f'{self.source}, {self.path.name}.' if self.path else f'{self.source}.') + (f' {self.why}' if self.why else '')
 
