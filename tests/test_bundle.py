@@ -131,6 +131,44 @@ def test_from_tables_and_lists_with_labels_that_are_numbers(photos, tmp_path):
         assert predictor.vocab==[0, 1, 2]
         assert item_labels(dls.valid_ds)==[CLASSES.index(Path(o).parent.name) for o in item_files(dls.valid_ds)]
 
+def test_learner_with_upright_pictures(photos, tmp_path):
+    from fastclass.engine.loaders import UprightImage
+    import shutil
+    shutil.copytree(photos, tmp_path/'p')
+    exif = Image.Exif(); exif[0x0112] = 6
+    big = Image.linear_gradient('L').resize((1500, 1100)).convert('RGB')
+    for label in CLASSES: big.save(tmp_path/'p'/label/'turned.jpg', exif=exif); big.convert('P').save(tmp_path/'p'/label/'palette.png')
+    dls = DataBlock((ImageBlock(UprightImage), CategoryBlock), get_items=get_image_files, get_y=parent_label, item_tfms=Resize(48),
+                    splitter=lambda items: ([0, 1], list(range(2, len(items))))).dataloaders(tmp_path/'p', bs=4, num_workers=0)
+    learn = vision_learner(dls, models.squeezenet1_1, pretrained=False)
+    predictor = load_bundle(save_bundle(learn, tmp_path/'m'))
+    assert predictor.prepare.near==UprightImage.near
+    agree(learn, predictor)
+
+def test_archs_of_timm(photos, tmp_path, monkeypatch):
+    "A stand-in for timm, which is no requirement: the same way through both libraries"
+    from types import SimpleNamespace
+    from fastai.vision import learner
+    class Body(nn.Sequential):
+        num_features,default_cfg = 8,dict(pool_size=(7, 7), mean=(.5,)*3, std=(.5,)*3)
+        def forward_features(self, x): return self(x)
+    timm = SimpleNamespace(is_model=lambda name: name=='tiny', create_model=lambda name, **kwargs: Body(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU()))
+    monkeypatch.setitem(sys.modules, 'timm', timm); monkeypatch.setattr(learner, 'timm', timm, raising=False)
+    learn = make(photos, arch='tiny.in1k')
+    path = save_bundle(learn, tmp_path/'m')
+    agree(learn, load_bundle(path))
+    learn.arch = 'hf-hub:someone/something'
+    with pytest.raises(UnsupportedError, match='hf-hub:someone'): save_bundle(learn, tmp_path/'n')
+    change(path, lambda d: d['arch'].update(name='hf-hub:someone/something'))
+    with pytest.raises(BundleError, match='not known here'): load_bundle(path)
+    monkeypatch.setitem(sys.modules, 'timm', None)
+    with pytest.raises(BundleError, match='not known here|not installed') as e: load_bundle(save_bundle_name(path))
+    assert 'timm' in str(e.value)
+
+def save_bundle_name(path):
+    change(path, lambda d: d['arch'].update(name='tiny'))
+    return path
+
 def test_fresh_process_without_the_data(saved, tmp_path, photos):
     file = next(get_image_files(photos).__iter__())
     code = f"from fastclass.engine.bundle import load_bundle; p = load_bundle({str(saved)!r}).predict({str(file)!r}); print(repr((p.label, p.probability)))"
@@ -226,6 +264,11 @@ def test_the_last_rename_fails(learn, tmp_path, monkeypatch):
     monkeypatch.setattr(bundle.os, 'rename', second_fails)
     with pytest.raises(OSError): save_bundle(learn, path, metrics={'run': 2})
     assert read_description(path)['metrics']=={'run': 1} and [o.name for o in tmp_path.iterdir()]==['m']
+
+def test_former_bundle_after_a_kill_between_the_renames(learn, tmp_path):
+    path = save_bundle(learn, tmp_path/'m')
+    path.rename(tmp_path/'.m-12345678-old')
+    with pytest.raises(BundleError, match='m-12345678-old'): load_bundle(path)
 
 def test_a_place_under_a_file(learn, tmp_path):
     (tmp_path/'f').write_text('')

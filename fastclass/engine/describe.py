@@ -9,8 +9,8 @@ from collections import Counter
 from pathlib import Path
 
 # %% auto #0
-__all__ = ['ASK', 'refuse', 'describe_items', 'describe_batch', 'describe_task', 'plain', 'build_model', 'describe_model',
-           'check_shapes', 'need', 'Prepare', 'item_files', 'item_labels', 'data_card']
+__all__ = ['ASK', 'refuse', 'describe_items', 'describe_batch', 'describe_opener', 'describe_task', 'plain', 'build_model',
+           'describe_model', 'check_shapes', 'need', 'Prepare', 'item_files', 'item_labels', 'data_card']
 
 # %% ../../nbs/engine/describe.ipynb #9aa045e9
 import numpy as np
@@ -83,7 +83,17 @@ def describe_batch(dl) -> dict:
         else: refuse(f'the batch transform {_tfm_name(t)}', 'Move it into training only (split_idx=0), or use learn.export() for this learner.')
     return res
 
-# %% ../../nbs/engine/describe.ipynb #88fe1e84
+# %% ../../nbs/engine/describe.ipynb #e776c4b4
+def _picture_type(ds): return ds.tls[0].types[-1] if ds.tls[0].types else PILImage
+def _is_upright(kind): return (kind.__module__, kind.__name__)==('fastclass.engine.loaders', 'UprightImage')
+
+def describe_opener(
+    dl # The validation DataLoader
+) -> dict: # `near`: the size down to which big JPEGs are decoded at a reduced scale; None for stock fastai
+    "How picture files are opened"
+    return {'near': getattr(_picture_type(dl.dataset), 'near', None)}
+
+# %% ../../nbs/engine/describe.ipynb #edb5bf34
 def describe_task(
     learn # The learner
 ) -> list: # Its vocabulary as plain text or numbers
@@ -92,9 +102,9 @@ def describe_task(
     if not isinstance(ds, Datasets): refuse(f'data of the type {type(ds).__name__}', 'Build the DataLoaders with a DataBlock or ImageDataLoaders.')
     if len(ds.tls)!=2: refuse(f'a model with {len(ds.tls)-1} inputs and targets', 'One picture and one label an item are needed. '+use)
     opener,target = ds.tls[0].tfms.fs[-1], ds.tls[1].tfms.fs[-1]
-    kind = ds.tls[0].types[-1] if ds.tls[0].types else PILImage
-    if kind is not PILImage: refuse(f'input of the type {kind.__name__}', 'Pictures must be opened as PILImage (RGB). '+use)
-    if opener.name!='PILBase.create': refuse(f'pictures opened by {opener.name}', 'Open them with ImageBlock, or with PILImage.create. '+use)
+    kind = _picture_type(ds)
+    if kind is not PILImage and not _is_upright(kind): refuse(f'input of the type {kind.__name__}', 'Pictures must be opened as PILImage (RGB). '+use)
+    if opener.name not in ('PILBase.create', f'{kind.__name__}.create'): refuse(f'pictures opened by {opener.name}', 'Open them with ImageBlock, or with PILImage.create. '+use)
     if type(target) is not Categorize: refuse(f'targets made by {", ".join(map(_tfm_name, ds.tls[1].tfms.fs))}', 'Only one label a picture (CategoryBlock) works. '+use)
     return [plain(o) for o in learn.dls.vocab]
 
@@ -148,18 +158,18 @@ def _build_head(
         except (TypeError, ValueError, RuntimeError, OverflowError) as e: raise BundleError(f'The layer {o!r:.80} cannot be built: {e!s:.80}', next=ASK) from e
     return nn.Sequential(*res)
 
-# %% ../../nbs/engine/describe.ipynb #6e8093e5
+# %% ../../nbs/engine/describe.ipynb #8594f6d7
 def _describe_arch(
     arch # What `vision_learner` was given
 ) -> dict:
     "Library and name of a body"
-    if isinstance(arch, str): return {'library': 'timm', 'name': arch}
-    name = _name(arch)
+    name = arch if isinstance(arch, str) else _name(arch)
+    if isinstance(arch, str) and _in_timm(arch): return {'library': 'timm', 'name': arch}
     if getattr(torchvision.models, name, None) is arch: return {'library': 'torchvision', 'name': name}
     if getattr(fastai_models.xresnet, name, None) is arch: return {'library': 'fastai', 'name': name}
     refuse(f'the arch {name}', 'Use an arch of torchvision.models, fastai.vision.models or timm, or learn.export() for this learner.')
 
-# %% ../../nbs/engine/describe.ipynb #681fa5a0
+# %% ../../nbs/engine/describe.ipynb #48396f52
 def _find_arch(library, name):
     "The function behind a description; only known names of known libraries, so nothing is fetched and nothing foreign is run"
     fail = BundleError(f'The arch {name!r:.60} of {library!r:.30} is not known here.', next='Update the library, or check who made the bundle.')
@@ -170,8 +180,13 @@ def _find_arch(library, name):
     if library!='timm': raise fail
     try: import timm
     except ImportError as e: raise BundleError(f'The arch {name} comes from timm, which is not installed.', next='pip install timm') from e
-    if not timm.is_model(name.split('.')[0]): raise fail
+    if not _in_timm(name): raise fail
     return name
+
+def _in_timm(name):
+    "Does timm itself have this arch? Names that would be fetched from elsewhere (`hf-hub:...`) are not among them"
+    import timm
+    return timm.is_model(name.split('.')[0])
 
 # %% ../../nbs/engine/describe.ipynb #8fddabcc
 def build_model(
@@ -263,14 +278,15 @@ def _build_item_tfm(
     if kind=='RandomResizedCrop': args['val_xtra'] = min(max(need(d, 'val_xtra', (int, float), where), 0.), 8.)
     return _ITEM_TFMS[kind](**args)
 
-# %% ../../nbs/engine/describe.ipynb #41466541
+# %% ../../nbs/engine/describe.ipynb #d795b5f5
 class Prepare:
     "A picture to the model's input, as fastai does it for validation"
     def __init__(self,
         d:dict,   # The `input` part of the description
         where:str # For messages
     ):
-        items,batch = need(d, 'item', list, where),need(d, 'batch', dict, where)
+        items,batch,self.near = need(d, 'item', list, where),need(d, 'batch', dict, where),d.get('near')
+        if self.near is not None and need(d, 'near', int, where)<1: raise BundleError(f'"near" in {where} is {self.near}; a number of pixels is expected.', next=ASK)
         self.items,self.divide_by,r = [_build_item_tfm(o, where) for o in items],need(batch, 'divide_by', (int, float), where),batch.get('resize')
         if not self.items or len(self.items)>10 or not self.divide_by: raise BundleError(f'The input in {where} has no usable transforms.', next=ASK)
         self.resize = r and AffineCoordTfm(size=_size(r, where), mode=_one_of(r, 'mode', ('bilinear', 'nearest', 'bicubic'), where),
