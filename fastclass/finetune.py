@@ -64,7 +64,7 @@ def _choose_epochs(n, bs, views):
     "Enough epochs for about 120 steps, at least 5 and one a view, at most 20"
     return min(20, max(5, views, round(120/max(1, n//bs))))
 
-# %% ../nbs/03_finetune.ipynb #c9452e0d
+# %% ../nbs/03_finetune.ipynb #ee74b2aa
 @contextmanager
 def _trains_head(learn, model, dls):
     "While the block runs, `learn` trains `model` on `dls` with an optimizer of its own; then it is as before"
@@ -84,7 +84,7 @@ def _few_threads(device, size):
 @contextmanager
 def _body_bar(learn):
     "A progress bar that is told how many views are done, where the learner has one"
-    bar = progress_bar(range(1), leave=False, comment='the body, once') if hasattr(learn, 'progress') else None
+    bar = progress_bar(range(1), leave=False) if hasattr(learn, 'progress') else None
     def tell(done, total):
         if bar is None: return
         if not done: return
@@ -93,7 +93,7 @@ def _body_bar(learn):
     if bar is not None: bar.update(0)
     yield tell
 
-# %% ../nbs/03_finetune.ipynb #d2704521
+# %% ../nbs/03_finetune.ipynb #82b9046e
 def quick_tune(
     learn:Learner,          # From `vision_learner`: a frozen body and a head, with any loss and metrics
     epochs:int|None=None,   # Epochs of the head; None: enough for about 120 steps
@@ -109,7 +109,7 @@ def quick_tune(
     _check_learner(learn)
     frozen,head = split_model(learn.model)
     dls,start = learn.dls,time.perf_counter()
-    device = dls.device if dls.device is not None else next(learn.model.parameters()).device
+    device = torch.device(dls.device if dls.device is not None else next(learn.model.parameters()).device)
     learn.model.to(device)
     with fast_body(frozen, device) as run, _body_bar(learn) as bar:
         valid = compute_features(dls.valid, run, limit=memory_limit)

@@ -185,7 +185,7 @@ def _summary(outcome, out, source):
     print(f'Report, figures, predictions and model: {out}')
     print('Next: ' + ('fastclass quickstart --data FOLDER, with one sub-folder of photos a class.' if source=='bundled' else f'open {out/"report.html"} in a browser.'))
 
-# %% ../nbs/quickstart.ipynb #9e3bf2cf
+# %% ../nbs/quickstart.ipynb #d04da267
 def quickstart(
     data:str|None=None,   # Folder with one sub-folder of photos a class; without it a bundled pack is used
     arch:str|None=None,   # Architecture, for example resnet18; without it one that is fast
@@ -201,7 +201,7 @@ def quickstart(
     quiet()
     _check_numbers(seconds, epochs, valid_pct)
     with result_folder(out) as work:
-        print(pick_device().why)
+        print('Training on {0.name}: {0.why}.'.format(pick_device()))
         path,source = _find_data(data)
         folder = scan_folder(path)
         _tell(folder)

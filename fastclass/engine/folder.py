@@ -88,14 +88,14 @@ def _look(file):
     except PictureError as e: return None, e
     except OSError as e: return None, PictureError(f'{file} could not be read: {e.strerror}.', reason='unreadable')
 
-# %% ../../nbs/engine/folder.ipynb #a979531f
+# %% ../../nbs/engine/folder.ipynb #90d407b3
 def _look_all(files, progress):
     "`_look` at all files on as many threads as there are processors, with a progress bar"
     with ThreadPoolExecutor(cpu_count()) as pool:
         res = pool.map(_look, files)
         if not progress: return list(res)
         from fastprogress.fastprogress import progress_bar
-        return list(progress_bar(res, total=len(files), leave=False, comment='looking at the pictures'))
+        return list(progress_bar(res, total=len(files), leave=False))
 
 # %% ../../nbs/engine/folder.ipynb #54e84434
 def _doubles(rows):

@@ -129,14 +129,14 @@ def download_file(
     finally: part.unlink(missing_ok=True)
     return file
 
-# %% ../../nbs/engine/weights.ipynb #a1106cb6
+# %% ../../nbs/engine/weights.ipynb #ec85fd59
 def _stream(http, url, part, end):
     "Write the body of `url` into `part` with a progress bar; raises `SourceError` when `end` has passed"
     from fastprogress.fastprogress import progress_bar
     with http.stream('GET', url) as r, storage_guard(part), open(part, 'wb') as f:
         r.raise_for_status()
         size,done = int(r.headers.get('content-length', 0)),0
-        bar = progress_bar(range(max(1, size>>10)), leave=False, comment='KB')
+        bar = progress_bar(range(max(1, size>>10)), leave=False)
         bar.update(0)
         for chunk in r.iter_bytes():
             if time.monotonic()>end: raise SourceError(f'The download of {url} took too long: {done/1e6:.1f} of {size/1e6:.1f} MB came in time.', next='Try again on a faster line.')

@@ -1,0 +1,103 @@
+"""`quick_tune` against fastai's standard recipe, on the same pictures, split and architecture, in one process.
+
+    python benchmarks/finetune.py [--data FOLDER] [--seeds 5] [--json]
+
+Without --data it takes ../shared/photos/bears where that is, else the bundled pack. squeezenet1_1 is compared in time and accuracy
+over all seeds, resnet18 without pretrained weights in time only (one seed). Also printed: the floor, which is one decode and one forward pass of every
+picture, one after the other, by plain Pillow and the body in its fastest format.
+"""
+import argparse, json, time
+from contextlib import redirect_stdout
+from pathlib import Path
+from statistics import mean, median
+from sys import stderr
+
+import numpy as np
+import torch
+from fastai.vision.all import ImageDataLoaders, Resize, accuracy, set_seed, vision_learner
+from PIL import Image
+from torchvision.models import resnet18, squeezenet1_1
+
+from fastclass.engine.features import fast_body, fast_dtype
+from fastclass.engine.folder import scan_folder, split_folder
+from fastclass.engine.loaders import ClassOf
+from fastclass.engine.weights import find_weights
+from fastclass.finetune import quick_tune
+
+SIZE = 192
+
+
+def make_dls(folder, seed):
+    "The recipe's own DataLoaders: squished pictures, no augmentation, the same split for both sides"
+    valid = split_folder(folder, seed=seed)
+    items = [*[f for f, v in zip(folder.files, valid) if not v], *[f for f, v in zip(folder.files, valid) if v]]
+    label = ClassOf(folder.files, folder.labels)
+    from fastai.data.all import CategoryBlock, DataBlock, IndexSplitter
+    from fastai.vision.all import ImageBlock
+    block = DataBlock((ImageBlock, CategoryBlock), get_y=label, item_tfms=Resize(SIZE, method='squish'),
+                      splitter=IndexSplitter(list(range(valid.count(False), len(items)))))
+    return block.dataloaders(items, bs=32, num_workers=0)
+
+
+def timed(train, folder, arch, seed, pretrained):
+    "`(seconds, accuracy)` of a fresh learner after `train`"
+    set_seed(seed)
+    learn = vision_learner(make_dls(folder, seed), arch, pretrained=pretrained, metrics=accuracy)
+    with learn.no_bar(), learn.no_logging():
+        start = time.perf_counter()
+        train(learn)
+        seconds = time.perf_counter()-start
+        return seconds, float(learn.validate()[1])
+
+
+def standard(learn): learn.fine_tune(3)
+
+
+def floor(folder, arch, pretrained):
+    "Seconds to decode every picture once and send it through the body once"
+    start = time.perf_counter()
+    xb = [torch.from_numpy(np.array(Image.open(f).convert('RGB').resize((SIZE, SIZE), Image.BILINEAR))) for f in folder.files]
+    decode = time.perf_counter()-start
+    body = vision_learner(make_dls(folder, 0), arch, pretrained=pretrained).model[0]
+    with fast_body(body, torch.device('cpu')) as run:
+        run(torch.zeros(16, 3, SIZE, SIZE))
+        start = time.perf_counter()
+        for i in range(0, len(xb), 16): run(torch.stack(xb[i:i+16]).permute(0, 3, 1, 2).float()/255)
+    return decode, time.perf_counter()-start
+
+
+def compare(folder, arch, seeds, pretrained):
+    "Both sides in turn for each seed, and the floor"
+    rows = []
+    for s in seeds:
+        rows.append(timed(quick_tune, folder, arch, s, pretrained) + timed(standard, folder, arch, s, pretrained))
+        print(f'{arch.__name__} seed {s}: quick_tune {rows[-1][0]:.2f} s, accuracy {rows[-1][1]:.3f}; fine_tune(3) {rows[-1][2]:.2f} s, accuracy {rows[-1][3]:.3f}')
+    decode, forward = min((floor(folder, arch, pretrained) for _ in range(3)), key=sum)
+    ours, reference = median(r[0] for r in rows), median(r[2] for r in rows)
+    res = dict(arch=arch.__name__, ratio=reference/ours, floor_ratio=ours/(decode+forward), score_ours=mean(r[1] for r in rows),
+               score_reference=mean(r[3] for r in rows), seconds_ours=ours, seconds_reference=reference,
+               floor_seconds=decode+forward, floor_decode=decode, floor_forward=forward, seeds=len(rows))
+    print(f"{arch.__name__}: {res['ratio']:.1f} times as fast (medians), {res['floor_ratio']:.2f} times the floor of {decode+forward:.2f} s; "
+          f"accuracy {res['score_ours']:.3f} against {res['score_reference']:.3f}")
+    return res
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--data')
+    parser.add_argument('--seeds', type=int, default=5)
+    parser.add_argument('--json', action='store_true')
+    args = parser.parse_args()
+    bears = Path(__file__).parents[2]/'shared'/'photos'/'bears'
+    with redirect_stdout(stderr):
+        if args.data is None and not bears.is_dir(): from fastclass.course.samples import pack
+        folder = scan_folder(args.data or (bears if bears.is_dir() else pack('streets')/'photos'), progress=False)
+        weights = find_weights('squeezenet1_1')
+        print(f'{len(folder)} pictures of {folder.path.name}, {weights} {torch.get_num_threads()} threads, {fast_dtype("cpu")}')
+        timed(quick_tune, folder, squeezenet1_1, 0, weights.pretrained) # warm up: imports, caches of the system
+        main = compare(folder, squeezenet1_1, range(args.seeds), weights.pretrained)
+        main['resnet18'] = compare(folder, resnet18, [0], False)
+    print(json.dumps({**main, 'weights': weights.source}) if args.json else f"ratio {main['ratio']:.1f}, floor ratio {main['floor_ratio']:.2f}, resnet18 ratio {main['resnet18']['ratio']:.1f}")
+
+
+if __name__ == '__main__': main()
