@@ -19,6 +19,14 @@ from fastclass.interpret import (accuracy_interval, confusion, describe_confusio
 
 ODD = ["it's $x_1$", '100% "b"', 'größe\nneu']
 
+@pytest.fixture(scope='module', autouse=True)
+def one_thread():
+    "Models as small as these lose time to more threads"
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
 @pytest.fixture(scope='module')
 def photos(tmp_path_factory):
     root,rng = tmp_path_factory.mktemp('photos'),np.random.default_rng(0)
