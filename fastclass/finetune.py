@@ -93,7 +93,7 @@ def _body_bar(learn):
     if bar is not None: bar.update(0)
     yield tell
 
-# %% ../nbs/03_finetune.ipynb #82b9046e
+# %% ../nbs/03_finetune.ipynb #3288a37f
 def quick_tune(
     learn:Learner,          # From `vision_learner`: a frozen body and a head, with any loss and metrics
     epochs:int|None=None,   # Epochs of the head; None: enough for about 120 steps
@@ -114,11 +114,10 @@ def quick_tune(
     with fast_body(frozen, device) as run, _body_bar(learn) as bar:
         valid = compute_features(dls.valid, run, limit=memory_limit)
         train = compute_features(dls.train, run, _choose_views(learn, valid, seconds, views), memory_limit, bar)
-    with valid.x, train.x:
-        body_done = time.perf_counter()
-        loaders = DataLoaders(FeatureLoader(train, dls.train, bs, True), FeatureLoader(valid, dls.valid, 256, False), path=dls.path)
-        epochs = _choose_epochs(train.n, loaders.train.bs, train.views) if epochs is None else epochs
-        with _few_threads(device, train.x.data[0, 0].numel()), _trains_head(learn, HeadOnFeatures(learn.model, head), loaders): learn.fit_one_cycle(epochs, lr, wd=wd, cbs=cbs)
+    body_done = time.perf_counter()
+    loaders = DataLoaders(FeatureLoader(train, dls.train, bs, True), FeatureLoader(valid, dls.valid, 256, False), path=dls.path)
+    epochs = _choose_epochs(train.n, loaders.train.bs, train.views) if epochs is None else epochs
+    with _few_threads(device, train.x.data[0, 0].numel()), _trains_head(learn, HeadOnFeatures(learn.model, head), loaders): learn.fit_one_cycle(epochs, lr, wd=wd, cbs=cbs)
     return Tuned(epochs, train.views, train.n, valid.n, str(fast_dtype(device.type)).split('.')[1], body_done-start, time.perf_counter()-body_done)
 
 # %% ../nbs/03_finetune.ipynb #ca4aea5e

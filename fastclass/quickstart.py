@@ -36,7 +36,7 @@ def _tell(folder):
     if folder.refused: print(f'{len(folder.refused)} left out: ' + ', '.join(f'{n} {k}' for k,n in Counter(o[1] for o in folder.refused).most_common()) + ' (listed in the report).')
     if folder.stray: print('No part of the data: ' + ', '.join(o.name for o in folder.stray[:5]) + ('...' if len(folder.stray)>5 else '') + '.')
 
-# %% ../nbs/quickstart.ipynb #8a08e1aa
+# %% ../nbs/quickstart.ipynb #830293d1
 @contextmanager
 def result_folder(
     out # Where the results will be: a new folder, or one of an earlier run
@@ -48,8 +48,8 @@ def result_folder(
         out.parent.mkdir(parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(prefix=f'.{out.name}-', dir=out.parent))
     try:
+        yield work
         with storage_guard(out):
-            yield work
             out.mkdir(exist_ok=True)
             for o in sorted(work.iterdir()): _replace(o, out/o.name)
     finally: shutil.rmtree(work, ignore_errors=True)
@@ -150,13 +150,13 @@ def _render(**parts):
     html = Environment(autoescape=True).from_string(PAGE).render(style=STYLE, **parts)
     return html.encode('utf-8', 'replace') # names of files need not be valid text
 
-# %% ../nbs/quickstart.ipynb #084302cc
+# %% ../nbs/quickstart.ipynb #78696e83
 def _report(outcome, folder, learn, figures, work, out, notes):
     "Write the page"
     import pandas as pd
     shown = [dict(title=t, text=text, data=base64.b64encode((work/'figures'/name).read_bytes()).decode()) for t,name,text in figures]
     refused = pd.DataFrame([(os.path.relpath(f, folder.path), why, text) for f,why,text in folder.refused], columns=['file', 'reason', 'what was found'])
-    tables = [_table('Most confused', outcome.most_confused.head(5)), _table('Each class', outcome.per_class), _table('Left out', refused)]
+    tables = [_table('Most confused', outcome.most_confused.head(5)), _table('Each class: how much of it was found (recall, with its 95% interval), and how often its name was right (precision)', outcome.per_class), _table('Left out', refused)]
     n = len(outcome.frame)
     html = _render(title=f"{' or '.join(folder.classes)}?" if len(folder.classes)<4 else f'{len(folder.classes)} classes',
         intro=f'{len(folder)} pictures in {folder.path.name}. {learn.weights}', accuracy=f'{outcome.accuracy:.1%}', n_valid=n, notes=notes,
@@ -185,7 +185,7 @@ def _summary(outcome, out, source):
     print(f'Report, figures, predictions and model: {out}')
     print('Next: ' + ('fastclass quickstart --data FOLDER, with one sub-folder of photos a class.' if source=='bundled' else f'open {out/"report.html"} in a browser.'))
 
-# %% ../nbs/quickstart.ipynb #d04da267
+# %% ../nbs/quickstart.ipynb #603f2a37
 def quickstart(
     data:str|None=None,   # Folder with one sub-folder of photos a class; without it a bundled pack is used
     arch:str|None=None,   # Architecture, for example resnet18; without it one that is fast
@@ -208,7 +208,7 @@ def quickstart(
         learn = _learner(folder, arch, valid_pct, seed)
         _train(learn, epochs, seconds, seed)
         outcome = _evaluate(learn)
-        return _finish(learn, folder, outcome, work, Path(out).expanduser().resolve(), source, start)
+        with storage_guard(out): return _finish(learn, folder, outcome, work, Path(out).expanduser().resolve(), source, start)
 
 # %% ../nbs/quickstart.ipynb #989f5163
 def _check_numbers(seconds, epochs, valid_pct):

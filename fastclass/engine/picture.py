@@ -66,7 +66,7 @@ def _decode(im, name, near, max_pixels):
     except Exception as e: raise PictureError(f'{name} is truncated or broken ({e}).', next='Fetch it again.', reason='truncated') from e # as above
     return im
 
-# %% ../../nbs/engine/picture.ipynb #faee7adb
+# %% ../../nbs/engine/picture.ipynb #259342ba
 def _upright(im):
     "Turn `im` as its EXIF data say; a picture with broken EXIF data stays as it is"
     from PIL import ImageOps
@@ -77,6 +77,7 @@ def _flat(im, background):
     "`im` in RGB, with whatever is transparent laid on `background`"
     from PIL import Image
     if im.mode in ('RGBA', 'LA', 'PA', 'RGBa', 'La') or 'transparency' in im.info:
+        if im.mode=='La': im = im.convert('LA') # Pillow has no way from La to RGBA
         im = im.convert('RGBA')
         return Image.alpha_composite(Image.new('RGBA', im.size, (*background, 255)), im).convert('RGB')
     return im.convert('RGB')
