@@ -9,9 +9,9 @@ from pathlib import Path
 from .errors import PictureError
 
 # %% auto #0
-__all__ = ['REASONS', 'MAX_PIXELS', 'FORMATS', 'picture_format', 'read_picture', 'flatness']
+__all__ = ['REASONS', 'MAX_PIXELS', 'FORMATS', 'picture_format', 'read_picture', 'flatness', 'check_picture', 'clean_jpeg']
 
-# %% ../../nbs/engine/picture.ipynb #69510d01
+# %% ../../nbs/engine/picture.ipynb #c869e5ec
 REASONS = ('missing',            # there is no such file
            'empty',              # zero bytes
            'not_a_picture',      # a web page, text, a film, an archive; the message names it
@@ -21,7 +21,6 @@ REASONS = ('missing',            # there is no such file
            'unreadable',         # broken in some other way
            'too_small', 'too_thin', 'blank', 'placeholder') # readable, and no use for training
 
-# %% ../../nbs/engine/picture.ipynb #60ad8ea0
 MAX_PIXELS = 120_000_000 # a 108-megapixel phone photo passes, a 20,000 x 20,000 bomb does not
 FORMATS = ('JPEG', 'PNG', 'WEBP', 'GIF', 'BMP', 'TIFF', 'AVIF')
 
@@ -117,12 +116,12 @@ def _complete(
     if kind=='WEBP': return len(data)>=12 and len(data) >= struct.unpack('<I', data[4:8])[0]+8
     return True
 
-# %% ../../nbs/engine/picture.ipynb #5599bb11
+# %% ../../nbs/engine/picture.ipynb #7977a0d9
 def _pixels_there(
     im,         # A PIL picture whose pixels are not decoded yet
     n_bytes:int # Length of its file
 ) -> bool:      # False when its header points past the end of the file
-    "Whether the file is long enough for what its header says"
+    "Whether the file is long enough for what its header says: BMP and TIFF have no end mark"
     if im.format=='BMP' and im.tile and im.tile[0][0]=='raw':
         stride = im.tile[0][3][1]
         return n_bytes >= im.tile[0][2] + stride*im.height
@@ -131,7 +130,7 @@ def _pixels_there(
         return all(a+n<=n_bytes for a,n in zip(starts, sizes))
     return True
 
-# %% ../../nbs/engine/picture.ipynb #d55b411c
+# %% ../../nbs/engine/picture.ipynb #78307f4d
 def _webp_size(
     data:bytes # A WebP file
 ) -> tuple:    # Width and height of its canvas
@@ -143,7 +142,6 @@ def _webp_size(
         return (bits & 0x3FFF)+1, (bits>>14 & 0x3FFF)+1
     return tuple(int.from_bytes(data[i:i+2], 'little') & 0x3FFF for i in (26, 28))
 
-# %% ../../nbs/engine/picture.ipynb #2e2ebaf2
 def _reader(
     kind:str # One of `FORMATS`
 ):           # Pillow's class for it
@@ -200,7 +198,7 @@ def _broken(
     if early: return PictureError(f'{name} is a {kind} that stops early: {why}.', 'Fetch or copy it again.', reason='truncated')
     return PictureError(f'{name} is a {kind} that cannot be decoded: {why}.', 'Fetch it again, or leave it out.', reason='unreadable')
 
-# %% ../../nbs/engine/picture.ipynb #c73fcbb0
+# %% ../../nbs/engine/picture.ipynb #c248c3e9
 def _orientation(
     im # A PIL picture
 ) -> int: # 1 to 8 as in EXIF; 1 when there is no note, or one that cannot be read
@@ -209,7 +207,6 @@ def _orientation(
     except Exception: return 1 # a broken note is no note: Pillow raises a dozen types here
     return o if o in (1,2,3,4,5,6,7,8) else 1
 
-# %% ../../nbs/engine/picture.ipynb #58613810
 def _upright(
     im,              # A decoded PIL picture
     orientation:int  # 1 to 8 as in EXIF
@@ -311,18 +308,65 @@ def read_picture(
     if near: _draft(im, near, min)
     return _finish(im, name, background)
 
-# %% ../../nbs/engine/picture.ipynb #70428500
+# %% ../../nbs/engine/picture.ipynb #e11673ca
 def flatness(
     im # An upright RGB picture
-) -> dict: # `background`: share of pixels near the commonest colour; `pair`: near one of the two commonest; `tones`: colours (of 4,096) that 99% of the pixels have; `spread`: range of the values from the 1st to the 99th percentile, 0-255
+) -> dict: # `background`: share of pixels near the commonest colour; `pair`: near one of the two commonest; `tones`: how many of 4,096 colours 99% of the pixels have; `colour`: share that is not grey
     "How flat a picture is: few tones and one background tell a placeholder from a photo"
     import numpy as np
-    if max(im.size)>=512: im = im.reduce(max(im.size)//256)
-    a = np.asarray(im).reshape(-1, 3).astype(np.int16)
+    a = np.asarray(im)[::max(1, im.height//128), ::max(1, im.width//128)].reshape(-1, 3).astype(np.int16)
     code = (a[:,0]>>4)*256 + (a[:,1]>>4)*16 + (a[:,2]>>4)
     counts = np.bincount(code, minlength=4096)
     tones = int((np.cumsum(np.sort(counts)[::-1]) < .99*len(a)).sum()) + 1
     first = np.abs(a - a[code==counts.argmax()].mean(0)).max(1) <= 12
     rest = np.bincount(code[~first], minlength=4096)
     second = np.abs(a - a[(code==rest.argmax()) & ~first].mean(0)).max(1) <= 12 if rest.any() else first
-    return dict(background=float(first.mean()), pair=float((first|second).mean()), tones=tones, spread=float(np.percentile(a, 99)-np.percentile(a, 1)))
+    return dict(background=float(first.mean()), pair=float((first|second).mean()), tones=tones, colour=float((a.max(1)-a.min(1)>32).mean()))
+
+# %% ../../nbs/engine/picture.ipynb #f32e1e05
+def check_picture(
+    im,                      # An upright RGB picture, as `read_picture` gives it
+    *,
+    min_side:int=32,         # The shorter side has at least this many pixels
+    max_aspect:float=5.,     # The longer side is at most this many times the shorter
+    placeholders:bool=True,  # Refuse cards that look like "image not found"; False for logos and line drawings
+    name:str='The picture'   # What to call it in an error
+):
+    "Raise a `PictureError` if the picture is too small, too thin, blank, or a placeholder"
+    def refuse(why, next, reason): raise PictureError(f'{name} {why}.', next, reason=reason)
+    short,long = sorted(im.size)
+    if short<min_side: refuse(f'has {im.width} x {im.height} pixels, the shorter side under {min_side}', 'Lower min_side to keep it.', 'too_small')
+    if long>max_aspect*short: refuse(f'has {im.width} x {im.height} pixels, thinner than 1 to {max_aspect:g}', 'Raise max_aspect to keep it.', 'too_thin')
+    f = flatness(im)
+    if f['background']>.997: refuse('has one colour and nothing on it', 'Leave it out.', 'blank')
+    grey_card = f['pair']>=.965 and f['tones']<=10 and f['colour']<.01
+    if placeholders and (grey_card or (f['background']>=.9 and f['tones']<=40)):
+        refuse('looks like a card that says there is no image', 'Pass placeholders=False to keep such pictures.', 'placeholder')
+
+# %% ../../nbs/engine/picture.ipynb #06fb9b15
+def clean_jpeg(
+    data:bytes,                # The bytes of any picture that `read_picture` reads; a path works too
+    *,
+    max_side:int=640,          # The longer side is brought down to this many pixels; smaller pictures keep their size
+    quality:int=90,            # Of the JPEG, 1 to 95
+    max_pixels:int=MAX_PIXELS, # Refused before decoding when it has more
+    name:str|None=None,        # What to call the picture in an error
+    check:dict|bool=True       # Arguments for `check_picture`; False to leave the check out
+) -> tuple:                    # `(jpeg, info)`: the new bytes, and a dict of format, full_width, full_height, width, height, sha256 of the new bytes
+    "A picture of any kind as an RGB JPEG of limited size without metadata; the same input gives the same bytes"
+    from PIL import Image
+    data,found = _bytes_of(data)
+    name = name or found
+    im = _open(data, name, max_pixels)
+    kind,full,turn = im.format,im.size,_orientation(im)
+    _draft(im, max_side, max)
+    im = _finish(im, name, (255,255,255))
+    if turn>4: full = full[::-1]
+    scale = min(1., max_side/max(full))
+    size = tuple(max(1, round(s*scale)) for s in full)
+    if check is not False: check_picture(im, name=name, **(check if isinstance(check, dict) else {}))
+    if im.size!=size: im = im.resize(size, Image.Resampling.LANCZOS)
+    out = io.BytesIO()
+    im.save(out, 'JPEG', quality=quality)
+    jpeg = out.getvalue()
+    return jpeg, dict(format=kind, full_width=full[0], full_height=full[1], width=size[0], height=size[1], sha256=hashlib.sha256(jpeg).hexdigest())
