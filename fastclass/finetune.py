@@ -47,7 +47,7 @@ def _check_learner(learn):
     odd = [cb.name for cb in learn.cbs if cb.name in ('cut_mix', 'channels_last')]
     if odd: raise UnsupportedError(f'The callback {odd[0]} works on pictures, and quick_tune trains on features.', next=f'Remove it with `learn.remove_cbs`, or use fine_tune.')
 
-# %% ../nbs/03_finetune.ipynb #19fd20b6
+# %% ../nbs/03_finetune.ipynb #c003f209
 def _choose_views(learn, valid, seconds, views):
     "How many views of each training picture: a number, or a function of what a view costs"
     train = learn.dls.train
@@ -60,9 +60,13 @@ def _choose_views(learn, valid, seconds, views):
         return int(min(MAX_VIEWS, max(1, 1+(seconds-n*(each+cost))/(n*more))))
     return fit_budget
 
+def _choose_bs(n):
+    "A sixth of the pictures, at least 8 and at most 64: with fewer steps an epoch, batch-norm layers do not settle"
+    return max(8, min(64, n//6))
+
 def _choose_epochs(n, bs, views):
-    "Enough epochs for about 120 steps, at least 5 and one a view, at most 20"
-    return min(20, max(5, views, round(120/max(1, n//bs))))
+    "Enough epochs for about 120 steps, at least 5 and one a view, at most 30"
+    return min(30, max(5, views, round(120/max(1, n//bs))))
 
 # %% ../nbs/03_finetune.ipynb #ee74b2aa
 @contextmanager
@@ -93,14 +97,14 @@ def _body_bar(learn):
     if bar is not None: bar.update(0)
     yield tell
 
-# %% ../nbs/03_finetune.ipynb #3288a37f
+# %% ../nbs/03_finetune.ipynb #50c19c60
 def quick_tune(
     learn:Learner,          # From `vision_learner`: a frozen body and a head, with any loss and metrics
     epochs:int|None=None,   # Epochs of the head; None: enough for about 120 steps
     lr:float=3e-3,          # Highest learning rate of the one-cycle schedule
     views:int|None=None,    # Augmented views of each training picture; None: as many as `seconds` allow, at most 4
     seconds:float=30.,      # Time to aim at; it decides on the number of views
-    bs:int=64,              # Pictures a batch while the head is trained
+    bs:int|None=None,       # Pictures a batch while the head is trained; None: a sixth of them, at least 8 and at most 64
     wd:float|None=None,     # Weight decay; None: that of the learner
     cbs=None,               # Callbacks for the training of the head
     memory_limit:int|None=None # Bytes of features to keep in memory before they go to disk; None: a quarter of what is free
@@ -115,6 +119,7 @@ def quick_tune(
         valid = compute_features(dls.valid, run, limit=memory_limit)
         train = compute_features(dls.train, run, _choose_views(learn, valid, seconds, views), memory_limit, bar)
     body_done = time.perf_counter()
+    bs = _choose_bs(train.n) if bs is None else bs
     loaders = DataLoaders(FeatureLoader(train, dls.train, bs, True), FeatureLoader(valid, dls.valid, 256, False), path=dls.path)
     epochs = _choose_epochs(train.n, loaders.train.bs, train.views) if epochs is None else epochs
     with _few_threads(device, train.x.data[0, 0].numel()), _trains_head(learn, HeadOnFeatures(learn.model, head), loaders): learn.fit_one_cycle(epochs, lr, wd=wd, cbs=cbs)

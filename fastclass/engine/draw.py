@@ -10,7 +10,8 @@ import numpy as np
 from PIL import Image, ImageColor, ImageDraw, ImageFilter
 
 # %% auto #0
-__all__ = ['TILE', 'stream', 'rgb', 'mix', 'shade', 'clouds', 'ridge', 'tile', 'window', 'finish', 'to_picture', 'contact_sheet']
+__all__ = ['TILE', 'stream', 'rgb', 'mix', 'shade', 'clouds', 'ridge', 'tile', 'window', 'planes', 'to_picture', 'finish',
+           'contact_sheet']
 
 # %% ../../nbs/engine/draw.ipynb #666ac48a
 def stream(
@@ -145,15 +146,29 @@ def window(
     y,x = int(rng.integers(TILE-h+1)), int(rng.integers(TILE-w+1))
     return t[y:y+h, x:x+w]
 
+# %% ../../nbs/engine/draw.ipynb #79591e0e
+def planes(
+    picture:Image.Image # Any mode of one or more bands
+) -> np.ndarray:        # (bands, h, w), float32, 0 to 255
+    "A picture as an array with the bands first"
+    return np.stack([np.asarray(b) for b in picture.split()]).astype('f4')
+
+# %% ../../nbs/engine/draw.ipynb #6d824fae
+def to_picture(
+    a:np.ndarray # (3, h, w) of any number type, meant for 0 to 255
+) -> Image.Image: # RGB picture
+    "An array as a picture, cut off at black and white"
+    return Image.merge('RGB', [Image.fromarray(b) for b in np.clip(a, 0, 255).astype('u1')])
+
 # %% ../../nbs/engine/draw.ipynb #f1444211
 @lru_cache(maxsize=16)
 def _axes(h, w):
     y,x = np.mgrid[-1:1:h*1j, -1:1:w*1j].astype('f4')
     return x, y, x*x+y*y
 
-# %% ../../nbs/engine/draw.ipynb #080d680c
+# %% ../../nbs/engine/draw.ipynb #97cfc409
 def finish(
-    picture,          # RGB picture, or (h, w, 3) float array of 0 to 255
+    picture,          # RGB picture, or (3, h, w) float array of 0 to 255
     rng:np.random.Generator, # Chooses strength and direction of each effect
     light:float=.2,   # Strongest fall of light from one side to the other
     tint:float=.06,   # Strongest warm or cold tint
@@ -161,21 +176,14 @@ def finish(
     grain:float=.2    # Strength of the grain, 0 to 1
 ) -> Image.Image:     # The RGB picture as a camera might give it
     "Light, tint, blur and grain in one pass"
-    if blur>.2:
-        if not isinstance(picture, Image.Image): picture = to_picture(picture)
-        picture = picture.filter(ImageFilter.GaussianBlur(blur))
-    a = np.asarray(picture, 'f4'); h,w = a.shape[:2]; x,y,r = _axes(h, w)
+    if blur>.2 and not isinstance(picture, Image.Image): picture = to_picture(picture)
+    if blur>.2: picture = picture.filter(ImageFilter.GaussianBlur(blur))
+    a = planes(picture) if isinstance(picture, Image.Image) else picture.copy(); h,w = a.shape[1:]; x,y,r = _axes(h, w)
     angle,warm,gain = rng.uniform(0, 6.28), rng.uniform(-tint, tint), 1+rng.uniform(-.6, .6)*light
-    field = gain + light*rng.uniform(.2, 1)*(np.cos(angle)*x + np.sin(angle)*y)*.6 - .07*r
-    a = a * (field[...,None] * np.array([1+warm, 1, 1-warm], 'f4'))
-    return to_picture(a + (window(rng, 'grain', h, w)[...,None].astype('f4')-128) * grain)
-
-# %% ../../nbs/engine/draw.ipynb #cdbb7e7b
-def to_picture(
-    a:np.ndarray # (h, w, 3) of any number type, meant for 0 to 255
-) -> Image.Image: # RGB picture
-    "An array as a picture, cut off at black and white"
-    return Image.fromarray(np.clip(a, 0, 255).astype('u1'))
+    fall = light*rng.uniform(.2, 1)*.6; a *= x*np.float32(fall*np.cos(angle)) + y*np.float32(fall*np.sin(angle)) + (np.float32(gain)-np.float32(.07)*r)
+    a[0] *= np.float32(1+warm); a[2] *= np.float32(1-warm)
+    a += (window(rng, 'grain', h, w).astype('f4')-128) * np.float32(grain)
+    return to_picture(a)
 
 # %% ../../nbs/engine/draw.ipynb #476c5e45
 def contact_sheet(

@@ -61,12 +61,13 @@ class RateLimitedError(SourceError):
 import errno
 from contextlib import contextmanager
 
-# %% ../../nbs/engine/errors.ipynb #4e501741
+# %% ../../nbs/engine/errors.ipynb #7d29a45d
 _STORAGE = {errno.ENOSPC: ('The disk is full', 'Free some space, or name another folder.'),
             errno.EDQUOT: ('The disk quota is used up', 'Free some space, or name another folder.'),
             errno.EROFS:  ('The disk is read-only', 'Name a folder that you may write to.'),
             errno.EACCES: ('Writing is not allowed', 'Name a folder that you may write to.'),
             errno.EPERM:  ('Writing is not allowed', 'Name a folder that you may write to.'),
+            errno.EEXIST: ('A file is in the way', 'Name another folder.'),
             errno.ENOTDIR: ('Part of the path is a file', 'Name another folder.'),
             errno.ENAMETOOLONG: ('The name is too long', 'Name a shorter one.')}
 
