@@ -21,11 +21,11 @@ STATUSES = dict(waiting='not fetched yet', fetched='fetched and readable, not co
     no_such_host='there is no server of that name', tls='the server cannot prove who it is', bad_url='no http or https address', bad_redirect='leads elsewhere without saying where, or to what may not be fetched',
     private_address='leads into a private network', redirect_loop='too many redirects', host_down='not asked: its server failed too often', missing='there is no such file')
 
-# %% ../../nbs/engine/manifest.ipynb #a6edd3e3
+# %% ../../nbs/engine/manifest.ipynb #f4be2dcf
 FIELDS = ('label', 'url', 'query', 'source', 'rank', 'page', 'thumbnail', 'title', 'licence', 'licence_url', 'creator', 'attribution',
-          'status', 'message', 'file', 'hash', 'raw_hash', 'width', 'height', 'bytes', 'phash', 'tint', 'group', 'from_thumbnail', 'time')
+          'status', 'message', 'file', 'hash', 'raw_hash', 'width', 'height', 'bytes', 'phash', 'tint', 'group', 'from_thumbnail', 'noai', 'time')
 
-# %% ../../nbs/engine/manifest.ipynb #656a2496
+# %% ../../nbs/engine/manifest.ipynb #fd688f52
 def new_row(
     label:str, # Class of the picture
     query:str, # What was searched for
@@ -34,7 +34,7 @@ def new_row(
     "The row of an address that nobody has asked yet"
     row = dict.fromkeys(FIELDS, '')
     row.update({k:getattr(hit, k) for k in FIELDS if getattr(hit, k, None) is not None})
-    return row | dict(label=label, query=query, status='waiting', bytes=0, from_thumbnail=False, group='')
+    return row | dict(label=label, query=query, status='waiting', bytes=0, from_thumbnail=False, noai=False)
 
 # %% ../../nbs/engine/manifest.ipynb #f9247d2c
 QUARANTINE,STAGED = '.quarantine','.staged' # Hidden folders below that of the set: what was refused, and what is not sorted in yet
@@ -151,8 +151,8 @@ def fingerprint(
     im = read_picture(jpeg, near=64)
     return dict(phash=str(phash(im)), tint=im.resize((4, 4), Image.Resampling.BOX).tobytes().hex())
 
-# %% ../../nbs/engine/manifest.ipynb #5dd8dcc3
-NEAR,GROUP = (6, 8.),(14, 18.) # Bits of `phash` and levels of `tint` that copies and members of a group differ in, at most
+# %% ../../nbs/engine/manifest.ipynb #06eaf3c4
+NEAR,GROUP = (8, 10.),(14, 18.) # Bits of `phash` and levels of `tint` that copies and members of a group differ in, at most
 
 def _looks(rows):
     "Bits (n, 64) and colours (n, 48) of rows"
@@ -259,17 +259,25 @@ def settle(
     manifest.compact()
     _tidy(manifest.dest)
 
-# %% ../../nbs/engine/manifest.ipynb #fffabea3
+# %% ../../nbs/engine/manifest.ipynb #cd915fd6
 def _place(dest, rows):
     "The file of some rows with the same picture to all places where it belongs, and away from all others"
     wanted = dict.fromkeys(dest/o['file'] for o in rows)
     if any(o['status']=='ok' for o in rows): wanted = {p:None for p in wanted if QUARANTINE not in p.relative_to(dest).parts[:1]} # its twins need no second copy
     found = [p for p in dict.fromkeys(dest/o for row in rows for o in places(row)) if _size(p)==rows[0]['bytes']]
     if not found: return
+    if len(wanted)==1 and not set(wanted)&set(found): found = [_moved(found[0], next(iter(wanted))), *found[1:]]
     for path in wanted:
         if path not in found: write_atomic(path, found[0].read_bytes())
     for path in found:
         if path not in wanted: path.unlink()
+
+def _moved(path, to):
+    "Move a file, which needs no space on the disk"
+    with storage_guard(to):
+        to.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(path, to)
+    return to
 
 def _tidy(dest):
     "Remove what a run that was killed left half written"
