@@ -97,7 +97,28 @@ def _body_bar(learn):
     if bar is not None: bar.update(0)
     yield tell
 
-# %% ../nbs/03_finetune.ipynb #50c19c60
+# %% ../nbs/03_finetune.ipynb #d67a6276
+def _device(learn):
+    "Where the learner's data go, and so the model"
+    return torch.device(learn.dls.device if learn.dls.device is not None else next(learn.model.parameters()).device)
+
+def _both_features(learn, frozen, seconds, views, limit):
+    "Features of the validation and of the training pictures"
+    with fast_body(frozen, _device(learn)) as run, _body_bar(learn) as bar:
+        valid = compute_features(learn.dls.valid, run, limit=limit)
+        return valid, compute_features(learn.dls.train, run, _choose_views(learn, valid, seconds, views), limit, bar)
+
+# %% ../nbs/03_finetune.ipynb #628f235b
+def _train_head(learn, head, train, valid, epochs, lr, bs, wd, cbs):
+    "One cycle for the head on features; the number of epochs"
+    dls,bs = learn.dls,_choose_bs(train.n) if bs is None else bs
+    loaders = DataLoaders(FeatureLoader(train, dls.train, bs, True), FeatureLoader(valid, dls.valid, 256, False), path=dls.path)
+    epochs = _choose_epochs(train.n, loaders.train.bs, train.views) if epochs is None else epochs
+    with _few_threads(_device(learn), train.x.data[0, 0].numel()), _trains_head(learn, HeadOnFeatures(learn.model, head), loaders):
+        learn.fit_one_cycle(epochs, lr, wd=wd, cbs=cbs)
+    return epochs
+
+# %% ../nbs/03_finetune.ipynb #c3d5d103
 def quick_tune(
     learn:Learner,          # From `vision_learner`: a frozen body and a head, with any loss and metrics
     epochs:int|None=None,   # Epochs of the head; None: enough for about 120 steps
@@ -111,19 +132,12 @@ def quick_tune(
 )->Tuned:                   # What was done; `learn` is trained; raises `UnsupportedError`, `DataError`, `StorageError`
     "Train the head of `learn` on features that the frozen body computes once, and leave a normal `Learner`"
     _check_learner(learn)
-    frozen,head = split_model(learn.model)
-    dls,start = learn.dls,time.perf_counter()
-    device = torch.device(dls.device if dls.device is not None else next(learn.model.parameters()).device)
-    learn.model.to(device)
-    with fast_body(frozen, device) as run, _body_bar(learn) as bar:
-        valid = compute_features(dls.valid, run, limit=memory_limit)
-        train = compute_features(dls.train, run, _choose_views(learn, valid, seconds, views), memory_limit, bar)
+    learn.model.to(_device(learn))
+    start,(frozen,head) = time.perf_counter(),split_model(learn.model)
+    valid,train = _both_features(learn, frozen, seconds, views, memory_limit)
     body_done = time.perf_counter()
-    bs = _choose_bs(train.n) if bs is None else bs
-    loaders = DataLoaders(FeatureLoader(train, dls.train, bs, True), FeatureLoader(valid, dls.valid, 256, False), path=dls.path)
-    epochs = _choose_epochs(train.n, loaders.train.bs, train.views) if epochs is None else epochs
-    with _few_threads(device, train.x.data[0, 0].numel()), _trains_head(learn, HeadOnFeatures(learn.model, head), loaders): learn.fit_one_cycle(epochs, lr, wd=wd, cbs=cbs)
-    return Tuned(epochs, train.views, train.n, valid.n, str(fast_dtype(device.type)).split('.')[1], body_done-start, time.perf_counter()-body_done)
+    epochs = _train_head(learn, head, train, valid, epochs, lr, bs, wd, cbs)
+    return Tuned(epochs, train.views, train.n, valid.n, str(fast_dtype(_device(learn).type)).split('.')[1], body_done-start, time.perf_counter()-body_done)
 
 # %% ../nbs/03_finetune.ipynb #ca4aea5e
 def _batch_seconds(learn, n):

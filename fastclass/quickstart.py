@@ -86,7 +86,7 @@ def _train(learn, epochs, seconds, seed):
     epochs = epochs or epochs_within(learn, seconds or 45)
     learn.fit_one_cycle(epochs, 3e-3, cbs=ChannelsLast())
 
-# %% ../nbs/quickstart.ipynb #55455fb9
+# %% ../nbs/quickstart.ipynb #406c9832
 @dataclass
 class Outcome:
     "What the report is made from"
@@ -97,7 +97,9 @@ class Outcome:
     per_class:object     # Table of the classes with their accuracy
     in_words:str   # The confusion matrix as text
     @property
-    def accuracy(self)->float: return float(self.frame.correct.mean())
+    def accuracy(self)->float:
+        "Share of the validation pictures that are right, 0 to 1"
+        return float(self.frame.correct.mean())
 
 def _evaluate(learn):
     "One pass over the validation pictures, and all that follows from it"

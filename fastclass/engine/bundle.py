@@ -259,7 +259,7 @@ class Prediction:
     source: str = ''                 # The file, where there is one
     error: str = ''                  # Why there is no prediction
 
-# %% ../../nbs/engine/bundle.ipynb #459f24f4
+# %% ../../nbs/engine/bundle.ipynb #fa5b85ed
 class Predictor:
     "A model from a bundle, with everything that it needs to look at a picture"
     def __init__(self,
@@ -270,7 +270,9 @@ class Predictor:
         self.model,self.prepare,self.description = model,prepare,description
         self.vocab = description['vocabulary']
     @property
-    def device(self): return next(self.model.parameters()).device
+    def device(self):
+        "Where the model computes, a `torch.device`"
+        return next(self.model.parameters()).device
     def __repr__(self):
         a,s = self.description['arch'],self.description['input'].get('size')
         return f'Predictor({a["name"]}, {len(self.vocab)} classes, {s}, {self.device})'

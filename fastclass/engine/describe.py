@@ -35,11 +35,12 @@ _ITEM_TFMS = {o.__name__: o for o in (Resize, RandomResizedCrop, CropPad, Random
 _PAD_MODES = ('zeros', 'border', 'reflection')
 _METHODS = ('squish', 'crop', 'pad')
 
-# %% ../../nbs/engine/describe.ipynb #a88a4be2
+# %% ../../nbs/engine/describe.ipynb #a5b44a8b
 def refuse(
     what:str, # What cannot be described
     next:str  # What to do about it
 ):
+    "Raise `UnsupportedError` for what a bundle has no place for"
     raise UnsupportedError(f'A bundle cannot hold {what}.', next=next)
 
 def _name(o): return getattr(o, '__name__', type(o).__name__)
@@ -56,8 +57,10 @@ def _describe_item_tfm(t) -> dict:
     if hasattr(t, 'mode'): res.update(resample=Image.Resampling(t.mode).name)
     return res
 
-# %% ../../nbs/engine/describe.ipynb #253732c9
-def describe_items(dl) -> list:
+# %% ../../nbs/engine/describe.ipynb #09c98959
+def describe_items(
+    dl # The DataLoader of the validation pictures
+) -> list: # One dict a transform, in order
     "The item transforms that a validation picture goes through, as a list of dicts"
     res = []
     for t in dl.after_item.fs:
@@ -68,8 +71,10 @@ def describe_items(dl) -> list:
     if not res: refuse('data without a Resize', 'Give the DataLoaders item_tfms=Resize(...), so that all pictures get one size.')
     return res
 
-# %% ../../nbs/engine/describe.ipynb #0a82c874
-def describe_batch(dl) -> dict:
+# %% ../../nbs/engine/describe.ipynb #f97e183e
+def describe_batch(
+    dl # The DataLoader of the validation pictures
+) -> dict: # Keys: divide_by, resize, mean, std; None where there is none
     "The batch transforms that matter for validation: divisor, resize, mean and standard deviation"
     res = {'divide_by': 1., 'resize': None, 'mean': None, 'std': None}
     if len(dl.before_batch.fs): refuse(f'the transform {_tfm_name(dl.before_batch.fs[0])} in before_batch', 'Take it out of the DataLoaders.')
@@ -108,8 +113,10 @@ def describe_task(
     if type(target) is not Categorize: refuse(f'targets made by {", ".join(map(_tfm_name, ds.tls[1].tfms.fs))}', 'Only one label a picture (CategoryBlock) works. '+use)
     return [plain(o) for o in learn.dls.vocab]
 
-# %% ../../nbs/engine/describe.ipynb #d9f67596
-def plain(o):
+# %% ../../nbs/engine/describe.ipynb #5418a90d
+def plain(
+    o # Numbers, arrays, tensors, dicts and lists of them, and what has a text
+): # None, a number, a text, a list or a dict
     "`o` as something that JSON can hold; NaN and infinity become None"
     if isinstance(o, (np.generic, torch.Tensor, np.ndarray)): o = o.tolist() if getattr(o, 'ndim', 0) else o.item()
     if isinstance(o, dict): return {str(plain(k)): plain(v) for k,v in o.items()}
@@ -204,13 +211,13 @@ def build_model(
             body = create_body(model, 3, False, model_meta.get(fn, {'cut': None})['cut'])
     with torch.device('meta'): return nn.Sequential(body, _build_head(head))
 
-# %% ../../nbs/engine/describe.ipynb #26fb99f7
+# %% ../../nbs/engine/describe.ipynb #6a276dbc
 _SOFTMAX_LOSSES = (CrossEntropyLossFlat, LabelSmoothingCrossEntropy, LabelSmoothingCrossEntropyFlat, FocalLoss, FocalLossFlat, nn.CrossEntropyLoss)
 
 def describe_model(
     learn, # The learner
     n_classes:int # Length of its vocabulary
-) -> dict:
+) -> dict: # Keys: arch, head and activation
     "Arch, head and activation of a learner"
     if type(learn.loss_func) not in _SOFTMAX_LOSSES and learn.loss_func is not F.cross_entropy:
         refuse(f'the loss {_name(learn.loss_func)}', f'Use one of {", ".join(o.__name__ for o in _SOFTMAX_LOSSES)}.')
@@ -278,7 +285,7 @@ def _build_item_tfm(
     if kind=='RandomResizedCrop': args['val_xtra'] = min(max(need(d, 'val_xtra', (int, float), where), 0.), 8.)
     return _ITEM_TFMS[kind](**args)
 
-# %% ../../nbs/engine/describe.ipynb #d795b5f5
+# %% ../../nbs/engine/describe.ipynb #afa8799b
 class Prepare:
     "A picture to the model's input, as fastai does it for validation"
     def __init__(self,
@@ -292,11 +299,17 @@ class Prepare:
         self.resize = r and AffineCoordTfm(size=_size(r, where), mode=_one_of(r, 'mode', ('bilinear', 'nearest', 'bicubic'), where),
             pad_mode=_one_of(r, 'pad_mode', _PAD_MODES, where), align_corners=r.get('align_corners') and True)
         self.stats = None if batch.get('mean') is None else [_stat(batch, k, where) for k in ('mean', 'std')]
-    def item(self, im) -> TensorImage: # bytes, 3 x height x width
+    def item(self,
+        im # PIL picture in RGB
+    ) -> TensorImage: # bytes, 3 x height x width
+        "One picture, resized"
         im = PILImage(im)
         for t in self.items: im = copy.copy(t)(im, split_idx=1)
         return ToTensor()(im)
-    def batch(self, xb) -> torch.Tensor: # float, n x 3 x height x width
+    def batch(self,
+        xb # bytes, n x 3 x height x width
+    ) -> torch.Tensor: # float, n x 3 x height x width
+        "A batch of pictures as the model takes it: scaled and normalised"
         xb = xb.float().div_(self.divide_by)
         if self.resize: xb = self.resize(TensorImage(xb), split_idx=1)
         xb = xb.as_subclass(torch.Tensor)

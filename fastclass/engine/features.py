@@ -276,7 +276,7 @@ class FeatureLoader(GetAttr):
         f = self.feats
         return f.x.data[v, i].float().to(self.device), *(y[v, i].to(self.device).as_subclass(t) for y,t in zip(f.y, f.types))
 
-# %% ../../nbs/engine/features.ipynb #96bc320b
+# %% ../../nbs/engine/features.ipynb #2a137ce8
 class HeadOnFeatures(nn.Module):
     "The head of `model` as a model of its own; its state is that of the whole model, so that callbacks save and load the whole"
     def __init__(self,
@@ -285,9 +285,23 @@ class HeadOnFeatures(nn.Module):
     ):
         super().__init__()
         self.head,self.whole = head,[model] # in a list, so that it is no sub-module
-    def forward(self, x): return self.head(x)
-    def state_dict(self, *args, **kwargs): return self.whole[0].state_dict(*args, **kwargs)
-    def load_state_dict(self, *args, **kwargs): return self.whole[0].load_state_dict(*args, **kwargs)
+    def forward(self,
+        x # Features, float `(n, ...)`
+    ):    # What the head makes of them
+        "Run the head"
+        return self.head(x)
+    def state_dict(self,
+        *args,   # As in `nn.Module.state_dict`
+        **kwargs # As there
+    ):           # The state of the whole model
+        "What callbacks save"
+        return self.whole[0].state_dict(*args, **kwargs)
+    def load_state_dict(self,
+        *args,   # As in `nn.Module.load_state_dict`
+        **kwargs # As there
+    ):           # What is missing and unexpected
+        "Load a state of the whole model"
+        return self.whole[0].load_state_dict(*args, **kwargs)
 
 def head_params(
     model:HeadOnFeatures # What is trained
