@@ -13,7 +13,7 @@ from urllib.parse import quote, unquote, urlsplit
 from .errors import NothingFoundError, storage_guard
 
 # %% auto #0
-__all__ = ['FAULTS', 'EVERY', 'PACKS', 'named_class', 'PracticeWeb', 'pack_classes', 'practice_web']
+__all__ = ['FAULTS', 'EVERY', 'PACKS', 'named_class', 'PracticeWeb', 'pack_classes', 'practice_web', 'running_web']
 
 # %% ../../nbs/engine/practice.ipynb #f5773d86
 def _words(text): return {re.sub(r's$', '', o) for o in re.findall(r'\w+', text.lower().replace('_', ' '))}
@@ -89,7 +89,7 @@ def _listen(port, handler):
     try: return ThreadingHTTPServer(('127.0.0.1', port), handler)
     except OSError: return ThreadingHTTPServer(('127.0.0.1', 0), handler)
 
-# %% ../../nbs/engine/practice.ipynb #2fe07808
+# %% ../../nbs/engine/practice.ipynb #58388a08
 class PracticeWeb:
     "A web server on this machine that serves the pictures of some packs"
     def __init__(self,
@@ -107,6 +107,14 @@ class PracticeWeb:
     ) -> list:    # `Hit`s for the class that the query names; `NothingFoundError` says which classes there are
         "All addresses for a query, good ones and faulty ones"
         return _hits(self, query)
+    def here(self,
+        url:str # An address that a practice web gave, maybe in another run and at another port
+    ) -> str:   # Where the same picture is now
+        "The address of this server for a bundled picture"
+        parts = urlsplit(url)
+        pack,name = (unquote(o) for o in parts.path.split('/')[1:3])
+        if pack in self.names and name in self._packs(pack): _serve(self, pack, name, self._packs(pack)[name])
+        return self.address+url.removeprefix(f'{parts.scheme}://{parts.netloc}')
     def close(self):
         "Stop serving"
         self._server.shutdown()
@@ -123,26 +131,31 @@ def _hit(address, path, file, name):
     return Hit(address+path, f'{address}{path}', f'{address}{path}', w, h, name, 'bundled', licence='Apache-2.0',
                licence_url='https://www.apache.org/licenses/LICENSE-2.0', creator='fastclass', attribution='Drawn by fastclass (Apache-2.0)')
 
-# %% ../../nbs/engine/practice.ipynb #3e860482
+# %% ../../nbs/engine/practice.ipynb #3641a156
+def _serve(web, pack, name, paths):
+    "Hand out the files of a class from now on: its path on the server, and the files by name"
+    folder,files = f'/{pack}/{quote(name)}',{Path(o).name:o for o in paths}
+    web._files.update({(folder, k):v for k,v in files.items()})
+    return folder,files
+
+# %% ../../nbs/engine/practice.ipynb #f4b5ba31
 def _hits(web, query):
     known = []
     for pack in web.names:
         classes = web._packs(pack)
         known += classes
         if (name := named_class(query, list(classes))) is None: continue
-        folder = f'/{pack}/{quote(name)}'
-        files = {Path(o).name:o for o in classes[name]}
-        web._files.update({(folder, k):v for k,v in files.items()})
+        folder,files = _serve(web, pack, name, classes[name])
         return [_hit(web.address, p, files[k], name) for p,k in _addresses(folder, sorted(files))]
     raise NothingFoundError(f'The bundled packs have no class that "{query}" names.', f"Without internet there are: {', '.join(known)}.")
 
-# %% ../../nbs/engine/practice.ipynb #648b3b88
+# %% ../../nbs/engine/practice.ipynb #5c949091
 def pack_classes(
     name:str # Name of a bundled pack
 ) -> dict:   # `{class: [path]}`
     "The classes of pictures in a bundled pack"
     root = Path(import_module('fastclass.course.samples').pack(name))
-    root = next((root/o for o in ('pictures', 'train') if (root/o).is_dir()), root)
+    root = next((root/o for o in ('photos', 'train') if (root/o).is_dir()), root)
     return {o.name:sorted(p for p in o.iterdir() if p.suffix.lower() in ('.jpg', '.jpeg', '.png')) for o in sorted(root.iterdir()) if o.is_dir()}
 
 # %% ../../nbs/engine/practice.ipynb #b6a126dd
@@ -157,3 +170,8 @@ def practice_web() -> PracticeWeb: # Started when it is first asked for
     if port==0:
         with storage_guard(note): note.write_text(web.address.rpartition(':')[2])
     return web
+
+# %% ../../nbs/engine/practice.ipynb #e8efb717
+def running_web(): # A `PracticeWeb`, or None
+    "The practice web of this process, where one was started"
+    return practice_web() if practice_web.cache_info().currsize else None
