@@ -133,7 +133,7 @@ class Answer:
     moved:str=''     # Address to look at instead
     noai:bool=False  # Does the server ask not to use it for training?
 
-# %% ../../nbs/engine/connect.ipynb #c66cc6c7
+# %% ../../nbs/engine/connect.ipynb #e36c52ce
 def check_url(
     url:str # An address
 ):          # An `httpx.URL`; raises `FetchError` for anything that is no http or https address
@@ -141,6 +141,7 @@ def check_url(
     import httpx
     try: parts = httpx.URL(url.strip())
     except (httpx.InvalidURL, ValueError, TypeError, UnicodeError) as e: raise FetchError('bad_url', f'Not an address: {e}.') from e
+    if not 0<(parts.port or 80)<65536: raise FetchError('bad_url', f'There is no port {parts.port}.')
     if parts.scheme not in ('http', 'https') or not parts.host: raise FetchError('bad_url', 'Only http and https addresses are fetched.')
     return parts
 
@@ -208,10 +209,11 @@ def _answer(r, parts, max_bytes, respect_noai):
     if noai and respect_noai: raise FetchError('opted_out', 'The server asks not to use it for training.')
     return Answer(_body(r, first, max_bytes), noai=noai)
 
-# %% ../../nbs/engine/connect.ipynb #b3f2676e
+# %% ../../nbs/engine/connect.ipynb #3204c333
 def _moved(parts, location):
     import httpx
-    try: return str(parts.join(location)) if location else ''
+    if not location: raise FetchError('bad_redirect', 'It leads elsewhere, and does not say where.')
+    try: return str(parts.join(location))
     except (httpx.InvalidURL, ValueError, UnicodeError) as e: raise FetchError('bad_redirect', f'It leads to what is no address: {e}.') from e
 
 def _body(r, heads, max_bytes):
