@@ -11,7 +11,7 @@ from .errors import PictureError
 # %% auto #0
 __all__ = ['REASONS', 'MAX_PIXELS', 'FORMATS', 'picture_format', 'read_picture', 'flatness', 'check_picture', 'clean_jpeg']
 
-# %% ../../nbs/engine/picture.ipynb #c869e5ec
+# %% ../../nbs/engine/picture.ipynb #41c61d12
 REASONS = ('missing',            # there is no such file
            'empty',              # zero bytes
            'not_a_picture',      # a web page, text, a film, an archive; the message names it
@@ -22,10 +22,11 @@ REASONS = ('missing',            # there is no such file
            'too_small', 'too_thin', 'blank', 'placeholder') # readable, and no use for training
 
 MAX_PIXELS = 120_000_000 # a 108-megapixel phone photo passes, a 20,000 x 20,000 bomb does not
-FORMATS = ('JPEG', 'PNG', 'WEBP', 'GIF', 'BMP', 'TIFF', 'AVIF')
+FORMATS = ('JPEG', 'PNG', 'WEBP', 'GIF', 'BMP', 'TIFF', 'AVIF', 'PPM') # MPO, as some phones make, counts as JPEG
 
-# %% ../../nbs/engine/picture.ipynb #0dd68f2a
+# %% ../../nbs/engine/picture.ipynb #1db5de48
 _MAGIC = ((b'\xff\xd8\xff', 'JPEG'), (b'\x89PNG\r\n\x1a\n', 'PNG'), (b'GIF87a', 'GIF'), (b'GIF89a', 'GIF'), (b'BM', 'BMP'),
+          *((b'P%d%c' % (n, c), 'PPM') for n in range(1, 7) for c in b'\n\r\t #'),
           (b'II*\0', 'TIFF'), (b'MM\0*', 'TIFF'), (b'II+\0', 'TIFF'), (b'MM\0+', 'TIFF'),
           (b'%!PS', 'EPS'), (b'\xc5\xd0\xd3\xc6', 'EPS'), (b'%PDF', 'PDF'), (b'8BPS', 'Photoshop'), (b'\0\0\1\0', 'ICO'),
           (b'\0\0\0\x0cjP', 'JPEG 2000'), (b'\xff\x4f\xff\x51', 'JPEG 2000'), (b'\0\0\0\x0cJXL', 'JPEG XL'), (b'\xff\x0a', 'JPEG XL'),
@@ -116,21 +117,20 @@ def _complete(
     if kind=='WEBP': return len(data)>=12 and len(data) >= struct.unpack('<I', data[4:8])[0]+8
     return True
 
-# %% ../../nbs/engine/picture.ipynb #7977a0d9
+# %% ../../nbs/engine/picture.ipynb #921c8db2
 def _pixels_there(
     im,         # A PIL picture whose pixels are not decoded yet
     n_bytes:int # Length of its file
 ) -> bool:      # False when its header points past the end of the file
     "Whether the file is long enough for what its header says: BMP and TIFF have no end mark"
-    if im.format=='BMP' and im.tile and im.tile[0][0]=='raw':
-        stride = im.tile[0][3][1]
-        return n_bytes >= im.tile[0][2] + stride*im.height
+    if im.format=='BMP' and im.tile and im.tile[0][0]=='raw': return n_bytes >= im.tile[0][2] + im.tile[0][3][1]*im.height
+    if im.format=='PPM' and im.tile and im.tile[0][0]=='raw': return n_bytes >= im.tile[0][2] + im.height*(im.width*len(im.getbands()) if im.mode!='1' else -(-im.width//8))
     if im.format=='TIFF':
         starts,sizes = (im.tag_v2.get(a) or im.tag_v2.get(b) or () for a,b in ((273, 324), (279, 325)))
         return all(a+n<=n_bytes for a,n in zip(starts, sizes))
     return True
 
-# %% ../../nbs/engine/picture.ipynb #78307f4d
+# %% ../../nbs/engine/picture.ipynb #5612b380
 def _webp_size(
     data:bytes # A WebP file
 ) -> tuple:    # Width and height of its canvas
@@ -151,6 +151,7 @@ def _reader(
     elif kind=='WEBP': from PIL.WebPImagePlugin import WebPImageFile as cls
     elif kind=='GIF': from PIL.GifImagePlugin import GifImageFile as cls
     elif kind=='BMP': from PIL.BmpImagePlugin import BmpImageFile as cls
+    elif kind=='PPM': from PIL.PpmImagePlugin import PpmImageFile as cls
     elif kind=='TIFF': from PIL.TiffImagePlugin import TiffImageFile as cls
     else: from PIL.AvifImagePlugin import AvifImageFile as cls
     return cls
