@@ -344,7 +344,7 @@ def check_picture(
     if placeholders and (grey_card or (f['background']>=.9 and f['tones']<=40)):
         refuse('looks like a card that says there is no image', 'Pass placeholders=False to keep such pictures.', 'placeholder')
 
-# %% ../../nbs/engine/picture.ipynb #06fb9b15
+# %% ../../nbs/engine/picture.ipynb #a9e7849e
 def clean_jpeg(
     data:bytes,                # The bytes of any picture that `read_picture` reads; a path works too
     *,
@@ -367,7 +367,6 @@ def clean_jpeg(
     size = tuple(max(1, round(s*scale)) for s in full)
     if check is not False: check_picture(im, name=name, **(check if isinstance(check, dict) else {}))
     if im.size!=size: im = im.resize(size, Image.Resampling.LANCZOS)
-    out = io.BytesIO()
-    im.save(out, 'JPEG', quality=quality)
+    im.save(out := io.BytesIO(), 'JPEG', quality=quality)
     jpeg = out.getvalue()
     return jpeg, dict(format=kind, full_width=full[0], full_height=full[1], width=size[0], height=size[1], sha256=hashlib.sha256(jpeg).hexdigest())
