@@ -32,7 +32,7 @@ class Club:
     division:str # How the field is divided
     charge:str   # What is shown on it
 
-# %% ../../nbs/engine/crests.ipynb #539c60dc
+# %% ../../nbs/engine/crests.ipynb #d5a3e476
 CLUBS = [Club(*c) for c in (
     ('brackwater','Brackwater United',1894,'blue','shield','hoops','anchor'), ('corvale','Corvale City',1907,'black','round','plain','raven'),
     ('dunmarrow','Dunmarrow Town',1888,'red','shield','pale','tower'), ('eldenport','Eldenport Athletic',1901,'claret','swiss','waves','ship'),
@@ -42,8 +42,8 @@ CLUBS = [Club(*c) for c in (
     ('merrowdene','Merrowdene Albion',1897,'blue','swiss','waves','fish'), ('northcairn','Northcairn Rangers',1912,'blue','hexagon','plain','peaks'),
     ('oxmoor','Oxmoor Victoria',1891,'claret','shield','chevron','bull'), ('pinecastle','Pinecastle Rovers',1903,'green','hexagon','stripes','pine'),
     ('quillhaven','Quillhaven City',1909,'purple','oval','plain','owl'), ('rosemarket','Rosemarket Town',1882,'red','round','saltire','rose'),
-    ('saltmarsh','Saltmarsh Sands',1915,'black','swiss','stripes','swan'), ('thornwick','Thornwick Regis',1876,'purple','shield','quarter','crown'),
-    ('wexbridge','Wexbridge Central',1890,'red','oval','hoops','bridge'), ('yarrowgate','Yarrowgate Dynamo',1921,'black','pennant','rays','sun'))]
+    ('saltmarsh','Saltmarsh Sands',1915,'black','swiss','stripes','swan'), ('thornwick','Thornwick Regis',1876,'purple','oval','quarter','crown'),
+    ('wexbridge','Wexbridge Central',1890,'red','round','hoops','bridge'), ('yarrowgate','Yarrowgate Dynamo',1921,'black','pennant','rays','sun'))]
 
 # %% ../../nbs/engine/crests.ipynb #be2af177
 def _mirror(*right): return [*right, *((-x,y) for x,y in reversed(right))]

@@ -25,7 +25,7 @@ class Lake:
     rough:float # How jagged the ridge is
     land:tuple  # Polygons of land in the water
 
-# %% ../../nbs/engine/lakes.ipynb #8f834af7
+# %% ../../nbs/engine/lakes.ipynb #2de4c139
 LAKES = [
     Lake('aldra', 'Lake Aldra, the horn', ((0,.3),(.18,.42),(.34,.36),(.44,.58),(.5,1),(.57,.6),(.7,.4),(.82,.5),(1,.3)), ((0,.5),(.3,.3),(.6,.1),(1,.42)), .09,
          (((.5,.24),(.58,.19),(.68,.2),(.74,.26),(.66,.31),(.55,.3)), ((-.3,.8),(.1,.86),(.24,1.1),(-.3,1.1)))),
@@ -33,7 +33,7 @@ LAKES = [
          (((-.5,0),(.34,0),(.27,.2),(.2,.3),(.12,.6),(-.02,1.1),(-.5,1.1)), ((1.5,0),(.66,0),(.74,.18),(.8,.34),(.93,.6),(1.08,1.1),(1.5,1.1)))),
     Lake('cindral', 'Lake Cindral, the table', ((0,.25),(.2,.34),(.33,.44),(.37,.86),(.5,.84),(.63,.88),(.67,.46),(.8,.36),(1,.3)), ((0,.2),(.4,.34),(.7,.22),(1,.3)), .05,
          (((-.5,.24),(.1,.27),(.36,.34),(.56,.42),(.44,.46),(.2,.44),(-.5,.5)),)),
-    Lake('dovrane', 'Lake Dovrane, the saw', ((0,.4),(.14,.72),(.2,.5),(.3,.84),(.36,.56),(.46,.92),(.53,.58),(.63,.86),(.69,.52),(.8,.74),(1,.4)), ((0,.2),(.45,.16),(.75,.4),(1,.7)), .13,
+    Lake('dovrane', 'Lake Dovrane, the saw', ((0,.4),(.14,.72),(.2,.5),(.3,.84),(.36,.56),(.46,.92),(.53,.58),(.63,.86),(.69,.52),(.8,.74),(1,.4)), ((0,.2),(.45,.16),(.75,.4),(1,.7)), .06,
          (((1.5,.12),(.8,.16),(.6,.26),(.48,.42),(.58,.5),(.74,.44),(.95,.5),(1.5,.62)),)),
     Lake('eskvar', 'Lake Eskvar, the domes', ((0,.45),(.14,.62),(.28,.7),(.4,.5),(.46,.6),(.56,.78),(.68,.74),(.78,.5),(.9,.6),(1,.5)), ((0,.34),(.2,.5),(.5,.2),(.8,.5),(1,.4)), .035,
          (((-.5,.5),(.02,.56),(.16,.7),(.36,.82),(.6,.84),(.84,.72),(1,.56),(1.5,.5),(1.5,1.2),(-.5,1.2)),))]
@@ -48,12 +48,12 @@ SEASONS = dict( # dark trees, light trees, grass, height of the snow line (1 is 
 # %% ../../nbs/engine/lakes.ipynb #8223065e
 PAN = 640,220 # Width and height of the panorama
 
-# %% ../../nbs/engine/lakes.ipynb #f8a33667
+# %% ../../nbs/engine/lakes.ipynb #dbbb0cff
 @lru_cache(maxsize=16)
 def _panorama(i):
     "The mountains of lake `i` as an RGB picture: opacity, slope, roughness"
     w,h = PAN; rng = stream(1, 'panorama', i); lake = LAKES[i]; x = np.arange(w)
-    line = np.interp(x/w, *zip(*lake.ridge)); soft = max(3, int(60*(.1-lake.rough))*3)
+    line = np.interp(x/w, *zip(*lake.ridge)); soft = 45 if lake.rough<.04 else 3
     line = np.convolve(np.pad(line, soft, 'edge'), np.ones(soft)/soft, 'same')[soft:-soft] + lake.rough*.5*ridge(rng, w, 22, 4, .55)
     top = h*(1-np.clip(line, .02, .99)); depth = np.arange(h)[:,None] - top[None]
     wide = np.convolve(np.pad(top, 12, 'edge'), np.ones(25)/25, 'valid')
