@@ -43,13 +43,14 @@ def is_public(
 # %% ../../nbs/engine/connect.ipynb #9f2191a2
 STEP = .25 # Seconds of one wait
 
-# %% ../../nbs/engine/connect.ipynb #5adfa997
+# %% ../../nbs/engine/connect.ipynb #dd16385c
 class Wire:
     "Opens connections for httpcore: to checked addresses only, and with a deadline for each thread"
     def __init__(self,
-        allow=() # Hosts (`name` or `name:port`) that may be private, such as a server of one's own
+        allow=(), # Hosts (`name` or `name:port`) that may be private, such as a server of one's own
+        stall:float=4. # Seconds without a single byte after which a request is over
     ):
-        self.allow,self.stopped = set(allow),threading.Event()
+        self.allow,self.stall,self.stopped = set(allow),stall,threading.Event()
         self._local,self._names,self._lock = threading.local(),{},threading.Lock()
     def start(self,
         due:float # When the request of this thread must be over, in `time.monotonic()`
@@ -110,15 +111,17 @@ def _connect(wire, host, port):
         except httpcore.ConnectError as e: last = FetchError('connection', f'{host} refuses connections ({e}).', again=True)
     raise last
 
-# %% ../../nbs/engine/connect.ipynb #21891d65
+# %% ../../nbs/engine/connect.ipynb #af852120
 class _Line:
     "A connection of httpcore that ends at the deadline of its thread"
     def __init__(self, stream, wire): self.stream,self.wire = stream,wire
     def read(self, max_bytes, timeout=None):
         import httpcore
-        while True:
+        silent = time.monotonic()+self.wire.stall
+        while time.monotonic()<silent:
             try: return self.stream.read(max_bytes, self.wire.left(STEP))
             except httpcore.ReadTimeout: continue # the deadline is looked at again
+        raise FetchError('timeout', f'No byte came for {self.wire.stall:g} s.')
     def write(self, buffer, timeout=None): self.stream.write(buffer, self.wire.left())
     def close(self): self.stream.close()
     def start_tls(self, ssl_context, server_hostname=None, timeout=None):

@@ -17,11 +17,12 @@ from .manifest import PICTURED, QUARANTINE, STAGED, Manifest, fingerprint, has_f
 # %% auto #0
 __all__ = ['BETTER_SMALL', 'TRANSIENT', 'Options', 'download_all', 'download_one']
 
-# %% ../../nbs/engine/download.ipynb #252a7250
+# %% ../../nbs/engine/download.ipynb #573a4bae
 @dataclass(frozen=True)
 class Options:
     "How a download behaves"
     deadline:float=15.      # Seconds for one picture, with all redirects, further tries and its thumbnail
+    stall:float=4.          # Seconds without a single byte after which a server is not waited for
     max_bytes:int=30_000_000 # Larger files are not read to the end
     retries:int=2           # Further tries for what can pass: a broken connection, 429 and 5xx
     hops:int=5              # Redirects that are followed
@@ -99,11 +100,11 @@ class _Gate:
             self.closed = True
             self.turn.notify_all()
 
-# %% ../../nbs/engine/download.ipynb #97a45517
+# %% ../../nbs/engine/download.ipynb #7186eca9
 class _Run:
     "What the threads of one download share"
     def __init__(self, dest, o, jobs):
-        self.dest,self.o,self.gate,self.wire = Path(dest),o,_Gate(jobs, o),Wire(o.allow_hosts)
+        self.dest,self.o,self.gate,self.wire = Path(dest),o,_Gate(jobs, o),Wire(o.allow_hosts, o.stall)
         self.pool,self.out,self.requests = new_pool(self.wire, o.connections),queue.Queue(),Counter()
         self.hands = threading.Semaphore(max(1, os.cpu_count() or 1)) # pictures that are decoded at once
     def work(self):
