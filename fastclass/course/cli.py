@@ -13,8 +13,9 @@ from ..engine.errors import FastclassError
 # %% auto #0
 __all__ = ['COMMANDS', 'SHORT', 'TYPES', 'options', 'guarded', 'call', 'command', 'app', 'main']
 
-# %% ../../nbs/course/cli.ipynb #6e76c2ee
+# %% ../../nbs/course/cli.ipynb #d12c563f
 COMMANDS = {'quickstart': 'fastclass.quickstart:quickstart', # name of the command -> module:function
+            'collect':    'fastclass.collect:collect_classes',
             'doctor':     'fastclass.course.doctor:doctor'}
 
 # %% ../../nbs/course/cli.ipynb #d21aaafe
