@@ -104,7 +104,7 @@ def rebuild(
     made.changed = [h.url for o,h in zip(rows, hits) if now[o['label'], h.url]!=o['hash']]
     return made
 
-# %% ../nbs/01_collect.ipynb #1b2b9a02
+# %% ../nbs/01_collect.ipynb #03bc1bca
 def collect_classes(
     classes:str='',        # The classes and their searches, such as "cyclist=cyclist photo, pedestrian=pedestrian photo"; without = the class is searched for
     dest:str='pictures',   # Folder for the pictures, one sub-folder a class
@@ -114,6 +114,7 @@ def collect_classes(
 ) -> dict:                 # `ok`, `dest`, `counts` and `said`
     "Collect pictures for some classes: search, download, check, and write down where each came from"
     pairs = [o.partition('=') for o in classes.split(',') if o.strip()]
+    if not pairs: raise DataError('There is no class to collect.', 'Name some: --classes "cyclist=cyclist photo, pedestrian=pedestrian photo".')
     made = collect({k.strip():(v or k).strip() for k,_,v in pairs}, dest, n, min_ok=min_ok)
     made.credits(), made.card()
     print(made, made.table().to_string(), f'Now: fastclass quickstart --data {dest}', sep='\n')

@@ -278,6 +278,12 @@ def test_a_bundled_run_asks_the_bundled_packs_only(monkeypatch):
     assert list(search.search_images('cyclist', 1))==['http://127.0.0.1/1.jpg'] and type(search.search_images('cyclist')).__name__=='L'
 
 
+def test_without_internet_a_word_that_no_pack_has_names_the_switch_and_the_packs(monkeypatch):
+    monkeypatch.delenv('FASTCLASS_SOURCE', raising=False)
+    monkeypatch.setattr('fastclass.course.platform.has_internet', lambda *a, **k: False)
+    with pytest.raises(NoInternetError, match='Kaggle.*cyclist, pedestrian'): search.find_hits('whale photo', 5)
+
+
 # --- ddgs, as installed ----------------------------------------------------------------------------------------------
 
 class Answer:

@@ -146,8 +146,8 @@ def _new_hits(source, query, n, safe, live, found):
     if known and err is None: hits,err = _from_source(source, query, n+known, safe, live)
     return [h for h in hits if h.url not in found][:n],err
 
-# %% ../../nbs/engine/search.ipynb #f30fda1d
-def _no_hits(query, errors):
+# %% ../../nbs/engine/search.ipynb #a1b32bee
+def _no_hits(query, errors, offline):
     "The one error that stands for all: the gravest, with what each source said"
     said = f'No pictures for "{query}" ({"; ".join(f"{k}: {_short(e)}" for k,e in errors.items())}).'
     grave = [e for e in errors.values() if not isinstance(e, (NothingFoundError, BadQueryError))]
@@ -156,9 +156,10 @@ def _no_hits(query, errors):
             more = [first.retry_after] if isinstance(first, RateLimitedError) else []
             return type(first)(f'{said} {first.message}', first.next, *more)
     last = next(reversed(errors.values()), None)
+    if offline and last: return NoInternetError(f'{said} {last.message} There is no internet to search elsewhere.', f'{NO_INTERNET} {last.next}')
     return NothingFoundError(f'{said} {last.message}' if last else said, last.next if last else 'Name at least one source.')
 
-# %% ../../nbs/engine/search.ipynb #102c2c54
+# %% ../../nbs/engine/search.ipynb #2cfa2fa3
 def find_hits(
     query:str,     # What to search for, such as 'cyclist photo'
     n:int=150,     # How many pictures
@@ -178,7 +179,7 @@ def find_hits(
         if err is not None: errors[source.label] = err
         if err is None or isinstance(err, NothingFoundError): answered.add(source.name)
         live = live and not isinstance(err, NoInternetError) # the next one cannot be reached either
-    if not found: raise _no_hits(query, errors)
+    if not found: raise _no_hits(query, errors, offline=sources is None and not live and not os.environ.get('FASTCLASS_SOURCE'))
     res = Hits(list(found.values())[:n], n, [(k, _short(e)) for k,e in errors.items() if k not in counts])
     res.counts = counts
     return res
