@@ -309,7 +309,7 @@ def read_picture(
     if near: _draft(im, near, min)
     return _finish(im, name, background)
 
-# %% ../../nbs/engine/picture.ipynb #e11673ca
+# %% ../../nbs/engine/picture.ipynb #91c54479
 def flatness(
     im # An upright RGB picture
 ) -> dict: # `background`: share of pixels near the commonest colour; `pair`: near one of the two commonest; `tones`: how many of 4,096 colours 99% of the pixels have; `colour`: share that is not grey
@@ -319,10 +319,11 @@ def flatness(
     code = (a[:,0]>>4)*256 + (a[:,1]>>4)*16 + (a[:,2]>>4)
     counts = np.bincount(code, minlength=4096)
     tones = int((np.cumsum(np.sort(counts)[::-1]) < .99*len(a)).sum()) + 1
-    first = np.abs(a - a[code==counts.argmax()].mean(0)).max(1) <= 12
+    def most(x): return np.maximum(np.maximum(x[:,0], x[:,1]), x[:,2]) # ten times as quick as x.max(1)
+    first = most(np.abs(a - a[code==counts.argmax()].mean(0))) <= 12
     rest = np.bincount(code[~first], minlength=4096)
-    second = np.abs(a - a[(code==rest.argmax()) & ~first].mean(0)).max(1) <= 12 if rest.any() else first
-    return dict(background=float(first.mean()), pair=float((first|second).mean()), tones=tones, colour=float((a.max(1)-a.min(1)>32).mean()))
+    second = most(np.abs(a - a[(code==rest.argmax()) & ~first].mean(0))) <= 12 if rest.any() else first
+    return dict(background=float(first.mean()), pair=float((first|second).mean()), tones=tones, colour=float((most(a)+most(-a)>32).mean()))
 
 # %% ../../nbs/engine/picture.ipynb #f32e1e05
 def check_picture(
@@ -344,7 +345,7 @@ def check_picture(
     if placeholders and (grey_card or (f['background']>=.9 and f['tones']<=40)):
         refuse('looks like a card that says there is no image', 'Pass placeholders=False to keep such pictures.', 'placeholder')
 
-# %% ../../nbs/engine/picture.ipynb #a9e7849e
+# %% ../../nbs/engine/picture.ipynb #efcd1dc6
 def clean_jpeg(
     data:bytes,                # The bytes of any picture that `read_picture` reads; a path works too
     *,
@@ -366,7 +367,7 @@ def clean_jpeg(
     scale = min(1., max_side/max(full))
     size = tuple(max(1, round(s*scale)) for s in full)
     if check is not False: check_picture(im, name=name, **(check if isinstance(check, dict) else {}))
-    if im.size!=size: im = im.resize(size, Image.Resampling.LANCZOS)
+    if im.size!=size: im = im.resize(size, Image.Resampling.HAMMING)
     im.save(out := io.BytesIO(), 'JPEG', quality=quality)
     jpeg = out.getvalue()
     return jpeg, dict(format=kind, full_width=full[0], full_height=full[1], width=size[0], height=size[1], sha256=hashlib.sha256(jpeg).hexdigest())
