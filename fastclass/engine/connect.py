@@ -10,8 +10,8 @@ from .errors import SourceError
 from .hits import retry_seconds, user_agent
 
 # %% auto #0
-__all__ = ['STEP', 'REDIRECTS', 'PASSING', 'FetchError', 'is_public', 'Wire', 'Answer', 'check_url', 'says_noai', 'new_pool',
-           'request']
+__all__ = ['STEP', 'PACE', 'REDIRECTS', 'PASSING', 'FetchError', 'is_public', 'Wire', 'Answer', 'check_url', 'says_noai',
+           'new_pool', 'request']
 
 # %% ../../nbs/engine/connect.ipynb #cc68ffe3
 class FetchError(SourceError):
@@ -40,15 +40,15 @@ def is_public(
         if ip.teredo or ip.is_site_local: return False
     return ip.is_global and not ip.is_multicast and not ip.is_reserved
 
-# %% ../../nbs/engine/connect.ipynb #9f2191a2
-STEP = .25 # Seconds of one wait
+# %% ../../nbs/engine/connect.ipynb #f5336369
+STEP,PACE = .25,1000 # Seconds of one wait, and bytes that should come in `stall` seconds
 
-# %% ../../nbs/engine/connect.ipynb #dd16385c
+# %% ../../nbs/engine/connect.ipynb #88d29192
 class Wire:
     "Opens connections for httpcore: to checked addresses only, and with a deadline for each thread"
     def __init__(self,
         allow=(), # Hosts (`name` or `name:port`) that may be private, such as a server of one's own
-        stall:float=4. # Seconds without a single byte after which a request is over
+        stall:float=4. # Seconds with less than `PACE` bytes after which a request is over
     ):
         self.allow,self.stall,self.stopped = set(allow),stall,threading.Event()
         self._local,self._names,self._lock = threading.local(),{},threading.Lock()
@@ -57,6 +57,7 @@ class Wire:
     ) -> None:
         "Set the deadline for this thread"
         self._local.due = due
+        self.new_pace()
     def left(self,
         most:float=60. # At most so many
     ) -> float:        # Seconds; raises `FetchError` when there are none
@@ -65,6 +66,16 @@ class Wire:
         left = self._local.due-time.monotonic()
         if left<=0: raise FetchError('timeout', 'It did not arrive in time.')
         return min(left, most)
+    def new_pace(self) -> None:
+        "A question was asked: from now on bytes should come"
+        self._local.since,self._local.got = time.monotonic(),0
+    def check_pace(self,
+        n:int=0 # Bytes that have come
+    ) -> None:
+        "End a request that gets hardly any bytes: it would not be done before its deadline"
+        self._local.got += n
+        if self._local.got>=PACE: self.new_pace()
+        elif time.monotonic()-self._local.since>self.stall: raise FetchError('timeout', f'It sent {self._local.got} bytes in {self.stall:g} s.')
     def connect_tcp(self,
         host:str,  # Name or IP address
         port:int,  # Port
@@ -111,18 +122,21 @@ def _connect(wire, host, port):
         except httpcore.ConnectError as e: last = FetchError('connection', f'{host} refuses connections ({e}).', again=True)
     raise last
 
-# %% ../../nbs/engine/connect.ipynb #af852120
+# %% ../../nbs/engine/connect.ipynb #80d19b7e
 class _Line:
     "A connection of httpcore that ends at the deadline of its thread"
     def __init__(self, stream, wire): self.stream,self.wire = stream,wire
     def read(self, max_bytes, timeout=None):
         import httpcore
-        silent = time.monotonic()+self.wire.stall
-        while time.monotonic()<silent:
-            try: return self.stream.read(max_bytes, self.wire.left(STEP))
-            except httpcore.ReadTimeout: continue # the deadline is looked at again
-        raise FetchError('timeout', f'No byte came for {self.wire.stall:g} s.')
-    def write(self, buffer, timeout=None): self.stream.write(buffer, self.wire.left())
+        while True:
+            self.wire.check_pace()
+            try: data = self.stream.read(max_bytes, self.wire.left(STEP))
+            except httpcore.ReadTimeout: continue # the clock is looked at again
+            self.wire.check_pace(len(data))
+            return data
+    def write(self, buffer, timeout=None):
+        self.stream.write(buffer, self.wire.left())
+        self.wire.new_pace()
     def close(self): self.stream.close()
     def start_tls(self, ssl_context, server_hostname=None, timeout=None):
         return _Line(self.stream.start_tls(ssl_context, server_hostname, self.wire.left()), self.wire)

@@ -17,12 +17,12 @@ from .manifest import PICTURED, QUARANTINE, STAGED, Manifest, fingerprint, has_f
 # %% auto #0
 __all__ = ['BETTER_SMALL', 'TRANSIENT', 'Options', 'download_all', 'download_one']
 
-# %% ../../nbs/engine/download.ipynb #573a4bae
+# %% ../../nbs/engine/download.ipynb #308e597a
 @dataclass(frozen=True)
 class Options:
     "How a download behaves"
     deadline:float=15.      # Seconds for one picture, with all redirects, further tries and its thumbnail
-    stall:float=4.          # Seconds without a single byte after which a server is not waited for
+    stall:float=4.          # A server that sends less than 1,000 bytes in so many seconds is not waited for
     max_bytes:int=30_000_000 # Larger files are not read to the end
     retries:int=2           # Further tries for what can pass: a broken connection, 429 and 5xx
     hops:int=5              # Redirects that are followed
