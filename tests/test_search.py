@@ -226,7 +226,7 @@ def test_a_source_that_failed_is_left_alone_then_tried_again(monkeypatch):
     bad,good = Shelf('bad', error=BlockedError('no', 'x')),Shelf('good', 'xyz')
     for q in ('cat', 'dog', 'owl'):
         assert search.find_hits(q, 2, [bad, good]).counts=={'good':2}
-    assert bad.calls==1
+    assert bad.calls==1 and search.find_hits('fox', 2, [bad, good]).passed==[('bad', 'blocked')]
     bad.error,bad.urls = None,'ab'
     bad.circuit.until = 0
     assert search.find_hits('cow', 2, [bad, good]).counts=={'bad':2} and bad.circuit.failures==0
@@ -248,7 +248,7 @@ def test_the_gravest_reason_is_the_error(error):
 def test_after_no_internet_the_other_remote_sources_are_not_asked():
     a,b = Shelf('a', error=NoInternetError('x', 'y')),Shelf('b', 'xy')
     with pytest.raises(NoInternetError): search.find_hits('cat', 2, [a, b])
-    assert b.calls==0
+    assert b.calls==0 and a.circuit.wait()==0 # the source is not to blame
 
 
 def test_a_source_that_cannot_keep_safe_search_is_passed_over():

@@ -15,13 +15,13 @@ from .sources import DDGS, Bundled, Commons, INaturalist, OldDDGS, Openverse
 # %% auto #0
 __all__ = ['KEEP_DAYS', 'Circuit', 'remembered', 'remember', 'Hits', 'default_sources', 'find_hits', 'search_images']
 
-# %% ../../nbs/engine/search.ipynb #2c8dd8a4
+# %% ../../nbs/engine/search.ipynb #662e3762
 class Circuit:
     "Remembers that a source failed, and for how long it is to be left alone"
     def __init__(self,
         pause:float=60.,    # Seconds after a first failure
         longest:float=3600. # Seconds at most
-    ): self.pause,self.longest,self.failures,self.until = pause,longest,0,0.
+    ): self.pause,self.longest,self.failures,self.until,self.why = pause,longest,0,0.,None
     def wait(self,
         now=None # Seconds on the clock; None for the real one
     ) -> float:  # Seconds until it may be asked again, 0 when it may be asked
@@ -120,19 +120,19 @@ _SHORT = {NoInternetError:'no internet', BlockedError:'blocked', RateLimitedErro
           BadQueryError:'did not understand'}
 def _short(e): return next((v for k,v in _SHORT.items() if isinstance(e, k)), 'in trouble')
 
-# %% ../../nbs/engine/search.ipynb #0cc8b898
+# %% ../../nbs/engine/search.ipynb #7e0eed0f
 def _from_source(source, query, n, safe, live):
     "`(hits, error)` of one source: from memory, from the source, or none and why"
     if safe and not source.keeps_safe: return [],BlockedError(f'{source.label} cannot keep safe search.', 'Search it with safe=False.')
     if source.remote and (hits := remembered(source, query, n, safe)) is not None: return hits,None
     if source.remote and not live: return [],NoInternetError(f'{source.label} was not asked: this is not a live run.', NO_INTERNET)
     circuit = source.__dict__.setdefault('circuit', Circuit())
-    if wait := circuit.wait():
-        return [],RateLimitedError(f'{source.label} failed a moment ago and is left alone.', f'It is tried again in {wait:.0f} s.', wait)
+    if circuit.wait(): return [],circuit.why # as a moment ago
     try: hits = source.search(query, n, safe)
     except (NothingFoundError, BadQueryError) as e: return getattr(e, 'hits', []),e
     except SourceError as e:
-        circuit.failed(getattr(e, 'retry_after', None))
+        circuit.why = e
+        if not isinstance(e, NoInternetError): circuit.failed(getattr(e, 'retry_after', None))
         return getattr(e, 'hits', []),e
     circuit.worked()
     if source.remote: remember(source, query, n, safe, hits)
