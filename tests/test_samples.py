@@ -120,6 +120,7 @@ def test_hidden_colour_leaves_no_trace():
 def test_nuisance_takes_any_crest(mode, size):
     im = nuisance(Image.new('RGB', size, 'red').convert(mode), stream(0), strength=2, size=96)
     assert (im.mode,im.size)==('RGB',(96,96))
+    with pytest.raises(DataError): nuisance(Image.new(mode, size), stream(0), size=4000)
 
 
 def test_nuisance_takes_real_crests(shared):
@@ -194,6 +195,13 @@ def test_what_cannot_be_is_named_with_what_can(kwargs, says, tmp_path):
 @pytest.mark.parametrize('draw', [lambda: draw_crest('arsenal'), lambda: draw_lake('baikal', stream(0)), lambda: draw_street('horse', stream(0))])
 def test_what_cannot_be_drawn_lists_what_can(draw):
     with pytest.raises(DataError, match='Choose one of'): draw()
+
+
+@pytest.mark.parametrize('size', [(64,64), (420,64), (64,420), (301,299)])
+def test_every_allowed_size_can_be_drawn(size):
+    for i in range(4):
+        for im in (draw_lake(i, stream(0, i), size), draw_street(KINDS[i%2], stream(0, i), size), *draw_labelled_street(stream(0, i), size)): assert im.size==size
+    with pytest.raises(DataError, match='from 64 to 420'): draw_lake(0, stream(0), (size[0],421))
 
 
 # ---- ceilings

@@ -12,18 +12,18 @@ from ..engine.errors import DataError, storage_guard
 __all__ = ['VERSION', 'QUALITY', 'PACKS', 'SCHOOL', 'WORK', 'SECTOR', 'HOME', 'REGION', 'GENRES', 'NOISE', 'census_probability',
            'pack']
 
-# %% ../../nbs/course/samples.ipynb #92823aa8
-VERSION = 1 # Of the generator: a higher number draws every pack anew
+# %% ../../nbs/course/samples.ipynb #fbd8894a
+VERSION = 2 # Of the generator: a higher number draws every pack anew
 QUALITY = 88 # Of the JPEG files
 
-# %% ../../nbs/course/samples.ipynb #6336c214
+# %% ../../nbs/course/samples.ipynb #cfa945d6
 PACKS = dict(
     crests=dict(title='Crests of 20 fictional football clubs', sizes=dict(train=30), classes=20,
-                ceiling='@crests@'),
+                ceiling='A person who reads the names is right nearly always. Measured once, a fifth held out: chance 0.05, linear model on 32x32 pixels about 0.3, small network from scratch (30 s) about 0.85.'),
     lakes=dict(title='Five mountain lakes in every light and season', sizes=dict(each=80), classes=5,
-               ceiling='@lakes@'),
+               ceiling='Near 1, not at it: in thick mist, with its land out of view, a lake cannot always be told. Measured once, a fifth held out: chance 0.2, linear model on 32x32 pixels about 0.55, small network from scratch (30 s) about 0.8.'),
     streets=dict(title='Streets with pedestrians and cyclists, as photos and as labelled pictures', sizes=dict(photos=150, seg=100), classes=2,
-                 ceiling='@streets@'),
+                 ceiling='Near 1: the subject is drawn large and almost whole. Measured once, a fifth held out: chance 0.5, linear model on 32x32 pixels about 0.54 (0.6 with 500 pictures a class), small network from scratch (30 s) about 0.83.'),
     census=dict(title='A made-up census: who earns more?', sizes=dict(rows=10_000), classes=2,
                 ceiling='Known: the target is drawn from a probability of the row as it is written, gaps included; census.json holds the best possible accuracy.'),
     ratings=dict(title='Ratings of made-up films', sizes=dict(users=400, films=250, ratings=12_000), classes=0,
@@ -41,12 +41,12 @@ def _save(im, path):
     path.parent.mkdir(parents=True, exist_ok=True)
     im.save(path, 'JPEG', quality=QUALITY) if path.suffix=='.jpg' else im.save(path, 'PNG')
 
-# %% ../../nbs/course/samples.ipynb #ad245022
+# %% ../../nbs/course/samples.ipynb #13e258c5
 def _crests(folder, seed, train):
     "masters/<club>.png, train/<club>/NNN.jpg, hard/<club>/<kind>.jpg"
     for club in CLUBS:
         master = draw_crest(club); _save(master, folder/'masters'/f'{club.name}.png')
-        for i in range(train): _save(nuisance(master, stream(seed, 'crests', club.name, i)), folder/'train'/club.name/f'{i:03}.jpg')
+        for i in range(train): rng = stream(seed, 'crests', club.name, i); _save(nuisance(master, rng, rng.uniform(.7, 1.8)), folder/'train'/club.name/f'{i:03}.jpg')
         for kind in HARD: _save(hard_crest(club, kind, stream(seed, 'hard', club.name, kind)), folder/'hard'/club.name/f'{kind}.jpg')
 
 # %% ../../nbs/course/samples.ipynb #619dbaa5
