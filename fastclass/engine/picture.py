@@ -258,11 +258,12 @@ def _draft(
     ratio = side(im.size)/near
     if ratio>=2: im.draft(None, (max(1, int(im.width/ratio)), max(1, int(im.height/ratio))))
 
-# %% ../../nbs/engine/picture.ipynb #260d636a
+# %% ../../nbs/engine/picture.ipynb #668e52e4
 def _finish(
     im,               # An opened PIL picture
     name:str,         # What to call it in an error
-    background:tuple  # What lies under transparent pixels
+    background:tuple, # What lies under transparent pixels
+    copy:bool=True    # False when nobody else has `im`
 ):                    # Upright RGB, all pixels decoded, no metadata
     "Decode every pixel and bring the picture to upright RGB"
     turn = _orientation(im)
@@ -271,7 +272,7 @@ def _finish(
         turn = turn if _orientation(im)==turn else 1 # TIFF readers turn the picture themselves while they load it
         rgb = _upright(_to_rgb(im, background), turn)
     except Exception as e: raise _broken(name, im.format or 'picture', e, True) from e
-    if rgb is im: rgb = im.copy()
+    if rgb is im and copy: rgb = im.copy()
     rgb.info = {}
     return rgb
 
@@ -345,7 +346,7 @@ def check_picture(
     if placeholders and (grey_card or (f['background']>=.9 and f['tones']<=40)):
         refuse('looks like a card that says there is no image', 'Pass placeholders=False to keep such pictures.', 'placeholder')
 
-# %% ../../nbs/engine/picture.ipynb #efcd1dc6
+# %% ../../nbs/engine/picture.ipynb #096b50ac
 def clean_jpeg(
     data:bytes,                # The bytes of any picture that `read_picture` reads; a path works too
     *,
@@ -362,7 +363,7 @@ def clean_jpeg(
     im = _open(data, name, max_pixels)
     kind,full,turn = im.format,im.size,_orientation(im)
     _draft(im, max_side, max)
-    im = _finish(im, name, (255,255,255))
+    im = _finish(im, name, (255,255,255), copy=False)
     if turn>4: full = full[::-1]
     scale = min(1., max_side/max(full))
     size = tuple(max(1, round(s*scale)) for s in full)
