@@ -16,19 +16,20 @@ from .engine.errors import DataError, StorageError, storage_guard
 from .engine.folder import scan_folder
 
 # %% auto #0
-__all__ = ['PACK', 'ARCH', 'SIZE', 'SCRATCH_ARCH', 'SCRATCH_SIZE', 'STYLE', 'PAGE', 'USE', 'result_folder', 'Outcome',
-           'quickstart']
+__all__ = ['PACK', 'ARCH', 'SIZE', 'SCRATCH_ARCH', 'SCRATCH_SIZE', 'SCRATCH_LR', 'STYLE', 'PAGE', 'USE', 'result_folder',
+           'Outcome', 'quickstart']
 
-# %% ../nbs/quickstart.ipynb #56b655d5
-PACK = 'streets' # The bundled pack that the main job uses when it is given no folder
+# %% ../nbs/quickstart.ipynb #167e7395
+PACK = 'crests','train' # The bundled pack that the main job uses when it is given no folder, and the folder of class folders in it
 
-# %% ../nbs/quickstart.ipynb #fa297066
+# %% ../nbs/quickstart.ipynb #db12272d
 def _find_data(data):
     "`(folder, source)`: that of the user, or the bundled pack"
     if data is not None: return Path(data).expanduser(), 'folder'
     from fastclass.course.samples import pack
-    print(f'No --data was given: using the bundled pack {PACK!r}, drawn by fastclass itself.')
-    return pack(PACK)/'photos', 'bundled'
+    name,part = PACK
+    print(f'No --data was given: using the bundled pack {name!r}, drawn by fastclass itself.')
+    return pack(name)/part, 'bundled'
 
 def _tell(folder):
     "Say what was found in the folder, and what was left out and why"
@@ -59,9 +60,9 @@ def _replace(new, old):
     if old.is_dir() and not old.is_symlink(): shutil.rmtree(old)
     os.replace(new, old)
 
-# %% ../nbs/quickstart.ipynb #e0ab6d66
+# %% ../nbs/quickstart.ipynb #e068f6f0
 ARCH,SIZE = 'squeezenet1_1',192        # With pretrained weights
-SCRATCH_ARCH,SCRATCH_SIZE = 'resnet18',80 # Without: fewer pixels, so that there is time for more epochs
+SCRATCH_ARCH,SCRATCH_SIZE,SCRATCH_LR = 'alexnet',96,1e-3 # Without: shallow and quick, so that there is time for more epochs
 
 # %% ../nbs/quickstart.ipynb #f2d46190
 def _learner(folder, arch, valid_pct, seed):
@@ -75,7 +76,7 @@ def _learner(folder, arch, valid_pct, seed):
     dls = folder_dls(folder, size=size, valid_pct=valid_pct, seed=seed, batch_tfms=tfms)
     return make_learner(dls, name)
 
-# %% ../nbs/quickstart.ipynb #012e43a2
+# %% ../nbs/quickstart.ipynb #ba12388f
 def _train(learn, epochs, seconds, seed):
     "Train `learn` in about `seconds`: the head on cached features, or all of an untrained network"
     from fastai.callback.channelslast import ChannelsLast
@@ -83,8 +84,8 @@ def _train(learn, epochs, seconds, seed):
     from fastclass.finetune import epochs_within, quick_tune
     set_seed(seed, reproducible=True)
     if learn.weights.pretrained: return quick_tune(learn, epochs, seconds=seconds or 20)
-    epochs = epochs or epochs_within(learn, seconds or 45)
-    learn.fit_one_cycle(epochs, 3e-3, cbs=ChannelsLast())
+    epochs = epochs or epochs_within(learn, seconds or 40)
+    learn.fit_one_cycle(epochs, SCRATCH_LR, cbs=ChannelsLast())
 
 # %% ../nbs/quickstart.ipynb #406c9832
 @dataclass
@@ -169,7 +170,7 @@ def _interval_text(o):
     n = len(o.frame)
     return f'With 95% confidence the true accuracy is between {o.low:.1%} and {o.high:.1%}: one of these {n} pictures is worth {100/n:.1f} points.'
 
-# %% ../nbs/quickstart.ipynb #fa3a825d
+# %% ../nbs/quickstart.ipynb #da894266
 def _export(learn, outcome, work, metrics):
     "Write the table of predictions and the bundle"
     from fastclass.engine.bundle import save_bundle
@@ -177,17 +178,17 @@ def _export(learn, outcome, work, metrics):
     learn.model.eval()
     save_bundle(learn, work/'bundle', metrics=metrics, weights_source=learn.weights.source)
 
-def _summary(outcome, out, source):
+def _summary(outcome, folder, out, source):
     "The lines that end the run"
     pairs = ', '.join(f'{r.actual} taken for {r.predicted} ({r.count})' for r in outcome.most_confused.head(3).itertuples(index=False)) or 'none'
     worst = outcome.frame.sort_values('loss', ascending=False).head(3)
     print(f'\nAccuracy {outcome.accuracy:.1%}. {_interval_text(outcome)}')
     print(f'Most confused: {pairs}.')
-    for r in worst.itertuples(): print(f'Loss {r.loss:.2f}: {r.file} is {r.actual}, taken for {r.predicted} ({r.probability:.0%}).')
+    for r in worst.itertuples(): print(f'Loss {r.loss:.2f}: {os.path.relpath(r.file, folder.path)} is {r.actual}, taken for {r.predicted} ({r.probability:.0%}).')
     print(f'Report, figures, predictions and model: {out}')
     print('Next: ' + ('fastclass quickstart --data FOLDER, with one sub-folder of photos a class.' if source=='bundled' else f'open {out/"report.html"} in a browser.'))
 
-# %% ../nbs/quickstart.ipynb #603f2a37
+# %% ../nbs/quickstart.ipynb #4dc84a8e
 def quickstart(
     data:str|None=None,   # Folder with one sub-folder of photos a class; without it a bundled pack is used
     arch:str|None=None,   # Architecture, for example resnet18; without it one that is fast
@@ -210,22 +211,23 @@ def quickstart(
         learn = _learner(folder, arch, valid_pct, seed)
         _train(learn, epochs, seconds, seed)
         outcome = _evaluate(learn)
-        with storage_guard(out): return _finish(learn, folder, outcome, work, Path(out).expanduser().resolve(), source, start)
+        with storage_guard(out): return _finish(learn, folder, outcome, work, Path(out), source, start)
 
-# %% ../nbs/quickstart.ipynb #989f5163
+# %% ../nbs/quickstart.ipynb #3eb8d935
 def _check_numbers(seconds, epochs, valid_pct):
     "Refuse what cannot be meant, before any work is done"
     if not 0<valid_pct<1: raise DataError(f'The share for validation is {valid_pct}.', next='Take a number between 0 and 1, for example --valid 0.2.')
     if epochs is not None and epochs<1: raise DataError(f'{epochs} epochs would train nothing.', next='Take 1 or more.')
     if seconds is not None and seconds<=0: raise DataError(f'{seconds} seconds are no time to train in.', next='Take a number above 0.')
 
-def _finish(learn, folder, outcome, work, out, source, start):
+def _finish(learn, folder, outcome, work, shown, source, start):
     "Write everything, say what came out, and return it"
+    out = Path(shown).expanduser().resolve()
     metrics = dict(accuracy=outcome.accuracy, accuracy_low=outcome.low, accuracy_high=outcome.high)
     figures = _figures(outcome, work/'figures')
     notes = [] if learn.weights.pretrained else ['No pretrained weights were to be had, so the network learned from these pictures alone. With weights, expect clearly more.']
     _report(outcome, folder, learn, figures, work, out, notes)
     _export(learn, outcome, work, metrics)
-    _summary(outcome, out, source)
+    _summary(outcome, folder, shown, source)
     return dict(metrics, seconds=time.perf_counter()-start, n_train=len(learn.dls.train_ds), n_valid=len(outcome.frame), classes=list(folder.classes),
                 source=source, weights=learn.weights.source, arch=learn.weights.arch, refused=len(folder.refused), out=str(out))

@@ -8,6 +8,7 @@ from PIL import Image
 
 from fastclass.course import samples
 from fastclass.course.samples import CLUBS, CODES, HARD, KINDS, LAKES, PACKS, census_probability, draw_crest, draw_lake, draw_labelled_street, draw_street, nuisance, pack
+from fastclass.engine import tables
 from fastclass.engine.draw import planes, stream
 from fastclass.engine.errors import DataError, StorageError
 
@@ -227,7 +228,7 @@ def test_no_other_bet_beats_the_census_ceiling(tmp_path):
 
 def test_ratings_floor_is_what_the_known_taste_reaches(tmp_path):
     root = pack('ratings', root=tmp_path); known = json.loads((root/'ratings.json').read_text()); films,r = (pd.read_csv(root/f'{o}.csv') for o in ('films','ratings'))
-    mean,var = samples._expected_stars(samples._scores(0, films, known['users'], r.user.to_numpy()-1, r.film.to_numpy()-1), known['noise'])
+    mean,var = tables._expected_stars(tables._scores(0, films, known['users'], r.user.to_numpy()-1, r.film.to_numpy()-1), known['noise'])
     rmse = np.sqrt(((r.rating-mean)**2).mean())
     assert rmse==pytest.approx(known['floor_rmse'], abs=1e-5) and np.sqrt(var.mean())==pytest.approx(known['expected_floor_rmse'], abs=1e-5)
     assert abs(rmse-known['expected_floor_rmse'])<.02 and known['floor_rmse']<known['mean_rmse']*.75
@@ -236,9 +237,25 @@ def test_ratings_floor_is_what_the_known_taste_reaches(tmp_path):
 
 
 def test_expected_stars_agree_with_a_simulation():
-    score = np.array([.2, 1.1, 3.3, 4.9, 6.]); mean,var = samples._expected_stars(score, .6)
+    score = np.array([.2, 1.1, 3.3, 4.9, 6.]); mean,var = tables._expected_stars(score, .6)
     drawn = np.clip(np.round((score+np.random.default_rng(0).normal(0, .6, (200_000,5)))*2)/2, .5, 5)
     assert np.abs(drawn.mean(0)-mean).max()<.01 and np.abs(drawn.var(0)-var).max()<.01
+
+
+def test_a_long_wait_is_announced_and_counted(tmp_path, capsys, monkeypatch):
+    pack('lakes', root=tmp_path, each=2); pack('census', root=tmp_path, rows=50)
+    assert capsys.readouterr().out==''
+    monkeypatch.setattr(samples, 'SPEED', 4) # as on a slow machine
+    pack('lakes', root=tmp_path, each=3)
+    assert 'lakes' in (said := capsys.readouterr().out) and '15 pictures, about 4 s' in said
+    pack('lakes', root=tmp_path, each=3)
+    assert capsys.readouterr().out==''
+
+
+@pytest.mark.parametrize('name', SMALL)
+def test_the_bar_counts_what_is_drawn(name, tmp_path):
+    full = {**PACKS[name]['sizes'], **SMALL[name]}
+    assert sum(1 for _ in samples._BUILD[name](tmp_path, 0, **full) or ())==samples._n_pictures(name, full)
 
 
 def test_packs_tell_what_they_are():

@@ -276,7 +276,7 @@ class FeatureLoader(GetAttr):
         f = self.feats
         return f.x.data[v, i].float().to(self.device), *(y[v, i].to(self.device).as_subclass(t) for y,t in zip(f.y, f.types))
 
-# %% ../../nbs/engine/features.ipynb #2a137ce8
+# %% ../../nbs/engine/features.ipynb #4a9e334c
 class HeadOnFeatures(nn.Module):
     "The head of `model` as a model of its own; its state is that of the whole model, so that callbacks save and load the whole"
     def __init__(self,
@@ -290,19 +290,25 @@ class HeadOnFeatures(nn.Module):
     ):    # What the head makes of them
         "Run the head"
         return self.head(x)
-    def state_dict(self,
-        *args,   # As in `nn.Module.state_dict`
-        **kwargs # As there
-    ):           # The state of the whole model
-        "What callbacks save"
-        return self.whole[0].state_dict(*args, **kwargs)
-    def load_state_dict(self,
-        *args,   # As in `nn.Module.load_state_dict`
-        **kwargs # As there
-    ):           # What is missing and unexpected
-        "Load a state of the whole model"
-        return self.whole[0].load_state_dict(*args, **kwargs)
 
+# %% ../../nbs/engine/features.ipynb #13c6b74d
+@patch
+def state_dict(self:HeadOnFeatures,
+    *args,   # As in `nn.Module.state_dict`
+    **kwargs # As there
+):           # The state of the whole model
+    "What callbacks save"
+    return self.whole[0].state_dict(*args, **kwargs)
+
+@patch
+def load_state_dict(self:HeadOnFeatures,
+    *args,   # As in `nn.Module.load_state_dict`
+    **kwargs # As there
+):           # What is missing and unexpected
+    "Load a state of the whole model"
+    return self.whole[0].load_state_dict(*args, **kwargs)
+
+# %% ../../nbs/engine/features.ipynb #4a1a8b73
 def head_params(
     model:HeadOnFeatures # What is trained
 )->list:                 # One group: all parameters of the head
