@@ -33,3 +33,13 @@ def shared() -> Path:
     "The real data beside the repository; read-only, so copy what a test wants to write to"
     if not SHARED.is_dir(): pytest.skip(f'needs the real data in ../shared, which is not beside {ROOT.name}')
     return SHARED
+
+
+@pytest.fixture(scope='module')
+def one_thread():
+    "Models as small as those of the tests lose time to more threads"
+    import torch
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -23,13 +23,7 @@ from fastclass.engine.errors import BundleError, DataError, PictureError, Storag
 
 CLASSES = ['a', 'b', 'c']
 
-@pytest.fixture(scope='module', autouse=True)
-def one_thread():
-    "Models as small as these lose time to more threads"
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures('one_thread')
 
 @pytest.fixture(scope='module')
 def photos(tmp_path_factory):

@@ -176,6 +176,8 @@ def test_one_run_a_folder(own, tmp_path):
 # ---- killed, and full
 
 RUN = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler) # a background job inherits that it is ignored
 import sys, threading
 sys.path.insert(0, sys.argv[1])
 from fastclass.engine.download import download_all

@@ -15,6 +15,8 @@ from torchvision.models import mobilenet_v3_small, resnet18
 from fastclass.engine.errors import DataError, UnsupportedError
 from fastclass.finetune import epochs_within, quick_tune, seconds_per_epoch
 
+pytestmark = pytest.mark.usefixtures('one_thread')
+
 
 @pytest.fixture(scope='module')
 def files(tmp_path_factory):

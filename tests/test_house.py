@@ -1,5 +1,5 @@
 "The rules of the house, as the design and the style guide state them, held by reading the tree."
-import ast, hashlib, io, json, os, re, subprocess, sys, time, tokenize, tomllib
+import ast, builtins, dis, hashlib, importlib, io, json, os, re, subprocess, sys, time, tokenize, tomllib
 from functools import lru_cache
 from pathlib import Path
 
@@ -14,7 +14,7 @@ NBS = sorted(o for o in tracked() if o.suffix=='.ipynb')
 MODULES = sorted(o for o in tracked() if o.parts[0]=='fastclass' and o.suffix=='.py' and o.name not in ('__init__.py','_modidx.py'))
 SCRIPTS = sorted(o for o in tracked() if o.suffix=='.py' and o.parts[0] in ('tests','tools','benchmarks'))
 FREE_OF_TORCH = ['fastclass', *(f'fastclass.{o}' for o in ('collect', 'engine.search', 'engine.download', 'engine.picture', 'engine.manifest',
-                 'engine.errors', 'engine.folder', 'course.platform', 'course.cli'))]
+                 'engine.errors', 'engine.folder', 'course.platform', 'course.doctor', 'course.cli'))]
 HEAVY = {'torch', 'torchvision', 'fastai', 'pandas', 'matplotlib', 'scipy', 'sklearn', 'timm'}
 
 
@@ -324,3 +324,22 @@ def test_module_globals_are_constants(path):
 @all_of([o for o in SCRIPTS if o.parts[0]=='tests'])
 def test_no_test_is_switched_off(path):
     none([o.lineno for o in ast.walk(tree(path)) if isinstance(o, ast.Attribute) and ast.unparse(o) in ('pytest.mark.' + 'xfail', 'pytest.mark.' + 'skip')], 'off')
+
+
+def code_objects(code):
+    "A code object and all those inside it"
+    yield code
+    for o in code.co_consts:
+        if hasattr(o, 'co_consts'): yield from code_objects(o)
+
+
+@pytest.mark.filterwarnings('ignore::DeprecationWarning', 'ignore::FutureWarning')
+def test_every_name_that_a_module_uses_is_there():
+    "A name that only a hidden cell imported works in the notebook and fails in the library"
+    missing = []
+    for file in sorted((ROOT/'fastclass').rglob('*.py')):
+        if file.name.startswith('_'): continue
+        module = importlib.import_module('.'.join(file.relative_to(ROOT).with_suffix('').parts))
+        used = {i.argval for c in code_objects(compile(file.read_text(), file.name, 'exec')) for i in dis.get_instructions(c) if i.opname=='LOAD_GLOBAL'}
+        missing += [f'{module.__name__}: {o}' for o in used if not hasattr(module, o) and not hasattr(builtins, o)]
+    none(missing, 'names that are not there')

@@ -19,13 +19,7 @@ from fastclass.interpret import (accuracy_interval, confusion, describe_confusio
 
 ODD = ["it's $x_1$", '100% "b"', 'größe\nneu']
 
-@pytest.fixture(scope='module', autouse=True)
-def one_thread():
-    "Models as small as these lose time to more threads"
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures('one_thread')
 
 @pytest.fixture(scope='module')
 def photos(tmp_path_factory):

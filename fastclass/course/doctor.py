@@ -39,7 +39,7 @@ class Pair:
     fix:str         # The command that mends it
     stops:bool=True # Can lessons not run?
 
-# %% ../../nbs/course/doctor.ipynb #c3a5f23c
+# %% ../../nbs/course/doctor.ipynb #169af76e
 KNOWN_BREAKS = (
     Pair('plum-dispatch>=2.10', 'fastai<=2.8.12', "`import fastai` fails: 'Function' object attribute '__doc__' is read-only", # aws/deep-learning-containers 6715
          f'{PIP} "plum-dispatch<2.10"'),
@@ -47,7 +47,7 @@ KNOWN_BREAKS = (
     Pair('numpy>=2', 'torch<2.3', 'torch cannot take NumPy arrays: "Numpy is not available"', f'{PIP} "numpy<2"'), # pytorch 132179
     Pair('torch==*+cpu', 'torchvision!=*+cpu', '`import torchvision` can fail: operator torchvision::nms does not exist', # pytorch 157648
          f'{PIP} --force-reinstall torch torchvision', False),
-    Pair('nbdev<3', 'fastcore>=2', '`import nbdev` fails', f'{PIP} "nbdev>=3.3"', False), # tried
+    Pair('nbdev<3', 'fastcore>=2', '`import nbdev` fails', f'{PIP} "nbdev>=3.3"', False), # found when this project was designed; not tried again
     Pair('gradio>=6', 'pillow>=13', "gradio asks for an older pillow, for lesson 9's app", f'{PIP} "fastclass-course[app]"', False), # gradio's metadata
     Pair('ipywidgets<8', 'ipywidgets<8', 'FileUpload has `.data` here, not `.value[0].content`: the lessons know both, older notebooks do not', # ipywidgets 3610
          '', False))

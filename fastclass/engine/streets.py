@@ -316,8 +316,8 @@ def _subject(s, kind):
     if r.random()<.12: out.append((z*.8, x+r.choice([-1,1])*r.uniform(.1, .5), r.choice([_lamp,_bin])))
     return out
 
-# %% ../../nbs/engine/streets.ipynb #b5510087
-ALONG = {'cyclist':.72, 'pedestrian':.38, None:.8} # Share of pictures that look down the street, not across it
+# %% ../../nbs/engine/streets.ipynb #ea7c8a92
+ALONG = {'cyclist':.72, 'pedestrian':.38, None:.8} # Share of pictures that look down the street, not across it; a hint for who guesses from the scene alone, as real photo sets have them
 
 # %% ../../nbs/engine/streets.ipynb #545e4df2
 def _scene(rng, kind, size, labels):
