@@ -30,10 +30,10 @@ class Tuned:
     seconds_body:float # Seconds for the frozen body, once over all pictures
     seconds_head:float # Seconds for training the head
 
-# %% ../nbs/03_finetune.ipynb #30ac15f4
+# %% ../nbs/03_finetune.ipynb #e173937c
 def quick_tune(
     learn:Learner,          # From `vision_learner`: a frozen body and a head, with any loss and metrics
-    epochs:int|None=None,   # Epochs of the head; None: enough for about 120 steps
+    epochs:int|None=None,   # Epochs of the head; None: enough for about 60 steps
     lr:float=3e-3,          # Highest learning rate of the one-cycle schedule
     views:int|None=None,    # Augmented views of each training picture; None: as many as `seconds` allow, at most 4
     seconds:float=30.,      # Time to aim at; it decides on the number of views

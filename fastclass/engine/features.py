@@ -166,12 +166,13 @@ def batches_vary(
     "Is there chance in the batch transforms, as in `aug_transforms`?"
     return not dl.split_idx and any(isinstance(t, RandTransform) for t in dl.after_batch.fs)
 
-# %% ../../nbs/engine/features.ipynb #88ab472c
+# %% ../../nbs/engine/features.ipynb #b8db66fc
 def raw_batches(
     dl,       # fastai `TfmdDL`
-    bs:int=16 # Pictures a batch
+    bs:int|None=None # Pictures a batch; None: 8 on a CPU, whose cache holds no more, and 64 elsewhere
 ):            # Yields batches in the order of the data set, after the item transforms and before the batch transforms
     "The pictures of `dl`, decoded ahead on a thread, or by worker processes where there are processors to spare"
+    if bs is None: bs = 8 if torch.device(dl.device or 'cpu').type=='cpu' else 64
     workers = dl.num_workers if cpu_count()>2 else 0
     plain = dl.new(shuffle=False, drop_last=False, bs=bs, num_workers=workers, after_batch=Pipeline([]))
     return plain if workers or items_vary(dl) else _ahead(plain)
