@@ -11,7 +11,7 @@ from .errors import DataError, storage_guard
 
 # %% auto #0
 __all__ = ['STATUSES', 'FIELDS', 'QUARANTINE', 'STAGED', 'NEAR', 'GROUP', 'PICTURED', 'new_row', 'safe_folder', 'write_atomic',
-           'Manifest', 'fingerprint', 'near_pairs', 'judge', 'target', 'places', 'has_file', 'settle']
+           'Manifest', 'fingerprint', 'near_pairs', 'connected', 'judge', 'target', 'places', 'has_file', 'settle']
 
 # %% ../../nbs/engine/manifest.ipynb #1cc67e75
 STATUSES = dict(waiting='not fetched yet', fetched='fetched and readable, not compared with the others yet', ok='in the folder',
@@ -190,6 +190,19 @@ def near_pairs(
         out += [(int(i)+start, int(j)) for i,j in zip(*np.nonzero(bits<=limit[0])) if others is not None or i+start<j]
     return [(i, j) for i,j in out if np.abs(ta[i]-tb[j]).mean()<=limit[1]]
 
+# %% ../../nbs/engine/manifest.ipynb #99f2e728
+def connected(
+    n:int,     # How many things there are
+    pairs:list # `(i, j)` of positions that belong together
+) -> list:     # The first position of the group that each one is in; its own where it is alone
+    "Which things hang together, directly or through others"
+    first = list(range(n))
+    def root(i):
+        while first[i]!=i: i = first[i]
+        return i
+    for i,j in pairs: lo,hi = sorted((root(i), root(j))); first[hi] = lo
+    return [root(i) for i in range(n)]
+
 # %% ../../nbs/engine/manifest.ipynb #6bd8f369
 PICTURED = ('fetched', 'ok', 'duplicate', 'near_duplicate', 'two_labels', 'kept_aside') # Statuses with a picture
 
@@ -213,19 +226,15 @@ def judge(
     new = {_key(o):o | dict(zip(('status', 'message'), verdict.get(i, ('ok', ''))), group=groups.get(_key(o), '')) for i,o in enumerate(have)}
     return [new.get(_key(o), o) for o in rows]
 
-# %% ../../nbs/engine/manifest.ipynb #5346b2e3
+# %% ../../nbs/engine/manifest.ipynb #42853b4c
 def _second(pair): return pair[::-1]
 def _key(row): return row['label'],row['url']
 
 def _groups(rows):
     "Label and address to the group, for rows that resemble another"
-    first = list(range(len(rows)))
-    def root(i):
-        while first[i]!=i: i = first[i]
-        return i
     pairs = near_pairs(rows, GROUP)
-    for i,j in pairs: lo,hi = sorted((root(i), root(j))); first[hi] = lo
-    return {_key(rows[k]):rows[root(k)]['hash'][:12] for pair in pairs for k in pair}
+    first = connected(len(rows), pairs)
+    return {_key(rows[k]):rows[first[k]]['hash'][:12] for pair in pairs for k in pair}
 
 # %% ../../nbs/engine/manifest.ipynb #56b55abd
 def target(
