@@ -168,7 +168,7 @@ def stable_split(
     _draw(labels, hashes, units, {k:v for k,v in (('test', test), ('valid', valid)) if v}, seed, sides)
     return Split(files, sides, labels, hashes, groups)
 
-# %% ../../nbs/engine/split.ipynb #ce9ed729
+# %% ../../nbs/engine/split.ipynb #9f8432aa
 @lru_cache(100_000)
 def _fingerprint(file, changed, size):
     "What the picture in a file looks like, or the `PictureError` that says why it cannot be read"
@@ -176,11 +176,16 @@ def _fingerprint(file, changed, size):
     except PictureError as e: return e
 
 def looks_of(
-    files # Paths of pictures
+    files, # Paths of pictures
+    progress:bool=False # Show a progress bar
 ) -> list: # A dict with `phash` and `tint` for each, or the `PictureError` of one that cannot be read; raises `DataError`
     "What each picture looks like, as `near_pairs` compares it"
     files = list(files)
-    with ThreadPoolExecutor(cpu_count()) as pool: return list(pool.map(_as_is, [_fingerprint]*len(files), files))
+    with ThreadPoolExecutor(cpu_count()) as pool:
+        res = pool.map(_as_is, [_fingerprint]*len(files), files)
+        if not progress: return list(res)
+        from fastprogress.fastprogress import progress_bar
+        return list(progress_bar(res, total=len(files), leave=False))
 
 # %% ../../nbs/engine/split.ipynb #c783f293
 def look_alikes(
