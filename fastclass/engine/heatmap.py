@@ -138,7 +138,7 @@ class Heatmaps:
     files:list               # The file of each picture, as text
     def __len__(self): return len(self.maps)
 
-# %% ../../nbs/engine/heatmap.ipynb #498bb222
+# %% ../../nbs/engine/heatmap.ipynb #7e76c047
 def _pixels(dl, xb):
     "Whole numbers 0 to 255, `(n, height, width, 3)`, of a batch after all transforms"
     x = dl.decode((xb,))[0].float().cpu()
@@ -146,20 +146,21 @@ def _pixels(dl, xb):
     return np.asarray(x.clamp(0, 255).round().byte().expand(-1, 3, -1, -1).permute(0, 2, 3, 1))
 
 def _loader_for(learn, files):
-    "`(DataLoader, positions)`: validation or training items where all the files are there, else a new loader"
-    if files is None: return learn.dls.valid, list(range(len(learn.dls.valid_ds)))
+    "A DataLoader over the files as they come at validation, and the name of each; items of the learner are found by their file"
+    if files is None: return learn.dls.valid, item_files(learn.dls.valid_ds)
     files = [str(o) for o in files]
-    for dl in (learn.dls.valid, learn.dls.train):
-        at = {f:i for i,f in enumerate(item_files(dl.dataset))}
-        if all(f in at for f in files): return learn.dls.valid.new(dataset=dl.dataset), [at[f] for f in files]
-    dl = learn.dls.test_dl([Path(o) for o in files])
-    return dl, list(range(len(files)))
+    for dl in (learn.dls.valid, learn.dls.train) if files else ():
+        items,at = dl.dataset.items,{f:i for i,f in enumerate(item_files(dl.dataset))}
+        if all(f in at for f in files):
+            at = [at[f] for f in files]
+            return learn.dls.test_dl(items.iloc[at] if hasattr(items, 'iloc') else [items[i] for i in at]), files
+    return learn.dls.test_dl([Path(o) for o in files]) if files else None, files
 
-def _batches(dl, at, bs):
-    "The items at the positions `at`, ready for the model, without chance in any transform"
-    dl.before_iter()
-    for i in range(0, len(at), bs):
-        b = to_device(dl.do_batch([dl.do_item(j) for j in at[i:i+bs]]), dl.device)
+def _batches(dl, n, bs):
+    "The first `n` items, ready for the model"
+    dl.before_iter() # tells the transforms that this is validation
+    for i in range(0, n, bs):
+        b = to_device(dl.do_batch([dl.do_item(j) for j in range(i, min(n, i+bs))]), dl.device)
         yield dl.after_batch(b)[0]
 
 # %% ../../nbs/engine/heatmap.ipynb #f3384180
@@ -172,7 +173,7 @@ def _wanted(of, vocab, n):
     if len(names)!=n: raise DataError(f'{len(names)} classes for {n} pictures.', next='Give one class a picture, or one for all.')
     return torch.tensor([vocab.index(o) for o in names])
 
-# %% ../../nbs/engine/heatmap.ipynb #25aa15ae
+# %% ../../nbs/engine/heatmap.ipynb #9a0e9aae
 def heatmaps(
     learn,          # A learner with pictures in and a score a class out
     files=None,     # Paths; None: the validation pictures
@@ -181,16 +182,15 @@ def heatmaps(
     bs:int=32       # Pictures at a time
 )->Heatmaps:        # In the order of `files`; raises `DataError`, `UnsupportedError`, `PictureError`
     "Which part of each picture spoke for a class (Grad-CAM)"
-    (dl,at),vocab = _loader_for(learn, files),[str(o) for o in learn.dls.vocab]
-    if not at: raise DataError('There are no pictures to look at.', next='Name at least one file.')
-    wanted,out = _wanted(of, vocab, len(at)),[]
-    with mapper(learn.model, _plain(next(_batches(dl, at[:1], 1))), layer) as maps_of:
-        for i,xb in enumerate(_batches(dl, at, bs)):
+    (dl,files),vocab = _loader_for(learn, files),[str(o) for o in learn.dls.vocab]
+    if not files: raise DataError('There are no pictures to look at.', next='Name at least one file.')
+    wanted,out = _wanted(of, vocab, len(files)),[]
+    with mapper(learn.model, _plain(next(_batches(dl, 1, 1))), layer) as maps_of:
+        for i,xb in enumerate(_batches(dl, len(files), bs)):
             maps,scores,classes = maps_of(_plain(xb), None if wanted is None else wanted[i*bs:i*bs+len(xb)].to(xb.device))
             out.append((scaled(maps, xb.shape[2:]).cpu().numpy(), _pixels(dl, xb), classes.tolist(), _probabilities(learn, scores)))
     maps,pictures,classes,probs = zip(*out)
-    files = item_files(dl.dataset)
-    return Heatmaps(np.concatenate(maps), np.concatenate(pictures), [vocab[i] for o in classes for i in o], np.concatenate(probs), [files[i] for i in at])
+    return Heatmaps(np.concatenate(maps), np.concatenate(pictures), [vocab[i] for o in classes for i in o], np.concatenate(probs), files)
 
 # %% ../../nbs/engine/heatmap.ipynb #cd4a5df5
 def _plain(xb): return torch.as_tensor(xb).as_subclass(torch.Tensor)
