@@ -56,7 +56,7 @@ class MaskOf:
     ): self.folder,self.ending = Path(folder),ending
     def __call__(self, file): return self.folder/f'{Path(file).stem}{self.ending}'
 
-# %% ../../nbs/engine/masks.ipynb #440b2858
+# %% ../../nbs/engine/masks.ipynb #b2acdd39
 def open_mask(
     file        # Path of a mask
 )->np.ndarray:  # Codes, `(height, width)`, whole numbers; raises `DataError`
@@ -67,7 +67,7 @@ def open_mask(
         with Image.open(file) as im:
             if im.mode not in ('L', 'P', 'I', 'I;16'): raise DataError(f'The mask {file.name} has the mode {im.mode}: colours, not codes.', next='Save masks as PNG of mode L or P, with the code of the class in each pixel.')
             return np.array(im)
-    except (UnidentifiedImageError, OSError, SyntaxError) as e: raise DataError(f'The mask {file.name} cannot be read: {e!s:.80}', next='Save it again as a PNG.') from e
+    except (UnidentifiedImageError, OSError, SyntaxError) as e: raise DataError(f'The mask {file.name} cannot be read ({type(e).__name__}).', next='Save it again as a PNG.') from e
 
 # %% ../../nbs/engine/masks.ipynb #103ef634
 @dataclass
