@@ -272,13 +272,14 @@ def choose_source(
     off = 'no internet: switch it on in the side bar' if where()=='kaggle' else 'no internet'
     return Source('cached', f'{off}; an earlier run left its files') if _there(cached) else Source('bundled', off)
 
-# %% ../../nbs/course/platform.ipynb #4f63663f
+# %% ../../nbs/course/platform.ipynb #d9a6ac96
 QUIET = (r'load_learner` uses Python', # fastai says this at each load; our bundles need no pickle
          r'This package \(`duckduckgo_search`\) has been renamed', # it is our second way, on purpose
          r'.*IProgress not found', # tqdm without widgets draws a text bar
          r"'pin_memory' argument is set as true but", # torch's DataLoader without a GPU
          r'`torch\.jit\.script.*is deprecated', r'`torch\.cuda\.amp\.\w+\(args\.\.\.\)` is deprecated', # torch, about its own parts
-         r'Importing from timm\.\S+ is deprecated')
+         r'Importing from timm\.\S+ is deprecated',
+         r'The given NumPy array is not writable') # fastai's tables with pandas 3; nobody writes to them
 
 # %% ../../nbs/course/platform.ipynb #75e677fa
 def quiet():
