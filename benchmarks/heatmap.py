@@ -37,8 +37,10 @@ def timed(function, times):
     return median(seconds), res
 
 
-def ours(model, xb, classes):
-    with mapper(model, xb) as maps_of: return scaled(maps_of(xb, classes)[0], xb.shape[2:]).numpy()
+def ours(model, xb, classes, bs=8):
+    "As `heatmaps` does it on a CPU, 8 pictures at a time"
+    with mapper(model, xb) as maps_of:
+        return torch.cat([scaled(maps_of(x, k)[0], xb.shape[2:]) for x, k in zip(xb.split(bs), classes.split(bs))]).numpy()
 
 
 def package(model, xb, classes, bs=None):

@@ -173,18 +173,19 @@ def _wanted(of, vocab, n):
     if len(names)!=n: raise DataError(f'{len(names)} classes for {n} pictures.', next='Give one class a picture, or one for all.')
     return torch.tensor([vocab.index(o) for o in names])
 
-# %% ../../nbs/engine/heatmap.ipynb #9a0e9aae
+# %% ../../nbs/engine/heatmap.ipynb #30394e90
 def heatmaps(
     learn,          # A learner with pictures in and a score a class out
     files=None,     # Paths; None: the validation pictures
     of=None,        # A class, or one for each picture; None: the class that the model says
     layer:str|None=None, # Name of the layer to ask; None: the last that gives a grid
-    bs:int=32       # Pictures at a time
+    bs:int|None=None # Pictures at a time; None: 8 on a CPU, whose cache holds no more, and 64 elsewhere
 )->Heatmaps:        # In the order of `files`; raises `DataError`, `UnsupportedError`, `PictureError`
     "Which part of each picture spoke for a class (Grad-CAM)"
     (dl,files),vocab = _loader_for(learn, files),[str(o) for o in learn.dls.vocab]
     if not files: raise DataError('There are no pictures to look at.', next='Name at least one file.')
     wanted,out = _wanted(of, vocab, len(files)),[]
+    if bs is None: bs = 8 if torch.device(dl.device or 'cpu').type=='cpu' else 64
     with mapper(learn.model, _plain(next(_batches(dl, 1, 1))), layer) as maps_of:
         for i,xb in enumerate(_batches(dl, len(files), bs)):
             maps,scores,classes = maps_of(_plain(xb), None if wanted is None else wanted[i*bs:i*bs+len(xb)].to(xb.device))
