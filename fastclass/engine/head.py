@@ -32,7 +32,7 @@ def check_learner(
     odd = [cb.name for cb in learn.cbs if cb.name in ('cut_mix', 'channels_last')]
     if odd: raise UnsupportedError(f'The callback {odd[0]} works on pictures, and quick_tune trains on features.', next=f'Remove it with `learn.remove_cbs`, or use fine_tune.')
 
-# %% ../../nbs/engine/head.ipynb #58ca30c8
+# %% ../../nbs/engine/head.ipynb #02188b12
 MAX_VIEWS = 4 # More views of a picture than this have not been worth their time
 
 def _choose_views(learn, valid, seconds, views):
@@ -52,8 +52,8 @@ def _choose_bs(n):
     return max(8, min(64, n//6))
 
 def _choose_epochs(n, bs, views):
-    "Enough epochs for about 60 steps, at least 5 and one a view, at most 30"
-    return min(30, max(5, views, round(60/max(1, n//bs))))
+    "Enough epochs for about 48 steps, at least 5 and one a view, at most 30"
+    return min(30, max(5, views, round(48/max(1, n//bs))))
 
 # %% ../../nbs/engine/head.ipynb #bfa1c312
 def _body_bar(learn):
@@ -105,13 +105,13 @@ def _few_threads(device, size):
     try: yield
     finally: torch.set_num_threads(n)
 
-# %% ../../nbs/engine/head.ipynb #b6e05d96
+# %% ../../nbs/engine/head.ipynb #b0071b59
 def train_head(
     learn,  # A learner that `check_learner` let pass
     head,   # The part of its model that is trained
     train,  # Features of the training pictures
     valid,  # Features of the validation pictures
-    epochs, # Epochs; None: enough for about 60 steps
+    epochs, # Epochs; None: enough for about 48 steps
     lr,     # Highest learning rate
     bs,     # Pictures a batch; None: a sixth of them, at least 8 and at most 64
     wd,     # Weight decay; None: that of the learner
