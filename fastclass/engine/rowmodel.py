@@ -178,7 +178,7 @@ def _run(self:RowModel, xc, xn):
     finally: self.model.train(was)
     return torch.cat(parts).double().numpy() if len(xc) else np.zeros((0, len(self.classes)))
 
-# %% ../../nbs/engine/rowmodel.ipynb #4a292f10
+# %% ../../nbs/engine/rowmodel.ipynb #5da020b7
 @patch
 def predict(self:RowModel,
     df # Rows with the columns of the training table
@@ -189,11 +189,22 @@ def predict(self:RowModel,
     return res.assign(**{f'p_{c}': p[:,i] for i,c in enumerate(self.classes)}, notes=['; '.join(o) for o in notes])
 
 @patch
+def answers(self:RowModel,
+    df # Rows with the target
+):     # DataFrame as `predict` gives, with `actual` and `predicted`; raises `DataError` when the target is not there
+    "Predictions beside the truth, as fastclass.engine.calibrate takes them; rows without the target are left out"
+    target = self.plan['target']
+    if target not in df: raise DataError(f'The target {target!r} is not there.', next='Use predict for rows whose answer is not known.')
+    actual = as_text(df[target]); res = self.predict(df)
+    return res.assign(actual=actual, predicted=res.prediction)[actual.notna().to_numpy()]
+
+@patch
 def accuracy(self:RowModel,
     df # Rows with the target
 ) -> float: # 0 to 1
     "The share of rows whose class it gets right"
-    return float((self.predict(df).prediction==as_text(df[self.plan['target']])).mean())
+    res = self.answers(df)
+    return float((res.actual==res.predicted).mean())
 
 # %% ../../nbs/engine/rowmodel.ipynb #a166ab65
 _FORMAT,_VERSION = 'fastclass-rows',1
