@@ -76,7 +76,7 @@ def standing(
         elif stack: stack.pop()
     return {k:v[-1] for k,v in stacks.items() if v}
 
-# %% ../../nbs/engine/review.ipynb #28e5fbe0
+# %% ../../nbs/engine/review.ipynb #bacb853d
 def file_hash(
     path # A file
 )->str:  # 64 hexadecimal digits
@@ -89,6 +89,10 @@ def _inside(folder, name):
     if Path(name).is_absolute() or not path.is_relative_to(folder): raise DataError(f'{name} lies outside of the folder.', next='Take the line out of the log.')
     return path
 
+def _class_folder(home, label):
+    "The name of the folder of a class below `home`: the one that is there, else a name that every system can take"
+    return label if label==Path(label).name and label not in ('', '.', '..') and (home/label).is_dir() else safe_folder(label)
+
 def _target(row, folder):
     "Where the decision of a row wants the file: the usual place, and the one to take when another file lies there"
     parts = list(Path(row['file']).parts)
@@ -96,7 +100,7 @@ def _target(row, folder):
     if row['decision']=='relabel':
         at = [i for i,o in enumerate(parts[:-1]) if o in (row['label'], safe_folder(row['label']))]
         if not at: raise DataError(f'{row["file"]} lies in no folder of its class {row["label"]!r}, so it cannot be relabelled by moving it.', next='Use standing(read_log(csv)) to change the labels where they are kept.')
-        parts[at[0]] = safe_folder(row['to'])
+        parts[at[0]] = _class_folder(folder.joinpath(*parts[:at[0]]), row['to'])
     file = _inside(folder, '/'.join(parts))
     return file, file.with_name(f'{file.stem}-{row["hash"][:8]}{file.suffix}')
 
