@@ -12,7 +12,7 @@ import numpy as np
 from .errors import DataError
 
 # %% auto #0
-__all__ = ['rating_columns', 'Finding', 'RatingsReport', 'check_ratings', 'leave_last_out', 'rmse', 'MeanAndBias',
+__all__ = ['rating_columns', 'Finding', 'RatingsReport', 'check_ratings', 'leave_last_out', 'rmse_of', 'MeanAndBias',
            'mean_and_bias']
 
 # %% ../../nbs/engine/ratings.ipynb #ee8553f6
@@ -48,14 +48,14 @@ class RatingsReport:
     ratings:int    # Rows
     findings:tuple # `Finding`s, bad ones first
 
-# %% ../../nbs/engine/ratings.ipynb #af1a9301
+# %% ../../nbs/engine/ratings.ipynb #a9e8c7ba
 from fastcore.basics import patch
 
 @patch
 def __str__(self:RatingsReport):
     filled = self.ratings/max(1, self.users*self.items)
     head = f'{self.ratings:,} ratings of {self.items:,} items by {self.users:,} users: {filled:.1%} of all pairs.'
-    return '\n'.join([head] + [f'- {"BAD" if o.bad else "note"}: {o.message} {o.next}' for o in self.findings] or [head, 'Nothing is wrong.'])
+    return '\n'.join([head] + ([f'- {"BAD" if o.bad else "note"}: {o.message} {o.next}' for o in self.findings] or ['Nothing is wrong.']))
 
 @patch
 def raise_if_bad(self:RatingsReport):
@@ -161,12 +161,12 @@ def leave_last_out(
     if not len(valid): raise DataError(f'No user has {n+keep} ratings.', next='Keep fewer back: make n or keep smaller.')
     return np.setdiff1d(np.arange(len(df)), valid),np.sort(valid)
 
-# %% ../../nbs/engine/ratings.ipynb #cdb9e013
-def rmse(
+# %% ../../nbs/engine/ratings.ipynb #151fd3a9
+def rmse_of(
     predicted, # Predicted stars
     stars      # True stars, as many
 ) -> float:    # In stars
-    "Root of the mean squared error"
+    "Root of the mean squared error; fastai's own `rmse` is a metric for learners"
     return float(np.sqrt(np.mean((np.asarray(predicted, float)-np.asarray(stars, float))**2)))
 
 @dataclass(frozen=True)
