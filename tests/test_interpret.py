@@ -15,7 +15,8 @@ from fastai.vision.augment import Resize, aug_transforms
 from fastai.vision.data import ImageBlock, ImageDataLoaders
 from fastai.vision.learner import vision_learner
 from fastclass.engine.errors import DataError, UnsupportedError
-from fastclass.interpret import (accuracy_interval, confusion, describe_confusion, most_confused, per_class, plot_confusion, plot_top_losses, predictions, top_losses)
+from fastclass.interpret import (accuracy_interval, confusion, describe_confusion, describe_top_losses, most_confused, per_class, plot_confusion, plot_top_losses, predictions,
+                                 review, suspects, top_losses)
 
 ODD = ["it's $x_1$", '100% "b"', 'größe\nneu']
 
@@ -199,3 +200,29 @@ def test_per_class_adds_up(frame):
     t = per_class(frame)
     assert t.pictures.sum()==len(frame)==t.said.sum() and t.right.sum()==frame.correct.sum()
     assert ((t.low<=t.recall) & (t.recall<=t.high)).all()
+
+# ---- words, review, and what the module takes with it
+
+def test_top_losses_in_words(frame):
+    lines = describe_top_losses(frame, 1000).splitlines(); worst = top_losses(frame, 1).iloc[0]
+    assert len(lines)>=len(frame) and f'is labelled {worst.actual}' in lines[0] and f'loss {worst.loss:.2f}' in describe_top_losses(frame, 1)
+
+def test_training_part_without_augmentation(photos):
+    learn = learner(loaders(photos, batch_tfms=aug_transforms(max_rotate=90., p_affine=1.)))
+    with learn.no_bar():
+        a,b = (predictions(learn, learn.dls.train) for _ in range(2))
+        assert a.equals(b)
+
+def test_review_of_a_learner(photos, tmp_path):
+    learn = learner(loaders(photos)); table = suspects(learn)
+    r = review(learn, k=5, table=table, log=tmp_path/'r.csv')
+    assert len(r.rows)==5 and r.classes==sorted(ODD) and [photos/o['file'] for o in r.rows]==[Path(o) for o in table.file[:5]]
+    assert len(review(learn, k=10**6, table=table, log=tmp_path/'r.csv').rows)==len(table)
+    with pytest.raises(DataError, match='k is 0'): review(learn, 0, table=table)
+
+def test_the_module_uses_what_it_imports():
+    import ast, fastclass.interpret
+    tree = ast.parse(Path(fastclass.interpret.__file__).read_text(encoding='utf-8'))
+    names = {a.asname or a.name for o in tree.body if isinstance(o, (ast.Import, ast.ImportFrom)) for a in o.names}-{'annotations'}
+    used = {o.id for o in ast.walk(tree) if isinstance(o, ast.Name)} | set(fastclass.interpret.__all__)
+    assert names<=used and set(fastclass.interpret.__all__)<=set(dir(fastclass.interpret))
