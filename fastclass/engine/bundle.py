@@ -177,7 +177,7 @@ def predict(self:Predictor,
     "The class of one picture, its probability, and the probabilities of all classes"
     return self._prediction(self._run([self._read(x)])[0], _source(x))
 
-# %% ../../nbs/engine/bundle.ipynb #f5aeca39
+# %% ../../nbs/engine/bundle.ipynb #dbc0583d
 @patch
 def predict_many(self:Predictor,
     sources,          # List of paths, bytes or PIL pictures
@@ -189,7 +189,8 @@ def predict_many(self:Predictor,
     if isinstance(sources, (str, bytes, os.PathLike, Image.Image)): raise DataError(f'predict_many was given one picture ({type(sources).__name__}).', next='Give it a list, or use predict.')
     sources,res = list(sources),[]
     with ThreadPoolExecutor(max(1, workers)) as pool:
-        for i in progress_bar(range(0, len(sources), max(1, bs)), display=progress, leave=False):
+        steps = range(0, len(sources), max(1, bs))
+        for i in progress_bar(steps, leave=False) if progress else steps:
             chunk = sources[i:i+max(1, bs)]
             items = list(pool.map(self._try_item, chunk))
             good = [o for o in items if not isinstance(o, str)]

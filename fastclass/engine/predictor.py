@@ -72,11 +72,11 @@ def uploads(
     if not found: raise DataError('Nothing was uploaded.', next='Choose a file with the button, or give a path instead.')
     return found
 
-# %% ../../nbs/engine/predictor.ipynb #dd5edc44
+# %% ../../nbs/engine/predictor.ipynb #5bc3d975
 def _is_upload(o):
     "A `FileUpload`, or its value in either version"
     value = getattr(o, 'value', o)
-    if isinstance(value, dict): return 'content' in value or (len(value)>0 and all(isinstance(v, dict) and 'content' in v for v in value.values()))
+    if isinstance(value, dict): return 'content' in value or ((value is not o or len(value)>0) and all(isinstance(v, dict) and 'content' in v for v in value.values()))
     if hasattr(o, 'value'): return isinstance(value, (tuple, list))
     return isinstance(value, (tuple, list)) and len(value)>0 and all(isinstance(v, dict) and 'content' in v for v in value)
 
@@ -113,7 +113,7 @@ def looks(
     places = [(0,0),(.1,.1),(.1,0),(0,.1),(.05,.05)][:n]
     return [im, *(im.crop((round(w*x), round(h*y), max(1, round(w*(x+.9))), max(1, round(h*(y+.9))))) for x,y in places)]
 
-# %% ../../nbs/engine/predictor.ipynb #7cfc17a8
+# %% ../../nbs/engine/predictor.ipynb #a5ad3803
 def _open_or_say(x):
     "An RGB picture, or the reason why there is none"
     try: return read_picture(x)
@@ -129,7 +129,8 @@ def predict_looks(
     "Predictions with test-time augmentation: the mean over several looks"
     if not n: return predictor.predict_many(sources, bs, progress)
     res,sources = [],list(sources)
-    for i in progress_bar(range(0, len(sources), bs), display=progress, leave=False):
+    steps = range(0, len(sources), bs)
+    for i in progress_bar(steps, leave=False) if progress else steps:
         opened = [_open_or_say(o) for o in sources[i:i+bs]]
         views = [v for o in opened if not isinstance(o, str) for v in looks(o, n)]
         answers = iter(predictor.predict_many(views, bs))
