@@ -80,9 +80,9 @@ def _background(im, level, rng, black=None):
     through = (planes(im)-planes(black))/255
     return to_picture(planes(black)+through*(255*(1-level)+planes(ground)*level))
 
-# %% ../../nbs/engine/changes.ipynb #4d18b2fb
+# %% ../../nbs/engine/changes.ipynb #b8a79ed8
 CHANGES = dict(tilt=_tilt, shadow=_shadow, recolour=_recolour, blur=_blur, crop=_crop, background=_background, monochrome=_monochrome, noise=_noise)
-SIDE = 320 # Pictures are made at most this large, in pixels, before they are changed
+SIDE = 192 # Pictures are made at most this large, in pixels, before they are changed
 
 # %% ../../nbs/engine/changes.ipynb #4848b4df
 def changed(
