@@ -185,7 +185,7 @@ def _check_balance(train):
     if n>=UNEVEN*k: yield Finding('imbalance', f'{str(most)!r} has {n} training items and {str(least)!r} has {k}. Who always says {str(most)!r} is right for {n/train.total():.0%}.', 'Collect more of the rare ones, and look at each class, not at the accuracy.')
     if few := [c for c,k in train.items() if k<FEW]: yield Finding('few', f'Fewer than {FEW} training items: {_some(few)}.', 'Add some, or leave the class out.')
 
-# %% ../../nbs/engine/guards.ipynb #cbbf7561
+# %% ../../nbs/engine/guards.ipynb #9bf973b6
 STRAY = {'__pycache__', 'thumbs', 'thumbnails', 'tmp', 'temp', 'new folder', 'untitled folder', 'unsorted', 'unlabelled', 'unlabeled', 'nan', 'none', *map(str.lower, LEFT_OUT)}
 
 def _check_names(dls, sides):
@@ -194,7 +194,7 @@ def _check_names(dls, sides):
     at = [(f, str(l)) for o in sides if o.files and not o.several for f,l in zip(o.files, o.labels)]
     lost = [f for f,l in at if os.path.abspath(f.parent)==os.path.abspath(dls.path) and l==f.parent.name]
     if lost: yield Finding('stray', f'{len(lost)} pictures lie beside the class folders, and the name of the whole folder was taken for their class.', 'Move them into a class folder, or away.', bad=True, files=lost)
-    if split := [l for l in labels if l.lower() in {*SPLIT_NAMES, 'test'}]: yield Finding('stray', f'{_some(split)} is a side of a split, not a class.', 'Use `split_from_folder`, or give the folders above the classes.', bad=True, files=[f for f,l in at if l in split])
+    if split := [l for l in labels if l.lower() in {*SPLIT_NAMES, 'test'}]: yield Finding('stray', f'{_some(split)} is the name of a side of a split.', 'Use `split_from_folder` unless it is a class.', bad=len(split)>1, files=[f for f,l in at if l in split])
     if odd := [l for l in labels if l.lower() in STRAY or l[:1] in '._']: yield Finding('stray', f'{_some(odd)} looks like a folder that a tool left behind, not like a class.', 'Take the folder away, or use `picture_files`.', files=[f for f,l in at if l in odd])
     twins = Counter(' '.join(l.replace('_', ' ').casefold().split()) for l in labels)
     if same := [l for l in labels if twins[' '.join(l.replace('_', ' ').casefold().split())]>1]: yield Finding('twin_names', f'Classes whose names differ only in how they are written: {_some(same)}.', 'Make one class of them.')
