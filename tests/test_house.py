@@ -318,7 +318,7 @@ def test_module_globals_are_constants(path):
     targets = [(o.lineno, t) for o in tree(path).body if isinstance(o, (ast.Assign, ast.AnnAssign))
                for t in (o.targets if isinstance(o, ast.Assign) else [o.target])]
     names = [(n, e.id) for n,t in targets for e in ast.walk(t) if isinstance(e, ast.Name) and isinstance(e.ctx, ast.Store)]
-    none([o for o in names if o[1]!=o[1].upper() and not re.fullmatch(r'__\w+__', o[1])], 'globals are UPPER_CASE constants')
+    none([o for o in names if o[1]!=o[1].upper() and not re.fullmatch(r'__\w+__|_all_', o[1])], 'globals are UPPER_CASE constants') # _all_ is nbdev's list of names to pass on
 
 
 @all_of([o for o in SCRIPTS if o.parts[0]=='tests'])
