@@ -25,24 +25,24 @@ from .ratings import rating_columns
 # %% auto #0
 __all__ = ['STEPS', 'RatingLoader', 'DecayByUse', 'train_factors', 'split_dls']
 
-# %% ../../nbs/engine/rounds.ipynb #fad90da3
+# %% ../../nbs/engine/rounds.ipynb #0f231594
 class RatingLoader(GetAttr):
     "Batches of ratings from memory, for fastai's training loop; anything else is asked of the `DataLoader` that they came from"
     _default,n_inp = 'source',1
     def __init__(self,
         learn,      # A learner that `check_dot` let pass
         source,     # One of its loaders
-        bs:int,     # Ratings a batch
+        bs:int,     # About as many ratings a batch
         train:bool  # In training they come in a new order each epoch
     ):
         self.device = torch.device(source.device if source.device is not None else 'cpu')
         codes,stars = coded_ratings(learn, source)
         self.x,self.y = torch.tensor(codes, device=self.device),torch.tensor(stars, device=self.device)[:, None] # (n, 2), (n, 1)
         self.source,self.train,self.n,self.bs = source,train,len(codes),max(1, min(bs, len(codes)))
-    def __len__(self): return math.ceil(self.n/self.bs)
+    def __len__(self): return max(1, round(self.n/self.bs)) if self.n else 0
     def __iter__(self):
         order = torch.randperm(self.n, device=self.device) if self.train else torch.arange(self.n, device=self.device)
-        for i in order.split(self.bs): yield self.x[i],self.y[i]
+        for i in order.tensor_split(len(self)) if self.n else (): yield self.x[i],self.y[i]
 
 # %% ../../nbs/engine/rounds.ipynb #1d5765af
 class DecayByUse(Callback):
@@ -95,8 +95,8 @@ def _usable(learn, stars):
     odd = [cb.name for cb in learn.cbs if cb.name in ('mix_up', 'cut_mix')]
     if odd: raise UnsupportedError(f'The callback {odd[0]} mixes inputs, and a user cannot be mixed.', next='Remove it with `learn.remove_cbs`.')
 
-# %% ../../nbs/engine/rounds.ipynb #14a8f382
-STEPS = 100 # After about as many, more has not been worth the time
+# %% ../../nbs/engine/rounds.ipynb #eb28e032
+STEPS = 150 # After about as many, more has not been worth the time
 
 def train_factors(
     learn:Learner,       # From `collab_learner`, without `use_nn`
