@@ -1,0 +1,75 @@
+"The crest experiment on real crests: an error of 0 that means nothing, where the answers break, and a recipe that holds more often"
+import importlib.util, json, math, subprocess, sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from fastai.vision.all import parent_label
+from PIL import Image
+
+from fastclass.engine.changes import CHANGES, scene_of, write_series
+from fastclass.engine.errors import DataError
+from fastclass.engine.split import stable_split
+from fastclass.engine.stress import holding, stress_table, stress_test
+from fastclass.engine.weights import find_weights
+
+REAL = Path('crests', '2021-22')
+
+
+@pytest.fixture(scope='module')
+def crests(root):
+    "benchmarks/crests.py as a module"
+    spec = importlib.util.spec_from_file_location('crests_benchmark', root/'benchmarks'/'crests.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+@pytest.fixture(scope='module')
+def masters(shared): return {f.stem: Image.open(f).convert('RGBA') for f in sorted((shared/REAL).glob('*.png'))}
+
+@pytest.fixture(scope='module')
+def files(shared, tmp_path_factory): return write_series(shared/REAL, tmp_path_factory.mktemp('series')/'real', scenes=5, frames=3, size=128)
+
+@pytest.fixture(scope='module')
+def usual(crests, files):
+    if not find_weights('squeezenet1_1', download=False).pretrained: pytest.skip('needs the ImageNet weights of SqueezeNet')
+    return crests.usual(files, 0)
+
+
+def test_the_usual_recipe_claims_an_error_under_1_percent(usual):
+    with usual.no_bar(): assert usual.validate()[1]<.01
+
+def test_because_its_validation_pictures_have_siblings_in_training(usual, files):
+    inside = {scene_of(f) for f in usual.dls.train_ds.items}
+    assert sum(scene_of(f) in inside for f in usual.dls.valid_ds.items)>.9*len(usual.dls.valid_ds)
+    split = stable_split(files, [parent_label(f) for f in files], groups=[scene_of(f) for f in files])
+    assert not {scene_of(f) for f in split.of('train')} & {scene_of(f) for f in split.of('valid')}
+
+def test_the_stress_test_shows_where_it_breaks_and_our_recipe_holds_more_often(crests, usual, files, masters):
+    kinds = dict(changes=('tilt', 'shadow', 'crop', 'monochrome', 'noise'), levels=(.5, 1.))
+    ours = crests.learner(files, stable_split(files, [parent_label(f) for f in files], groups=[scene_of(f) for f in files]), 0, [crests.RandomChanges(crests.SEEN)], views=3, epochs=20)
+    before,after = (stress_table(m, list(masters.values()), list(masters), **kinds) for m in (usual, ours))
+    assert holding(before)['all'].min()<.7<holding(after)['all'].mean()
+    assert after.holds.sum()>before.holds.sum()+5 # of 220; over five seeds with intervals: benchmarks/crests.py
+    one = stress_test(usual, masters['Burnley'], 'Burnley', levels=(.5, 1.))
+    assert list(one.breaks.index)==list(CHANGES) and len(one.describe().splitlines())==9 and one.plot().axes
+
+
+# ---- the benchmark's own sums
+
+def made_up(gain):
+    rows = [dict(recipe=r, seed=s, claimed=.1, plain=.9, tilt=.5+.01*s+(g if r=='ours' else 0), blur=.6+(g/2 if r=='ours' else 0)) for s,g in enumerate(gain) for r in ('usual', 'ours')]
+    return pd.DataFrame(rows)
+
+def test_interval_of_paired_differences(crests):
+    low = crests.report(made_up([.1, .12, .08, .11, .09]), ['tilt', 'blur'])
+    assert math.isclose(low['gain'], .075, abs_tol=1e-9) and low['gain_low']<.075<low['gain_high'] and math.isclose(low['gain_unlike'], .05, abs_tol=1e-9)
+    assert crests.interval([1., 2., 3.])[0]==2 and math.isclose(crests.interval([1., 2., 3.])[2]-2, 4.30/math.sqrt(3), rel_tol=1e-6)
+    assert json.dumps(low)
+
+def test_the_benchmark_says_what_it_is(root):
+    out = subprocess.run([sys.executable, root/'benchmarks'/'crests.py', '--help'], capture_output=True, text=True)
+    assert out.returncode==0 and '--seeds' in out.stdout and 'crests' in out.stdout
+
+def test_a_folder_without_crests_is_named(tmp_path):
+    with pytest.raises(DataError, match='PNG'): write_series(tmp_path, tmp_path/'out')
