@@ -185,15 +185,21 @@ def _check_balance(train):
     if n>=UNEVEN*k: yield Finding('imbalance', f'{str(most)!r} has {n} training items and {str(least)!r} has {k}. Who always says {str(most)!r} is right for {n/train.total():.0%}.', 'Collect more of the rare ones, and look at each class, not at the accuracy.')
     if few := [c for c,k in train.items() if k<FEW]: yield Finding('few', f'Fewer than {FEW} training items: {_some(few)}.', 'Add some, or leave the class out.')
 
-# %% ../../nbs/engine/guards.ipynb #9bf973b6
+# %% ../../nbs/engine/guards.ipynb #96ebfaa0
 STRAY = {'__pycache__', 'thumbs', 'thumbnails', 'tmp', 'temp', 'new folder', 'untitled folder', 'unsorted', 'unlabelled', 'unlabeled', 'nan', 'none', *map(str.lower, LEFT_OUT)}
+
+def _base(files):
+    "The folder that all files lie in or below; None where there is none"
+    try: return os.path.commonpath([os.path.abspath(f.parent) for f in files])
+    except ValueError: return None # no files, or on several drives
 
 def _check_names(dls, sides):
     if any(o.labels is None for o in sides): return
     labels = sorted({str(l) for o in sides for l in _each(o)})
     at = [(f, str(l)) for o in sides if o.files and not o.several for f,l in zip(o.files, o.labels)]
-    lost = [f for f,l in at if os.path.abspath(f.parent)==os.path.abspath(dls.path) and l==f.parent.name]
-    if lost: yield Finding('stray', f'{len(lost)} pictures lie beside the class folders, and the name of the whole folder was taken for their class.', 'Move them into a class folder, or away.', bad=True, files=lost)
+    base = _base([f for f,_ in at])
+    lost = [f for f,l in at if os.path.abspath(f.parent)==base and l==f.parent.name]
+    if 0<len(lost)<len(at): yield Finding('stray', f'{len(lost)} pictures lie beside the class folders, and the name of the whole folder was taken for their class.', 'Move them into a class folder, or away.', bad=True, files=lost)
     if split := [l for l in labels if l.lower() in {*SPLIT_NAMES, 'test'}]: yield Finding('stray', f'{_some(split)} is the name of a side of a split.', 'Use `split_from_folder` unless it is a class.', bad=len(split)>1, files=[f for f,l in at if l in split])
     if odd := [l for l in labels if l.lower() in STRAY or l[:1] in '._']: yield Finding('stray', f'{_some(odd)} looks like a folder that a tool left behind, not like a class.', 'Take the folder away, or use `picture_files`.', files=[f for f,l in at if l in odd])
     twins = Counter(' '.join(l.replace('_', ' ').casefold().split()) for l in labels)
@@ -206,12 +212,12 @@ def _header(file):
         with Image.open(file) as im: return im.mode,im.size,im.getexif().get(0x0112, 1) not in (0, 1),'A' in im.mode or 'transparency' in im.info
     except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError): return None
 
-# %% ../../nbs/engine/guards.ipynb #4a9d1007
+# %% ../../nbs/engine/guards.ipynb #dcc981e9
 TINY = 32 # Pixels that the shorter side of a picture should have
 
 def _check_files(files, looks, headers, opener):
     bad = [(f, o) for f,o in zip(files, looks) if not isinstance(o, dict)]
-    if bad: yield Finding('unreadable', f'{len(bad)} of {len(files)} pictures cannot be read. {bad[0][1].message}', 'Take them away, or let `collect_folder` make a clean copy of the folder.', bad=True, files=[f for f,_ in bad])
+    if bad: yield Finding('unreadable', f'{len(bad)} of {len(files)} pictures cannot be read. {bad[0][1].message.replace(str(bad[0][0]), bad[0][0].name)}', 'Take them away, or let `collect_folder` make a clean copy of the folder.', bad=True, files=[f for f,_ in bad])
     have = [(f, h) for f,h in zip(files, headers) if h]
     if tiny := [f for f,h in have if min(h[1])<TINY]: yield Finding('tiny', f'{len(tiny)} pictures have a side of less than {TINY} pixels.', 'They may be icons or trackers: look at them.', files=tiny)
     if opener is None or issubclass(opener, UprightImage): return
@@ -237,7 +243,7 @@ def _check_shapes(dls, headers):
     shapes = {tuple(getattr(o[0], 'shape', ())) for o in items}
     if len(shapes)>1: yield Finding('sizes', f'The pictures have {len(sizes)} sizes, and no item transform makes them equal: {" and ".join(map(str, sorted(shapes)[:2]))} make no batch.', 'Give the DataBlock `item_tfms=Resize(192)`.', bad=True)
 
-# %% ../../nbs/engine/guards.ipynb #de97606f
+# %% ../../nbs/engine/guards.ipynb #eb5a8f44
 LEAK = .05 # A larger share of leaked validation pictures is bad
 
 def _pairs(looks, limit):
@@ -248,16 +254,16 @@ def _check_copies(files, looks, labels, n):
     "`files` are those of both sides, the first `n` are for training"
     copies,valid = _pairs(looks, NEAR),len(files)-n
     two = [p for p in copies if labels and labels[p[0]]!=labels[p[1]]]
-    if two: yield Finding('two_labels', f'{len(two)} picture{"s lie" if len(two)>1 else " lies"} in two classes: {labels[two[0][0]]} and {labels[two[0][1]]}.', 'Decide which is right, and take the other away.', files=[files[i] for p in two for i in p])
+    if two: yield Finding('two_labels', f'The same picture in two classes: {len(two)} pair{"s"*(len(two)>1)}, the first in {labels[two[0][0]]} and {labels[two[0][1]]}.', 'Decide which is right, and take the other away.', files=[files[i] for p in two for i in p])
     leak = sorted({j for i,j in copies if i<n<=j})
     if leak: yield Finding('leak', f'{len(leak)} of {valid} validation pictures are copies of training pictures: up to {100*len(leak)/valid:.1f} points of an accuracy are memory.', 'Keep copies together: `stable_split(files, labels, groups=near_groups(files))`.',
                            bad=len(leak)>LEAK*valid, files=[files[k] for p in copies if p[0]<n<=p[1] for k in p])
     double = [p for p in copies if (p[0]<n)==(p[1]<n) and p not in two]
-    if double: yield Finding('double', f'{len(double)} picture{"s come" if len(double)>1 else " comes"} twice on the same side.', 'Take one of each two away; lesson 1 does so while it collects.', files=[files[k] for p in double for k in p])
+    if double: yield Finding('double', f'The same picture twice on one side: {len(double)} pair{"s"*(len(double)>1)}.', 'Take one of each two away; lesson 1 does so while it collects.', files=[files[k] for p in double for k in p])
     kin = {j for i,j in _pairs(looks, GROUP) if i<n<=j and (not labels or labels[i]==labels[j])}-set(leak)
     if len(kin)>LEAK*valid: yield Finding('siblings', f'{len(kin)} of {valid} validation pictures look much like a training picture of their class, as if taken at the same moment.', 'Keep them together: `stable_split(files, labels, groups=near_groups(files))`.', files=[files[k] for k in sorted(kin)])
 
-# %% ../../nbs/engine/guards.ipynb #9e9b6283
+# %% ../../nbs/engine/guards.ipynb #33333361
 def check_dls(
     dls,            # fastai `DataLoaders`; what is no picture is only counted
     look:bool=True, # Open the pictures? Without it only names and numbers are looked at, which takes no time
@@ -271,7 +277,7 @@ def check_dls(
         if gone: found.append(Finding('missing', f'{len(gone)} files are not there.', 'Look at the folder, and at how `get_x` makes paths.', bad=True, files=gone))
         elif look: found += _check_pictures(dls, sides, progress)
     about = ' and '.join(f'{o.n} {o.name}' for o in sides)+' items'
-    return Report(found, about, os.path.abspath(dls.path))
+    return Report(found, about, _base([f for o in sides for f in o.files or ()]))
 
 def _check_pictures(dls, sides, progress):
     files,n = [f for o in sides for f in o.files],sides[0].n
