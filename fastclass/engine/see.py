@@ -67,17 +67,24 @@ def _maps(learn, layer, dl):
         for m,t in modes: m.training = t
     return torch.cat(maps),torch.cat(pictures)
 
-# %% ../../nbs/engine/see.ipynb #994069e7
+# %% ../../nbs/engine/see.ipynb #421923db
 def _patch(picture, y, x, size):
     "The part of `picture` around `(y, x)`, at most `size` pixels, moved inside where it is at the edge"
     h,w = picture.shape[-2:]
     top,left = (max(0, min(round(o-size/2), n-size)) for o,n in ((y, h), (x, w)))
     return (picture[:, top:top+size, left:left+size].permute(1, 2, 0).float()/255).clamp(0, 1)
 
+def _telling(tops, n):
+    "The `n` channels whose answers differ most between pictures, of those that answer to at least half of them"
+    spread = tops.std(0)/(tops.mean(0).abs()+1e-6)
+    spread[(tops>0).float().mean(0)<.5] = -1
+    return spread.topk(min(n, len(spread))).indices.tolist()
+
+# %% ../../nbs/engine/see.ipynb #c56484c0
 def most_exciting(
     learn,      # A fastai `Learner` of pictures
     layer,      # A part of its model that gives maps, float `(n, channels, h, w)`
-    channels,   # Numbers of the channels to look at; an int: so many, those that tell pictures apart most
+    channels,   # Numbers of the channels to look at; an int: so many, those that tell pictures apart most and are silent on less than half of them
     k:int=5,    # Pictures a channel
     dl=None,    # A `DataLoader`; None: the validation pictures
     share=.35   # Side of a patch as a share of the picture's shorter side
@@ -86,7 +93,7 @@ def most_exciting(
     maps,pictures = _maps(learn, layer, learn.dls.valid if dl is None else dl)
     if maps.ndim!=4: raise UnsupportedError(f'The layer gives {tuple(maps.shape[1:])} a picture, not maps.', next='Take a layer of the body, for example `learn.model[0][-2]`.')
     tops,where = maps.flatten(2).max(-1)
-    if isinstance(channels, int): channels = (tops.std(0)/(tops.mean(0).abs()+1e-6)).topk(channels).indices.tolist()
+    if isinstance(channels, int): channels = _telling(tops, channels)
     size,scale = round(share*min(pictures.shape[-2:])),[a/b for a,b in zip(pictures.shape[-2:], maps.shape[-2:])]
     res = []
     for c in channels:

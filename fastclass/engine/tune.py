@@ -127,12 +127,23 @@ class KeptItems:
         if i not in self.items: return type(self.dl).do_item(self.dl, i)
         return self.items[i] if self.fixed or self.items[i] is None else self.dl.after_item(self.items[i])
 
-# %% ../../nbs/engine/tune.ipynb #8a9c2701
+# %% ../../nbs/engine/tune.ipynb #7f7ae16b
 def _can_keep(dl):
     "Can items of `dl` be kept: an indexed fastai loader whose workers, if any, see this process's memory?"
     forks = (get_start_method(allow_none=True) or get_all_start_methods()[0])=='fork'
     return type(dl) is TfmdDL and dl.indexed and (not dl.fake_l.num_workers or forks) and 'do_item' not in vars(dl)
 
+def _bar(learn, total):
+    "A function that moves a progress bar on by some pictures, where the learner shows any"
+    if not hasattr(learn, 'progress'): return None
+    bar,done = progress_bar(range(total), leave=False),[0]
+    bar.update(0)
+    def tell(n):
+        done[0] += n
+        bar.update(done[0])
+    return tell
+
+# %% ../../nbs/engine/tune.ipynb #fa3e0227
 @contextmanager
 def _pictures_kept(learn, limit, settings):
     "While the block runs, the loaders of `learn` keep their items in memory"
@@ -151,16 +162,6 @@ def _pictures_kept(learn, limit, settings):
         for dl,n in zip(loaders, before):
             vars(dl).pop('do_item', None)
             dl.fake_l.num_workers = n
-
-def _bar(learn, total):
-    "A function that moves a progress bar on by some pictures, where the learner shows any"
-    if not hasattr(learn, 'progress'): return None
-    bar,done = progress_bar(range(total), leave=False),[0]
-    bar.update(0)
-    def tell(n):
-        done[0] += n
-        bar.update(done[0])
-    return tell
 
 # %% ../../nbs/engine/tune.ipynb #7ae215ad
 MMAP_THRESHOLD,TRIM_THRESHOLD,MMAP_MAX = -3,-1,-4 # Numbers of glibc's mallopt
