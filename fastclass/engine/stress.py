@@ -151,7 +151,7 @@ def _panel(ax, im, row):
     ax.set_title(f'{what}: {"holds" if row.holds else "breaks"}', fontsize=9, color=colour, parse_math=False)
     ax.set_xlabel(f'{row.predicted!s:.18} {row.probability:.0%}', fontsize=8, parse_math=False)
 
-# %% ../../nbs/engine/stress.ipynb #7e37d4cd
+# %% ../../nbs/engine/stress.ipynb #b436a7cf
 class RandomChanges(RandTransform):
     "Item transform for training pictures: one or two changes by chance; put it before `Resize`"
     split_idx,order = 0,0 # in training only, and before Resize
@@ -164,10 +164,16 @@ class RandomChanges(RandTransform):
         odd = [k for k in kinds if k not in CHANGES]
         if odd or not kinds: raise DataError(f'There is no change {odd[0]!r}.' if odd else 'There is no change to choose from.', next=f'Choose some of: {", ".join(CHANGES)}.')
         self.kinds,self.level = list(kinds),level
-    def before_call(self, b, split_idx):
+    def before_call(self,
+        b,        # The picture
+        split_idx # 0 in training
+    ):
+        "Choose the changes for the next picture"
         super().before_call(b, split_idx)
-        some = random.sample(self.kinds, min(len(self.kinds), random.randint(1, 2)))
-        self.chosen = [(k, random.uniform(0, self.level), random.getrandbits(31)) for k in some]
-    def encodes(self, x:PILImage):
+        self.chosen = [(k, random.uniform(0, self.level), random.getrandbits(31)) for k in random.sample(self.kinds, min(len(self.kinds), random.randint(1, 2)))]
+    def encodes(self,
+        x:PILImage # A training picture
+    ):             # The changed picture
+        "Make the chosen changes"
         for how in self.chosen: x = changed(x, *how)
         return PILImage(x)
