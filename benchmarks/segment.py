@@ -1,0 +1,97 @@
+"""`quick_segment` against fastai's U-net, on the same pictures, split and body, in one process.
+
+    python benchmarks/segment.py [--seeds 3] [--full] [--json]
+
+It takes CAMVID_TINY where `untar_data` has it (set FASTAI_HOME to a copy of ../shared/fastai_home), else the bundled streets, and says which.
+The reference is `unet_learner(dls, squeezenet1_1).fine_tune(8)` with void left out of its loss, as ours has it. That takes over ten minutes on two cores.
+So without --full a few of its batches are timed in both of its stages and counted up to the whole (one frozen epoch, eight more), and its accuracy is the
+one that was measured once with --full on CAMVID_TINY (`MEASURED`), or null. With --full it is trained for each seed.
+"""
+import argparse, json, time
+from contextlib import redirect_stdout
+from statistics import mean, median
+from sys import stderr
+
+import torch
+from fastai.vision.all import CrossEntropyLossFlat, Normalize, SegmentationDataLoaders, URLs, get_image_files, imagenet_stats, set_seed, unet_learner
+from torchvision.models import squeezenet1_1
+
+from fastclass.engine.head import batch_seconds
+from fastclass.engine.masks import MaskOf, PixelAccuracy, read_codes, void_code
+from fastclass.engine.untar import real_or_pack
+from fastclass.engine.weights import find_weights
+from fastclass.segment import quick_segment, score_masks, segment_dls, segment_learner
+
+MEASURED = None # Pixel accuracy of the reference on CAMVID_TINY with ImageNet weights, void left out
+
+
+def stock_dls(path, codes, seed):
+    "The reference's own DataLoaders, on the same split"
+    set_seed(seed)
+    files = sorted(get_image_files(path/'images'))
+    return SegmentationDataLoaders.from_label_func(path, files, MaskOf(path/'labels'), codes=codes, bs=8, valid_pct=.2, seed=seed, num_workers=0,
+                                                   batch_tfms=Normalize.from_stats(*imagenet_stats), device=torch.device('cpu'))
+
+
+def reference(path, codes, seed, pretrained):
+    "A fresh U-net"
+    void = void_code(codes)
+    return unet_learner(stock_dls(path, codes, seed), squeezenet1_1, pretrained=pretrained, loss_func=CrossEntropyLossFlat(axis=1, ignore_index=void), metrics=PixelAccuracy(void))
+
+
+def counted_up(learn, n=2):
+    "Seconds of one frozen epoch and eight more, from `n` batches of each; the optimizer and the validation, which come on top, are left out"
+    def epoch(): return median(batch_seconds(learn, n))*len(learn.dls.train)
+    learn.freeze()
+    frozen = epoch()
+    learn.unfreeze()
+    return frozen+8*epoch()
+
+
+def ours(path, codes, seed):
+    "`(seconds, accuracy, interval)` of a fresh learner after `quick_segment`; the check of the masks and the making of the learner are not counted on either side"
+    files = sorted(get_image_files(path/'images'))
+    set_seed(seed)
+    learn = segment_learner(segment_dls(files, MaskOf(path/'labels'), codes, seed=seed, workers=0, device='cpu'), 'squeezenet1_1')
+    with learn.no_bar(), learn.no_logging():
+        start = time.perf_counter()
+        quick_segment(learn)
+        seconds = time.perf_counter()-start
+    scores = score_masks(learn)
+    return seconds, scores.accuracy, scores.interval
+
+
+def full(path, codes, seed, pretrained):
+    "`(seconds, accuracy)` of the reference, trained to its end"
+    set_seed(seed)
+    learn = reference(path, codes, seed, pretrained)
+    with learn.no_bar(), learn.no_logging():
+        start = time.perf_counter()
+        learn.fine_tune(8)
+        seconds = time.perf_counter()-start
+    return seconds, score_masks(learn).accuracy
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--seeds', type=int, default=3)
+    parser.add_argument('--full', action='store_true', help='train the reference to its end for each seed')
+    parser.add_argument('--json', action='store_true')
+    args = parser.parse_args()
+    with redirect_stdout(stderr):
+        found = real_or_pack(URLs.CAMVID_TINY, 'streets')
+        path,weights = found.path if found.real else found.path/'seg', find_weights('squeezenet1_1')
+        codes,pretrained = read_codes(path/'codes.txt'), weights.source in ('cache', 'download')
+        print(found, weights, f'{torch.get_num_threads()} threads')
+        rows = [ours(path, codes, s) for s in range(args.seeds)]
+        for s,(seconds,accuracy,(low,high)) in enumerate(rows): print(f'quick_segment seed {s}: {seconds:.1f} s, {accuracy:.4f} ({low:.3f} to {high:.3f})')
+        if args.full: theirs = [full(path, codes, s, pretrained) for s in range(args.seeds)]
+        else: theirs = [(counted_up(reference(path, codes, 0, pretrained)), MEASURED if found.real and pretrained else None)]
+        for o in theirs: print(f'U-net, fine_tune(8): {o[0]:.0f} s{"" if args.full else " counted up"}, accuracy {o[1]}')
+    seconds,slow = median(r[0] for r in rows), median(o[0] for o in theirs)
+    res = dict(ratio=slow/seconds, score_ours=mean(r[1] for r in rows), score_reference=None if theirs[0][1] is None else mean(o[1] for o in theirs),
+               seconds_ours=seconds, seconds_reference=slow, seeds=args.seeds, reference='full' if args.full else 'counted up', real=found.real, weights=weights.source)
+    print(json.dumps(res) if args.json else f"ratio {res['ratio']:.1f}: {seconds:.1f} s against {slow:.0f} s; accuracy {res['score_ours']:.3f} against {res['score_reference']}")
+
+
+if __name__ == '__main__': main()
