@@ -20,8 +20,8 @@ from .rows import as_numbers, as_text
 from .store import ASK, TEXT, need, plain, read_store, refuse, weights_differ, write_store
 
 # %% auto #0
-__all__ = ['BATCH', 'EPOCHS', 'RATE', 'DECAY', 'row_tensors', 'fit_rows', 'plan_of', 'read_rows', 'RowModel', 'save_rows',
-           'load_rows']
+__all__ = ['BATCH', 'EPOCHS', 'RATE', 'DECAY', 'row_tensors', 'fit_rows', 'tidy_table', 'close_gaps', 'plan_of', 'read_rows',
+           'RowModel', 'save_rows', 'load_rows']
 
 # %% ../../nbs/engine/rowmodel.ipynb #231ac0d5
 def row_tensors(
@@ -79,6 +79,30 @@ def fit_rows(
         finally: model.train(was)
     if not math.isfinite(loss): raise UnsupportedError(f'The loss became {loss}: training went out of control.', next=f'Make a new learner and give a learning rate below {lr:g}.')
     return learn
+
+# %% ../../nbs/engine/rowmodel.ipynb #a88b91a7
+def tidy_table(
+    df,      # A pandas DataFrame
+    columns, # `Columns`
+    y        # The target as text
+):           # DataFrame of the used columns and the target; raises `DataError`
+    "The used columns alone: categories and target as text, numbers as numbers, rows without a target left out"
+    tidy = pd.DataFrame({**{o: as_text(df[o]) for o in columns.categories}, **{o: as_numbers(df[o]) for o in columns.numbers}, columns.target: y})
+    clash = [f'{o}_na' for o in columns.numbers if f'{o}_na' in tidy]
+    if clash: raise DataError(f'The column {clash[0]!r} has the name that fastai gives to the mark for missing values.', next='Rename it.')
+    return tidy[y.notna()]
+
+def close_gaps(
+    tidy,        # What `tidy_table` returned
+    numbers:list, # Names of the number columns
+    train:list   # Positions of the training rows
+):               # The same table, with the medians of the training rows in those gaps; raises `DataError`
+    "A number that is never missing in training must not be in validation either: fastai would stop"
+    for c in numbers:
+        here = tidy[c].iloc[train]
+        if here.isna().all(): raise DataError(f'{c!r} has no value in any training row.', next='Leave it out, or collect more rows.')
+        if not here.isna().any(): tidy[c] = tidy[c].fillna(here.median())
+    return tidy
 
 # %% ../../nbs/engine/rowmodel.ipynb #d8b8f24e
 def _texts(name, values):
@@ -146,7 +170,7 @@ def read_rows(
     stack = lambda cols,kind: torch.as_tensor(np.stack(cols, 1).astype(kind) if cols else np.zeros((len(df), 0), kind))
     return stack([codes[o] for o in plan['order']], np.int64), stack([v[0] for v in values.values()], np.float32), notes
 
-# %% ../../nbs/engine/rowmodel.ipynb #41f4da27
+# %% ../../nbs/engine/rowmodel.ipynb #d02c08c1
 class RowModel:
     "A tabular model with its plan: predicts a DataFrame, whatever is missing or new in its rows"
     def __init__(self,
@@ -157,6 +181,7 @@ class RowModel:
     ):
         self.model,self.plan,self.learn,self.about = model,plan,learn,about or {}
         self.classes = plan['classes']
+        self.columns = self.train_rows = self.valid_rows = None # train_table fills these
     def __repr__(self):
         p = self.plan
         return f'RowModel({p["target"]}: {" or ".join(map(str, self.classes[:4]))}; {len(p["categories"])} categories, {len(p["numbers"])} numbers)'
@@ -174,9 +199,9 @@ def _run(self:RowModel, xc, xn):
     device,was = next(self.model.parameters()).device,self.model.training
     self.model.eval()
     try:
-        with torch.inference_mode(): parts = [self.model(a.to(device), b.to(device)).softmax(-1).cpu() for a,b in zip(xc.split(4096), xn.split(4096))]
+        with torch.inference_mode(): parts = [self.model(a.to(device), b.to(device)).cpu().double().softmax(-1) for a,b in zip(xc.split(4096), xn.split(4096))]
     finally: self.model.train(was)
-    return torch.cat(parts).double().numpy() if len(xc) else np.zeros((0, len(self.classes)))
+    return torch.cat(parts).numpy() if len(xc) else np.zeros((0, len(self.classes)))
 
 # %% ../../nbs/engine/rowmodel.ipynb #5da020b7
 @patch
@@ -227,12 +252,12 @@ def _build(sizes, where):
     with torch.device('meta'):
         return TabularModel(emb, sizes['n_numbers'], sizes['n_classes'], layers, use_bn=need(sizes, 'norm', bool, where), bn_cont=need(sizes, 'norm_numbers', bool, where))
 
-# %% ../../nbs/engine/rowmodel.ipynb #8e2fe0a6
+# %% ../../nbs/engine/rowmodel.ipynb #cf9543f2
 def _check_plan(d, where):
     "Raise `BundleError` when the plan and the sizes do not fit each other"
     plan,sizes = need(d, 'plan', dict, where),need(d, 'sizes', dict, where)
     cats,nums,order = need(plan, 'categories', dict, where),need(plan, 'numbers', dict, where),need(plan, 'order', list, where)
-    for o in (need(plan, 'classes', list, where), *cats.values()):
+    for o in (need(plan, 'classes', list, where), order, *cats.values()):
         if not isinstance(o, list) or not all(isinstance(v, str) for v in o): raise BundleError(f'The categories in {where} must be lists of texts.', next=ASK)
     for k,v in nums.items():
         if not all(math.isfinite(need(v, o, (int, float), f'{where}, {k}')) for o in ('fill', 'mean', 'std')) or v['std']<=0: raise BundleError(f'The numbers of {k!r} in {where} are no numbers.', next=ASK)

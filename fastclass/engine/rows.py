@@ -15,7 +15,7 @@ from .errors import DataError, UnsupportedError
 __all__ = ['MOST_CLASSES', 'FEW', 'as_text', 'as_numbers', 'check_table', 'column_kind', 'gives_away', 'TableReport',
            'tabular_report', 'Columns', 'choose_columns', 'split_rows']
 
-# %% ../../nbs/engine/rows.ipynb #8be294d0
+# %% ../../nbs/engine/rows.ipynb #e6799caf
 def _one_text(v):
     "One value as text; None for a missing one"
     if v is None or v is pd.NaT or v is pd.NA or (isinstance(v, float) and math.isnan(v)): return None
@@ -27,7 +27,8 @@ def as_text(
 ):         # Series of text; None where the value is missing
     "Values as text without spaces around them, whole numbers without a point"
     s = pd.Series(column)
-    known = {v: _one_text(v) for v in s.astype(object).unique()}
+    try: known = {v: _one_text(v) for v in s.astype(object).unique()}
+    except TypeError as e: raise DataError(f'{s.name!r} holds lists or other things that are no single value.', next='Make a column of each part, or leave it out.') from e
     return pd.Series([known.get(v) for v in s.astype(object)], index=s.index, dtype=object)
 
 # %% ../../nbs/engine/rows.ipynb #7b76c1f1
@@ -47,7 +48,7 @@ def as_numbers(
                                  next=f'Find out where they come from, or make them missing: df[{name!r}] = df[{name!r}].replace([float("inf"), -float("inf")], float("nan")).')
     return res
 
-# %% ../../nbs/engine/rows.ipynb #a8b73a1e
+# %% ../../nbs/engine/rows.ipynb #dcf27d81
 MOST_CLASSES = 100 # More different answers than this are no classes
 
 def check_table(
@@ -59,6 +60,7 @@ def check_table(
     if not len(df): raise DataError('The table has 0 rows.', next='Check the file and the filters before this step.')
     twice = df.columns[df.columns.duplicated()]
     if len(twice): raise DataError(f'Two columns have the name {twice[0]!r}.', next='Rename one of them.')
+    if not all(isinstance(o, str) for o in df.columns): raise DataError('The names of the columns must be texts.', next='df.columns = df.columns.map(str)')
     if target not in df: raise DataError(f'There is no column {target!r}; there are {", ".join(map(str, df.columns[:20]))}.', next='Name the column to predict as it is written.')
     if not (df.shape[1]>1): raise DataError(f'{target!r} is the only column.', next='A model needs columns to predict it from.')
     y = as_text(df[target]); n = y.nunique()
@@ -96,23 +98,25 @@ def column_kind(
     if distinct>max(50, .5*n): return 'name', f'{distinct} different texts in {n} rows: names or keys'
     return 'category', f'text, {distinct} different values'
 
-# %% ../../nbs/engine/rows.ipynb #8c1e25bf
-def _cells(s):
-    "A column as whole numbers: its categories, or up to 20 equally filled bins of its numbers"
-    if types.is_numeric_dtype(s) and not types.is_bool_dtype(s) and s.nunique()>FEW: s = pd.qcut(s.replace([np.inf, -np.inf], np.nan), 20, duplicates='drop').cat.codes
-    return pd.factorize(as_text(s))[0]
+# %% ../../nbs/engine/rows.ipynb #a24998cb
+def _guess(s, y, seen, new):
+    "The answers for the rows `new`, from this one column of the rows `seen`: each category's commonest class, or a small tree for numbers"
+    if types.is_numeric_dtype(s) and not types.is_bool_dtype(s) and s.nunique()>FEW:
+        from sklearn.tree import DecisionTreeClassifier
+        x = s.astype(float).replace([np.inf, -np.inf], np.nan).to_numpy()[:,None]
+        return DecisionTreeClassifier(max_leaf_nodes=20, min_samples_leaf=5, random_state=0).fit(x[seen], y[seen]).predict(x[new])
+    x = pd.factorize(as_text(s))[0]; table = pd.crosstab(x[seen], y[seen])
+    return pd.Series(x[new]).map(table.idxmax(axis=1)).fillna(table.sum().idxmax()).to_numpy()
 
 def gives_away(
     s, # A column
     y  # The target, in the same order
 ) -> float: # 0: no better than the commonest class; 1: always right
     "How much of what the commonest class leaves open this one column settles, on rows that were not counted"
-    x,y = _cells(s),pd.factorize(y)[0]; order = np.random.default_rng(0).permutation(len(y)); right = 0
-    for seen,new in ((order[::2], order[1::2]), (order[1::2], order[::2])):
-        table = pd.crosstab(x[seen], y[seen]); commonest = table.sum().idxmax()
-        right += (pd.Series(x[new]).map(table.idxmax(axis=1)).fillna(commonest).to_numpy()==y[new]).sum()
-    base = np.bincount(y).max()
-    return max(0., (right-base)/max(1, len(y)-base))
+    y = pd.factorize(y)[0]; order = np.random.default_rng(0).permutation(len(y)); base = np.bincount(y).max()
+    if len(y)<4: return 0.
+    right = sum((_guess(s, y, a, b)==y[b]).sum() for a,b in ((order[::2], order[1::2]), (order[1::2], order[::2])))
+    return max(0., float(right-base)/max(1, len(y)-base))
 
 # %% ../../nbs/engine/rows.ipynb #0eb5969e
 @dataclass

@@ -1,0 +1,84 @@
+"""`fit_rows` against fastai's `fit_one_cycle(2)`, and both against gradient boosting, on the same table, columns and splits, in one process.
+
+    python benchmarks/tabular.py [--csv FILE --target NAME] [--seeds 5] [--json]
+
+Without --csv it takes ADULT_SAMPLE in ../shared where that is, else the bundled census. Time is that of training alone, from the same DataLoaders;
+`fit_rows` includes making its tensors. `score_boosting` is scikit-learn's HistGradientBoostingClassifier with native categories, with the
+lesson's columns and (`*_all`) with all that `choose_columns` takes.
+"""
+import argparse, json, time
+from contextlib import redirect_stdout
+from pathlib import Path
+from statistics import mean, median
+from sys import stderr
+
+import fastai.callback.progress, fastai.callback.schedule # give Learner its no_bar and fit_one_cycle
+import pandas as pd
+import torch
+from fastai.metrics import accuracy
+from fastai.tabular.learner import tabular_learner
+from fastai.torch_core import set_seed
+
+from fastclass.course.platform import quiet
+from fastclass.course.samples import pack
+from fastclass.engine.rowmodel import fit_rows
+from fastclass.tabular import compare_models, train_table
+
+LESSON = dict(salary=(['workclass', 'education', 'marital-status', 'occupation', 'relationship', 'race'], ['age', 'fnlwgt', 'education-num']),
+              income=(['education', 'occupation', 'sector', 'household', 'region'], ['age', 'hours']))
+
+
+def timed(dls, train, seed):
+    "`(seconds, accuracy)` of a fresh learner after `train`"
+    set_seed(seed)
+    learn = tabular_learner(dls, metrics=accuracy)
+    with learn.no_bar(), learn.no_logging():
+        start = time.perf_counter()
+        train(learn)
+        return time.perf_counter()-start, float(learn.validate()[1])
+
+
+def standard(learn): learn.fit_one_cycle(2)
+
+
+def one_seed(df, target, lists, seed):
+    "Times and scores of one split"
+    model = train_table(df, target, *lists, seed=seed)
+    ours = timed(model.learn.dls, lambda learn: fit_rows(learn, seed=seed), seed)
+    reference = timed(model.learn.dls, standard, seed)
+    scores = [compare_models(m, ['gradient boosting'], seed).accuracy for m in (model, train_table(df, target, seed=seed))]
+    row = dict(seconds_ours=ours[0], seconds_reference=reference[0], score_ours=ours[1], score_reference=reference[1],
+               score_boosting=scores[0]['gradient boosting'], score_ours_all=scores[1]['network'], score_boosting_all=scores[1]['gradient boosting'])
+    print(f'seed {seed}: ' + ', '.join(f'{k} {v:.4f}' for k,v in row.items()))
+    return row
+
+
+def default_data():
+    "The real table beside the repository, else the bundled one"
+    real = Path(__file__).parents[2]/'shared'/'fastai_home'/'data'/'adult_sample'/'adult.csv'
+    return (real, 'salary') if real.is_file() else (pack('census')/'census.csv', 'income')
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--csv')
+    parser.add_argument('--target')
+    parser.add_argument('--seeds', type=int, default=5)
+    parser.add_argument('--json', action='store_true')
+    args = parser.parse_args()
+    if args.csv and not args.target: parser.error('--csv needs --target')
+    quiet()
+    with redirect_stdout(stderr):
+        csv, target = (args.csv, args.target) if args.csv else default_data()
+        df = pd.read_csv(csv, skipinitialspace=True)
+        lists = LESSON.get(target, ())
+        print(f'{Path(csv).name}: {len(df)} rows, {torch.get_num_threads()} threads')
+        fit_rows(train_table(df.iloc[:2000], target, *lists).learn) # warm up
+        rows = [one_seed(df, target, lists, s) for s in range(args.seeds)]
+        res = {k: (median if k.startswith('seconds') else mean)(r[k] for r in rows) for k in rows[0]}
+        res = dict(ratio=res['seconds_reference']/res['seconds_ours'], **res, seeds=len(rows), data=Path(csv).stem)
+    print(json.dumps(res) if args.json else f"ratio {res['ratio']:.1f}; accuracy {res['score_ours']:.4f}, fit_one_cycle(2) {res['score_reference']:.4f}, "
+          f"gradient boosting {res['score_boosting']:.4f}; all columns {res['score_ours_all']:.4f} against {res['score_boosting_all']:.4f}")
+
+
+if __name__ == '__main__': main()
