@@ -543,7 +543,7 @@ def _image_files(o, node):
     args.put('recurse=False')
     o.tell(node, 'get_image_files(path)', 'get_image_files(path, recurse=False)', 'Today it also looks into the folders below.')
 
-# %% ../../nbs/engine/translate.ipynb #a3830d38
+# %% ../../nbs/engine/translate.ipynb #3cb715af
 def _attribute(o, node):
     "`data.classes`, `learn.data`, `recorder.plot_losses`"
     end = o.src.span(node)[1]
@@ -555,6 +555,7 @@ def _attribute(o, node):
     if node.attr in METHODS and ('recorder' in _name(node.value) or node.attr=='TTA'): return to(METHODS[node.attr])
     if node.attr in UNKNOWN: o.tell(node, f'.{node.attr}', '', f'fastai has no such thing for {UNKNOWN[node.attr]} today; look it up in its documentation.')
 
+# %% ../../nbs/engine/translate.ipynb #3fbc137c
 def _statement(o, node):
     "Whole statements: `data.add_test(...)`, `data.normalize(...)`, `defaults.device = ...`"
     call = node.value
