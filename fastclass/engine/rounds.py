@@ -44,7 +44,7 @@ class RatingLoader(GetAttr):
         order = torch.randperm(self.n, device=self.device) if self.train else torch.arange(self.n, device=self.device)
         for i in order.tensor_split(len(self)) if self.n else (): yield self.x[i],self.y[i]
 
-# %% ../../nbs/engine/rounds.ipynb #1d5765af
+# %% ../../nbs/engine/rounds.ipynb #57ce3325
 class DecayByUse(Callback):
     "Adds to the training loss `wd` times the squared factors, and a quarter of it times the squared biases, of the users and items in the batch"
     def __init__(self,
@@ -52,6 +52,7 @@ class DecayByUse(Callback):
         centre:float # Where the items' biases are pulled to
     ): self.wd,self.centre = wd,centre
     def after_loss(self):
+        "Add the penalty to what is differentiated; the loss that is shown stays the error"
         if not self.training: return
         m,(u,i) = self.learn.model,self.xb[0].unbind(1)
         factors = (m.u_weight(u).square().sum(1)+m.i_weight(i).square().sum(1)).mean()
