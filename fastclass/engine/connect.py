@@ -135,7 +135,7 @@ def _connect(wire, host, port):
         except httpcore.ConnectError as e: last = FetchError('connection', f'{host} refuses connections ({e}).', again=True)
     raise last
 
-# %% ../../nbs/engine/connect.ipynb #80d19b7e
+# %% ../../nbs/engine/connect.ipynb #e388302d
 class _Line:
     "A connection of httpcore that ends at the deadline of its thread"
     def __init__(self, stream, wire): self.stream,self.wire = stream,wire
@@ -143,7 +143,7 @@ class _Line:
         import httpcore
         while True:
             self.wire.check_pace()
-            try: data = self.stream.read(max_bytes, self.wire.left(STEP))
+            try: data = self.stream.read(max(max_bytes, 1<<18), self.wire.left(STEP)) # httpcore asks for 64 kB, which is many small steps
             except httpcore.ReadTimeout: continue # the clock is looked at again
             self.wire.check_pace(len(data))
             return data
@@ -239,7 +239,7 @@ def _answer(r, parts, max_bytes, respect_noai):
     if noai and respect_noai: raise FetchError('opted_out', 'The server asks not to use it for training.')
     return Answer(_body(r, first, max_bytes), noai=noai)
 
-# %% ../../nbs/engine/connect.ipynb #3204c333
+# %% ../../nbs/engine/connect.ipynb #95e8ee01
 def _moved(parts, location):
     import httpx
     if not location: raise FetchError('bad_redirect', 'It leads elsewhere, and does not say where.')
@@ -251,12 +251,12 @@ def _body(r, heads, max_bytes):
     too_big = FetchError('too_big', f'It has more than {max_bytes/1e6:g} MB.')
     said = heads.get('content-length', '')
     if said.isdigit() and int(said)>max_bytes: raise too_big
-    data = bytearray()
+    chunks,got = [],0
     for chunk in r.iter_stream():
-        data += chunk
-        if len(data)>max_bytes: raise too_big
-    if heads.get('content-encoding', '').lower() not in ('gzip', 'x-gzip', 'deflate'): return bytes(data)
-    return _unpacked(bytes(data), max_bytes, too_big)
+        chunks.append(chunk)
+        if (got := got+len(chunk))>max_bytes: raise too_big
+    data = b''.join(chunks)
+    return _unpacked(data, max_bytes, too_big) if heads.get('content-encoding', '').lower() in ('gzip', 'x-gzip', 'deflate') else data
 
 # %% ../../nbs/engine/connect.ipynb #748a96be
 def _unpacked(data, max_bytes, too_big):

@@ -103,7 +103,7 @@ def _gif_complete(
         i += 1
     return False
 
-# %% ../../nbs/engine/picture.ipynb #92a7ba4e
+# %% ../../nbs/engine/picture.ipynb #f79b953e
 def _complete(
     data:bytes, # The whole file
     kind:str    # One of `FORMATS`
@@ -111,7 +111,7 @@ def _complete(
     "Whether the file reaches its own end"
     if kind=='JPEG':
         start = _jpeg_scan(data)
-        return start>0 and data.find(b'\xff\xd9', start)>0
+        return start>0 and data.rfind(b'\xff\xd9', start)>0 # from the end, where it is as a rule
     if kind=='PNG': return _png_complete(data)
     if kind=='GIF': return _gif_complete(data)
     if kind=='WEBP': return len(data)>=12 and len(data) >= struct.unpack('<I', data[4:8])[0]+8
