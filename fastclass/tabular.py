@@ -18,7 +18,7 @@ from .engine.rows import check_table, choose_columns, split_rows, tabular_report
 # %% auto #0
 __all__ = ['train_table']
 
-# %% ../nbs/07_tabular.ipynb #d9fea6fd
+# %% ../nbs/07_tabular.ipynb #99b04680
 def train_table(
     df,              # A pandas DataFrame
     target:str,      # Name of the column to predict: classes, at most 100
@@ -32,7 +32,7 @@ def train_table(
     "A trained model of a table, with every choice on record"
     y = check_table(df, target); columns = choose_columns(df, target, categories, numbers)
     tidy = tidy_table(df, columns, y)
-    train,held = split_rows(tidy, valid, seed) if isinstance(valid, (int, float)) else map(list, valid)
+    train,held = split_rows(df[y.notna()], valid, seed) if isinstance(valid, (int, float)) else map(list, valid)
     lost = set(tidy[target])-set(tidy[target].iloc[train])
     if lost or tidy[target].iloc[train].nunique()<2: raise DataError(f'The class {min(lost or set(tidy[target]))!r} has no row, or is alone, in training.', next='Leave it out, or collect more rows of each class.')
     to = TabularPandas(close_gaps(tidy, columns.numbers, train), [Categorify, FillMissing, Normalize], list(columns.categories), list(columns.numbers), target, y_block=CategoryBlock(), splits=[train, held])
