@@ -142,7 +142,7 @@ def plan_of(
     categories = {c: _texts(c, procs[Categorify].classes[c]) for c in to.cat_names if c not in flags}
     return plain(dict(target=to.y_names[0], classes=[as_text([o]).iloc[0] for o in learn.dls.vocab], categories=categories, numbers=numbers, order=list(to.cat_names)))
 
-# %% ../../nbs/engine/rowmodel.ipynb #c1b71051
+# %% ../../nbs/engine/rowmodel.ipynb #3a0ef6e7
 def _category_codes(s, values, notes):
     "Codes from 1 in the order of `values`; 0 for missing and for unseen, which is noted"
     text = as_text(s); index = {v: i+1 for i,v in enumerate(values)}
@@ -155,6 +155,7 @@ def _number_values(s, p, notes):
     for i in np.flatnonzero(gaps): notes[i].append(f'{s.name} is missing: {p["fill"]:g} assumed')
     return (x.fillna(p['fill'])-p['mean']).to_numpy()/p['std'], gaps
 
+# %% ../../nbs/engine/rowmodel.ipynb #f305ee26
 def read_rows(
     df,       # A pandas DataFrame; other columns are left alone
     plan:dict # See `plan_of`
