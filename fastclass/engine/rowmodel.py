@@ -171,7 +171,7 @@ def read_rows(
     stack = lambda cols,kind: torch.as_tensor(np.stack(cols, 1).astype(kind) if cols else np.zeros((len(df), 0), kind))
     return stack([codes[o] for o in plan['order']], np.int64), stack([v[0] for v in values.values()], np.float32), notes
 
-# %% ../../nbs/engine/rowmodel.ipynb #d02c08c1
+# %% ../../nbs/engine/rowmodel.ipynb #6774e5c8
 class RowModel:
     "A tabular model with its plan: predicts a DataFrame, whatever is missing or new in its rows"
     def __init__(self,
@@ -187,6 +187,7 @@ class RowModel:
         p = self.plan
         return f'RowModel({p["target"]}: {" or ".join(map(str, self.classes[:4]))}; {len(p["categories"])} categories, {len(p["numbers"])} numbers)'
 
+# %% ../../nbs/engine/rowmodel.ipynb #ed41c4ac
 @patch
 def probabilities(self:RowModel,
     df # Rows with the columns of the training table
