@@ -152,7 +152,16 @@ def test_mask_has_the_size_of_the_picture(learn, mode, size):
     pred = predict_mask(learn, Image.new('RGB', size, 'grey').convert(mode))
     assert pred.mask.size==size and pred.mask.mode=='L'
     assert codes_of(learn.dls)[int(np.asarray(pred.mask).max())]!='Void'
-    assert pred.overlay().size==size
+    assert pred.overlay().size==size and np.isfinite(pred.sure).all()
+
+
+def test_mask_is_what_the_learner_says_where_that_is_not_void(learn, parts):
+    from fastclass.segment import predict_mask, score_masks
+    file = score_masks(learn).pictures.file[0]
+    with learn.no_bar(): theirs = np.asarray(learn.predict(file)[0])
+    ours = np.asarray(predict_mask(learn, Image.open(file).resize((64, 48), Image.Resampling.BILINEAR)).mask)
+    assert len(np.unique(ours))>1
+    assert (ours==theirs)[theirs!=11].mean()>.98
 
 
 def test_what_is_no_picture_is_refused(learn, tmp_path):

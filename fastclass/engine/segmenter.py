@@ -73,7 +73,7 @@ class Segmenter:
         return next(self.model.parameters()).device
     def __repr__(self): return f'Segmenter({len(self.codes)} classes, {self.size[0]}x{self.size[1]}, {self.device})'
 
-# %% ../../nbs/engine/segmenter.ipynb #49c3b277
+# %% ../../nbs/engine/segmenter.ipynb #cabfcc37
 @patch
 def _input(self:Segmenter, im):
     "A PIL picture as the model's input, `(1, 3, h, w)`"
@@ -91,8 +91,8 @@ def predict(self:Segmenter,
     "The mask of one picture, in the picture's own size"
     im = read_picture(picture)
     with torch.no_grad(): out = self.model(self._input(im)).float()
-    if self.void is not None: out[:, self.void] = -torch.inf
     out = F.interpolate(out.cpu(), size=im.size[::-1], mode='bilinear', align_corners=False)
+    if self.void is not None: out[:, self.void] = -torch.inf # not before: 0 times infinity is no number
     sure,code = out.softmax(1)[0].max(0)
     return MaskPrediction(im, Image.fromarray(code.numpy().astype('u1')), sure.numpy(), self.codes)
 
