@@ -172,22 +172,31 @@ def scores_of(
                       index=pd.Index(codes, name='class'))
     return df.sort_values('pixels', ascending=False, kind='stable')
 
-# %% ../../nbs/engine/masks.ipynb #79845a32
+# %% ../../nbs/engine/masks.ipynb #11180c9f
 class PixelAccuracy(Metric):
     "Share of the scored pixels that is right, over the whole of a data set"
     def __init__(self,
         void:int|None # Code that is not counted
     ): self.void = void
-    def reset(self): self.right,self.total = 0,0
-    def accumulate(self, learn):
+    def reset(self):
+        "Start to count"
+        self.right,self.total = 0,0
+    def accumulate(self,
+        learn # With `pred`, `(n, classes, h, w)`, and `y`, codes
+    ):
+        "Count one batch"
         pred,true = learn.pred.argmax(1),learn.y.reshape(learn.pred.shape[0], *learn.pred.shape[2:])
         keep = torch.ones_like(true, dtype=torch.bool) if self.void is None else true!=self.void
         self.right += (pred[keep]==true[keep]).sum().item()
         self.total += keep.sum().item()
     @property
-    def value(self): return self.right/self.total if self.total else None
+    def value(self):
+        "The share, 0 to 1; None when nothing was scored"
+        return self.right/self.total if self.total else None
     @property
-    def name(self): return 'pixel_accuracy'
+    def name(self):
+        "Its name in the table of a training"
+        return 'pixel_accuracy'
 
 # %% ../../nbs/engine/masks.ipynb #70e1fa6d
 def bootstrap_interval(

@@ -39,7 +39,7 @@ def last_of_each_size(
     body.train(training)
     return [i for i,s in enumerate(sizes) if i+1==len(sizes) or sizes[i+1]!=s]
 
-# %% ../../nbs/engine/scales.ipynb #62117b11
+# %% ../../nbs/engine/scales.ipynb #be7e9304
 class Scales(nn.Module):
     "Pictures, float `(n, 3, h, w)`, to what a body says of each place at all its scales, float `(n, h/4, w/4, channels)`"
     def __init__(self,
@@ -49,7 +49,10 @@ class Scales(nn.Module):
     ):
         super().__init__()
         self.body,self.up,self.stride,self.last = unwrap(body),up,stride,last_of_each_size(body)
-    def forward(self, x):
+    def forward(self,
+        x # Pictures
+    ):    # What is said of each place; raises `DataError` for a size that is no multiple of `stride`
+        "Run the body and put its scales side by side"
         hw = _places(x.shape[-2:], self.stride)
         if self.up!=1: x = F.interpolate(x, scale_factor=float(self.up), mode='bilinear', align_corners=False)
         maps = []
@@ -69,7 +72,7 @@ def _resize(x, hw):
     if x.shape[-2]>=hw[0] and x.shape[-1]>=hw[1]: return F.adaptive_avg_pool2d(x, hw)
     return F.interpolate(x, size=hw, mode='bilinear', align_corners=False)
 
-# %% ../../nbs/engine/scales.ipynb #8cf73532
+# %% ../../nbs/engine/scales.ipynb #41f3feb7
 class Decoder(nn.Module):
     "What `Scales` gives, `(n, rows, columns, channels)`, to a number for each class and pixel, `(n, classes, h, w)`"
     def __init__(self,
@@ -83,20 +86,23 @@ class Decoder(nn.Module):
         super().__init__()
         self.width,self.reach,self.stride,self.p = width,reach,stride,p
         self.mix = nn.Linear(n_in, width, bias=False)
-        self.name = nn.Sequential(nn.BatchNorm2d(width), nn.ReLU(),
-            nn.Conv2d(width, width, 3, padding=reach, dilation=reach, bias=False), nn.BatchNorm2d(width), nn.ReLU(),
-            nn.Dropout2d(p), nn.Conv2d(width, n_out, 1))
-    def forward(self, x):
+        around = nn.Conv2d(width, width, 3, padding=reach, dilation=reach, bias=False)
+        self.name = nn.Sequential(nn.BatchNorm2d(width), nn.ReLU(), around, nn.BatchNorm2d(width), nn.ReLU(), nn.Dropout2d(p), nn.Conv2d(width, n_out, 1))
+    def forward(self,
+        x # What `Scales` gives
+    ):    # A number for each class and pixel
+        "Name each place, then interpolate"
         x = self.name(self.mix(x).permute(0, 3, 1, 2))
         return F.interpolate(x, scale_factor=float(self.stride), mode='bilinear', align_corners=False)
 
-# %% ../../nbs/engine/scales.ipynb #0566d4f7
+# %% ../../nbs/engine/scales.ipynb #d5e03b08
 def enlarge_by(
     size # Height and width of the pictures
 )->int:  # 1 or more
     "How much larger pictures are made so that the body sees at least about 192 pixels"
     return max(1, round(192/min(size)))
 
+# %% ../../nbs/engine/scales.ipynb #b36c1985
 def segment_model(
     arch,         # A torchvision function, or its name
     n_out:int,    # Classes
@@ -106,8 +112,8 @@ def segment_model(
 ):                # `nn.Sequential` of `Scales` and `Decoder`; raises `UnsupportedError`, `DataError`
     "A frozen body at all its scales, and a light decoder"
     arch = find_arch(arch)
-    if isinstance(arch, str): raise UnsupportedError(f'{arch} is an architecture of timm.', next='Use one of torchvision: squeezenet1_1 or a resnet.')
     _places(size, 4)
+    if isinstance(arch, str): raise UnsupportedError(f'{arch} is an architecture of timm.', next='Use one of torchvision: squeezenet1_1 or a resnet.')
     if arch not in model_meta: raise UnsupportedError(f'fastai does not know where the body of {arch_name(arch)} ends.', next='Use squeezenet1_1 or a resnet.')
     body = create_body(arch(weights='DEFAULT' if pretrained else None), pretrained=pretrained, cut=model_meta[arch]['cut'])
     scales = Scales(body, enlarge_by(size))

@@ -27,7 +27,7 @@ from .store import ASK, need, read_store, write_store
 __all__ = ['FORMAT', 'VERSION', 'MaskPrediction', 'size_for', 'Segmenter', 'codes_of', 'size_of', 'segmenter_of',
            'save_segmenter', 'load_segmenter']
 
-# %% ../../nbs/engine/segmenter.ipynb #6516782a
+# %% ../../nbs/engine/segmenter.ipynb #1c80a9e5
 @dataclass(frozen=True)
 class MaskPrediction:
     "What a model says about each pixel of a picture"
@@ -40,7 +40,7 @@ class MaskPrediction:
         "Share of the picture that each class covers, largest first"
         counts = np.bincount(np.asarray(self.mask).ravel(), minlength=len(self.codes))/self.sure.size
         return {self.codes[i]: float(counts[i]) for i in np.argsort(-counts, kind='stable') if counts[i]}
-    def overlay(self)->Image.Image:
+    def overlay(self)->Image.Image: # Of the size of the picture
         "The picture with its mask over it, the most frequent classes in colour"
         return paint(self.picture, np.asarray(self.mask), frequent_classes([self.mask], len(self.codes)))
 
