@@ -1,6 +1,5 @@
 "All checks of the project, in one command: exports, notebooks, README, lessons and pytest. Says how long each took."
 import argparse, os, shutil, subprocess, sys, tempfile, time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from house import ROOT, shared_homes
@@ -21,21 +20,9 @@ def environment(tmp, workers) -> dict:
 def tool(*args): return lambda env: subprocess.run([sys.executable, *map(str, args)], cwd=ROOT, env=env).returncode==0
 
 
-def nbdev_test_one(path, env) -> bool:
-    "`nbdev_test` on one notebook, in a process of its own: its workers pass variables and patches on to the next notebook"
-    start = time.perf_counter()
-    code = f'from nbdev.test import nbdev_test; nbdev_test.__wrapped__({str(path)!r}, n_workers=0, cell_timeout=300)'
-    r = subprocess.run([sys.executable, '-c', code], cwd=ROOT, env={**env, 'MPLBACKEND':'agg'}, capture_output=True, text=True)
-    print(f"{'ok' if r.returncode==0 else 'FAIL':>5} {time.perf_counter()-start:7.1f} s  {path.relative_to(NBS)}", flush=True)
-    if r.returncode: print((r.stdout+r.stderr)[-6000:], flush=True)
-    return r.returncode==0
-
-
 def nbdev_test_all(paths, workers):
     "A step that runs `nbdev_test` on each of `paths`"
-    def step(env):
-        with ThreadPoolExecutor(workers) as pool: return all(list(pool.map(lambda p: nbdev_test_one(p, env), paths)))
-    return step
+    return lambda env: tool('tools/nbdev_forks.py', workers, *paths)({**env, 'MPLBACKEND':'agg'})
 
 
 class Pytest:
@@ -59,7 +46,7 @@ def plan(everything, workers) -> list: # `(name, step)` pairs
             ('README.md is in sync', tool('tools/make_readme.py', '--check')),
             ('nbdev_test' if everything else 'nbdev_test, library', nbdev_test_all(under_nbdev, workers)),
             ('lessons, top to bottom', tool('tools/run_notebooks.py', '--strict', '--workers', workers)),
-            ('pytest', Pytest('--durations=5', '--continue-on-collection-errors'))]
+            ('pytest', Pytest('-n', str(workers), '--dist', 'loadfile', '--durations=8', '--continue-on-collection-errors'))]
 
 
 def main(argv=None) -> int: # 0 when every step passed
