@@ -17,6 +17,7 @@ import torch
 from fastai.collab import CollabDataLoaders, collab_learner
 from fastai.torch_core import set_seed
 
+from common import SHARED
 from fastclass.collab import quick_collab
 from fastclass.engine.tables import draw_ratings
 
@@ -52,7 +53,7 @@ def speed(ratings, seeds):
 
 def sample():
     "ratings.csv of MovieLens' small sample, or None"
-    homes = [Path(os.environ.get('FASTAI_HOME', '~/.fastai')).expanduser(), Path(__file__).parents[2]/'shared'/'fastai_home']
+    homes = [Path(os.environ.get('FASTAI_HOME', '~/.fastai')).expanduser(), SHARED/'fastai_home']
     return next((f for h in homes if (f := h/'data'/'movie_lens_sample'/'ratings.csv').is_file()), None)
 
 

@@ -9,7 +9,6 @@ picture, one after the other, by plain Pillow and the body in its fastest format
 """
 import argparse, json, time
 from contextlib import redirect_stdout
-from pathlib import Path
 from statistics import mean, median
 from sys import stderr
 
@@ -19,7 +18,7 @@ from fastai.vision.all import CategoryBlock, DataBlock, ImageBlock, IndexSplitte
 from PIL import Image
 from torchvision.models import resnet18, squeezenet1_1
 
-from fastclass.course.samples import pack
+from common import photos
 from fastclass.engine.features import fast_body, fast_dtype
 from fastclass.engine.folder import scan_folder, split_folder
 from fastclass.engine.loaders import ClassOf
@@ -82,12 +81,6 @@ def compare(folder, arch, seeds, pretrained):
     return res
 
 
-def default_data():
-    "The bears beside the repository, else a bundled pack"
-    bears = Path(__file__).parents[2]/'shared'/'photos'/'bears'
-    return bears if bears.is_dir() else pack('crests')/'train'
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--data')
@@ -95,7 +88,7 @@ def main():
     parser.add_argument('--json', action='store_true')
     args = parser.parse_args()
     with redirect_stdout(stderr):
-        folder = scan_folder(args.data or default_data(), progress=False)
+        folder = scan_folder(args.data or photos('crests', 'train'), progress=False)
         weights = find_weights('squeezenet1_1')
         print(f'{len(folder)} pictures of {folder.path.name}, {weights} {torch.get_num_threads()} threads, {fast_dtype("cpu")}')
         timed(quick_tune, folder, squeezenet1_1, 0, weights.pretrained) # warm up: imports, caches of the system

@@ -9,7 +9,6 @@ and the mean difference of the maps, and our time as a share of a plain pass in 
 """
 import argparse, json, time
 from contextlib import redirect_stdout
-from pathlib import Path
 from statistics import median
 from sys import stderr
 
@@ -19,7 +18,7 @@ from fastai.vision.all import set_seed, vision_learner
 from pytorch_grad_cam import GradCAM
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
-from fastclass.course.samples import pack
+from common import photos
 from fastclass.engine.features import fast_dtype
 from fastclass.engine.heatmap import mapper, scaled
 from fastclass.engine.loaders import folder_dls
@@ -85,9 +84,8 @@ def main():
     parser.add_argument('--times', type=int, default=3)
     parser.add_argument('--json', action='store_true')
     args = parser.parse_args()
-    bears = Path(__file__).parents[2]/'shared'/'photos'/'bears'
     with redirect_stdout(stderr):
-        res = compare(bears if bears.is_dir() else pack('streets')/'photos', args.arch, args.pictures, args.times)
+        res = compare(photos('streets', 'photos'), args.arch, args.pictures, args.times)
     print(f"{res['arch']}: {res['ratio']:.1f} times as fast as grad-cam ({res['seconds_ours']:.2f} s against {res['seconds_reference']:.2f} s for {args.pictures} pictures); "
           f"maps differ by {res['score_ours']:.4f} at most; {res['of_pass_and_back']:.2f} of a pass and back.", file=stderr)
     print(json.dumps(res) if args.json else f"ratio {res['ratio']:.1f}")

@@ -8,13 +8,12 @@ the reference is fastai's way: the pictures sorted by the loss of a model that w
 """
 import argparse, json
 from contextlib import redirect_stdout
-from pathlib import Path
 from sys import stderr
 
 import numpy as np
 import torch
 
-from fastclass.course.samples import pack
+from common import photos
 from fastclass.engine.folder import scan_folder
 from fastclass.engine.loaders import folder_dls
 from fastclass.engine.suspects import _all_pictures, judged_by_others, linear_head
@@ -53,9 +52,8 @@ def main():
     parser.add_argument('--seeds', type=int, default=5)
     parser.add_argument('--json', action='store_true')
     args = parser.parse_args()
-    bears = Path(__file__).parents[2]/'shared'/'photos'/'bears'
     with redirect_stdout(stderr):
-        dls = folder_dls(scan_folder(args.data or (bears if bears.is_dir() else pack('streets')/'photos'), progress=False), size=192, workers=0)
+        dls = folder_dls(scan_folder(args.data or photos('streets', 'photos'), progress=False), size=192, workers=0)
         learn = make_learner(dls, 'squeezenet1_1')
         x, files, labels, _ = _all_pictures(learn)
     true, c, rows = np.array([dls.vocab.o2i[o] for o in labels]), len(dls.vocab), []

@@ -19,6 +19,7 @@ from fastai.metrics import accuracy
 from fastai.tabular.learner import tabular_learner
 from fastai.torch_core import set_seed
 
+from common import SHARED
 from fastclass.course.platform import quiet
 from fastclass.course.samples import pack
 from fastclass.engine.rowmodel import fit_rows
@@ -55,7 +56,7 @@ def one_seed(df, target, lists, seed):
 
 def default_data():
     "The real table beside the repository, else the bundled one"
-    real = Path(__file__).parents[2]/'shared'/'fastai_home'/'data'/'adult_sample'/'adult.csv'
+    real = SHARED/'fastai_home'/'data'/'adult_sample'/'adult.csv'
     return (real, 'salary') if real.is_file() else (pack('census')/'census.csv', 'income')
 
 

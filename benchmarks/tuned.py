@@ -7,17 +7,17 @@ depends on the processor: with bfloat16 instructions (AVX-512 BF16, AMX) most, w
 """
 import argparse, json, time
 from contextlib import nullcontext, redirect_stdout
-from pathlib import Path
 from statistics import mean, median
 from sys import stderr
 
 import torch
 from fastai.vision.all import CategoryBlock, DataBlock, ImageBlock, IndexSplitter, Resize, accuracy, set_seed, vision_learner
 
-from fastclass.course.samples import pack
+from common import photos
+from fastclass.engine.features import fast_dtype
 from fastclass.engine.folder import scan_folder, split_folder
 from fastclass.engine.loaders import ClassOf
-from fastclass.engine.tune import speed_up, train_dtype
+from fastclass.engine.tune import speed_up
 from fastclass.engine.weights import find_arch, find_weights
 
 SIZE = 192
@@ -44,12 +44,6 @@ def timed(folder, arch, seed, pretrained, epochs, faster):
     return seconds, score
 
 
-def default_data():
-    "The bears beside the repository, else a bundled pack"
-    bears = Path(__file__).parents[2]/'shared'/'photos'/'bears'
-    return bears if bears.is_dir() else pack('crests')/'train'
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--data')
@@ -59,13 +53,13 @@ def main():
     parser.add_argument('--json', action='store_true')
     args = parser.parse_args()
     with redirect_stdout(stderr):
-        folder, weights = scan_folder(args.data or default_data(), progress=False), find_weights(args.arch)
+        folder, weights = scan_folder(args.data or photos('crests', 'train'), progress=False), find_weights(args.arch)
         run = lambda seed, faster: timed(folder, find_arch(args.arch), seed, weights.source in ('cache', 'download'), args.epochs, faster)
-        print(f'{len(folder)} pictures of {folder.path.name}, {weights} {torch.get_num_threads()} threads, {train_dtype("cpu")}')
+        print(f'{len(folder)} pictures of {folder.path.name}, {weights} {torch.get_num_threads()} threads, {fast_dtype("cpu", train=True)}')
         rows = [(*run(s, True), *run(s, False)) for s in range(args.seeds)]
     ours, reference = median(r[0] for r in rows), median(r[2] for r in rows)
     res = dict(arch=args.arch, ratio=reference/ours, score_ours=mean(r[1] for r in rows), score_reference=mean(r[3] for r in rows), seconds_ours=ours,
-               seconds_reference=reference, seeds=args.seeds, epochs=args.epochs, dtype=str(train_dtype('cpu')).split('.')[1], weights=weights.source)
+               seconds_reference=reference, seeds=args.seeds, epochs=args.epochs, dtype=str(fast_dtype('cpu', train=True)).split('.')[1], weights=weights.source)
     print(json.dumps(res) if args.json else f"{res['ratio']:.2f} times as fast ({res['dtype']}); accuracy {res['score_ours']:.3f} against {res['score_reference']:.3f}")
 
 

@@ -43,3 +43,19 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope='module')
+def files(request, tmp_path_factory):
+    "Two classes: stripes and noise, as many pictures as `PICTURES` of the test module says"
+    import numpy as np
+    from PIL import Image
+    root, rng, res = tmp_path_factory.mktemp('pics'), np.random.default_rng(0), []
+    for i in range(request.module.PICTURES):
+        f = root/('noise', 'stripes')[i%2]/f'{i}.png'
+        f.parent.mkdir(exist_ok=True)
+        a = rng.integers(0, 256, (40, 50, 3), dtype=np.uint8)
+        if i%2: a[:] = (np.arange(50)[None, :, None]*(9+i)+i)%256
+        Image.fromarray(a).save(f)
+        res.append(f)
+    return res

@@ -10,7 +10,7 @@ from fastai.collab import CollabDataLoaders, collab_learner
 from fastai.torch_core import set_seed
 from fastclass.collab import (add_user, check_ratings, factors_of, leave_last_out, load_factors, mean_and_bias, quick_collab, rank_report,
                               recommend, rmse_of, save_factors, similar, split_dls)
-from fastclass.engine.errors import BundleError, DataError, FastclassError, StorageError, UnsupportedError
+from fastclass.engine.errors import BundleError, DataError, UnsupportedError
 from fastclass.engine.store import TEXT, WEIGHTS
 from fastclass.engine.tables import draw_ratings
 

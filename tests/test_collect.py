@@ -1,5 +1,5 @@
 "The collect lesson's functions, against the practice web on this machine: nothing lost, nothing doubled, nothing asked twice."
-import io, json, subprocess, sys
+import json, subprocess, sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -8,12 +8,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from fastclass import collect as lesson
 from fastclass.collect import collect, collect_classes, collect_folder, collect_urls, rebuild
 from fastclass.engine import practice, search
 from fastclass.engine.collection import Collection, check_counts, contact_sheet
 from fastclass.engine.errors import BadQueryError, DataError, NothingFoundError
-from fastclass.engine.hits import Hit
 from fastclass.engine.lists import local_file, read_labelled, read_urls
 
 

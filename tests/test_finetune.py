@@ -1,36 +1,20 @@
 "quick_tune leaves a normal Learner whatever head, loss, metrics and callbacks it was given, or names what it cannot do"
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from fastai.vision.all import (BCEWithLogitsLossFlat, CategoryBlock, CutMix, DataBlock, FocalLossFlat, ImageBlock, ImageDataLoaders, L1LossFlat,
-                               LabelSmoothingCrossEntropyFlat, Learner, MixUp, MultiCategoryBlock, Callback, RandomResizedCrop, RandomSplitter, RegressionBlock, Resize,
-                               SaveModelCallback, accuracy, accuracy_multi, aug_transforms, error_rate, load_learner, mae, nn, parent_label, set_seed,
-                               unet_learner, vision_learner)
+from fastai.vision.all import (BCEWithLogitsLossFlat, CutMix, DataBlock, FocalLossFlat, ImageBlock, ImageDataLoaders, L1LossFlat, LabelSmoothingCrossEntropyFlat,
+                               Learner, MixUp, MultiCategoryBlock, Callback, RandomResizedCrop, RandomSplitter, RegressionBlock, Resize, SaveModelCallback,
+                               accuracy, accuracy_multi, aug_transforms, error_rate, load_learner, mae, nn, parent_label, set_seed, vision_learner)
 from PIL import Image
 from torchvision.models import mobilenet_v3_small, resnet18
 
 from fastclass.engine.errors import DataError, UnsupportedError
 from fastclass.finetune import epochs_within, quick_tune, seconds_per_epoch
 
+PICTURES = 40 # how many `files` makes
 pytestmark = pytest.mark.usefixtures('one_thread')
-
-
-@pytest.fixture(scope='module')
-def files(tmp_path_factory):
-    "Two classes: stripes and noise, 40 pictures"
-    root, rng = tmp_path_factory.mktemp('pics'), np.random.default_rng(0)
-    res = []
-    for i in range(40):
-        f = root/('noise', 'stripes')[i%2]/f'{i}.png'
-        f.parent.mkdir(exist_ok=True)
-        a = rng.integers(0, 256, (40, 50, 3), dtype=np.uint8)
-        if i%2: a[:] = (np.arange(50)[None, :, None]*(9+i)+i)%256
-        Image.fromarray(a).save(f)
-        res.append(f)
-    return res
 
 
 def make_dls(files, **kwargs):

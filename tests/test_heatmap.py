@@ -1,5 +1,4 @@
 "Heatmaps: the maps of the definition, for any network of convolutions, on the pictures as the learner knows them, and cheap"
-import sys, time
 from pathlib import Path
 
 import numpy as np, pandas as pd, pytest, torch

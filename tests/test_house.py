@@ -1,5 +1,5 @@
 "The rules of the house, as the design and the style guide state them, held by reading the tree."
-import ast, builtins, dis, hashlib, importlib, io, json, os, re, subprocess, sys, time, tokenize, tomllib
+import ast, builtins, dis, hashlib, importlib, io, json, os, re, subprocess, sys, tokenize, tomllib
 from functools import lru_cache
 from pathlib import Path
 

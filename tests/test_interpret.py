@@ -2,12 +2,14 @@
 import io, math
 from pathlib import Path
 
-import numpy as np, pandas as pd, pytest, torch
+import numpy as np
+import pandas as pd
+import pytest
 import torch.nn as nn
 import fastai.callback.progress # gives Learner its no_bar
 from PIL import Image
-from fastai.data.block import CategoryBlock, DataBlock, MultiCategoryBlock, RegressionBlock
-from fastai.data.transforms import get_image_files, parent_label
+from fastai.data.block import DataBlock, MultiCategoryBlock, RegressionBlock
+from fastai.data.transforms import get_image_files
 from fastai.interpret import ClassificationInterpretation
 from fastai.losses import FocalLossFlat, LabelSmoothingCrossEntropyFlat
 from fastai.vision import models

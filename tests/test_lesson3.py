@@ -1,6 +1,5 @@
 "Lesson 3: each call that it makes works on today's stack, and the faults of fastai's training loop are shown, with what we do about each"
 import math
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,28 +11,15 @@ from torchvision.models import resnet18, squeezenet1_1
 
 from fastclass.engine.best import is_better, keep_best
 from fastclass.engine.errors import DataError, PictureError, UnsupportedError
+from fastclass.engine.features import fast_dtype
 from fastclass.engine.loaders import folder_dls
 from fastclass.engine.memory import is_out_of_memory, within_memory
 from fastclass.engine.see import first_filters, most_exciting
-from fastclass.engine.tune import Precision, speed_up, train_dtype
+from fastclass.engine.tune import Precision, speed_up
 from fastclass.finetune import compare_archs, how_long, quick_tune, seconds_per_epoch, what_trains
 
+PICTURES = 32 # how many `files` makes
 pytestmark = [pytest.mark.usefixtures('one_thread'), pytest.mark.filterwarnings('ignore:numpy.core', 'ignore:You are using `torch.load`')]
-
-
-@pytest.fixture(scope='module')
-def files(tmp_path_factory):
-    "Two classes: stripes and noise, 32 pictures"
-    root, rng = tmp_path_factory.mktemp('pics'), np.random.default_rng(0)
-    res = []
-    for i in range(32):
-        f = root/('noise', 'stripes')[i%2]/f'{i}.png'
-        f.parent.mkdir(exist_ok=True)
-        a = rng.integers(0, 256, (40, 50, 3), dtype=np.uint8)
-        if i%2: a[:] = (np.arange(50)[None, :, None]*(9+i)+i)%256
-        Image.fromarray(a).save(f)
-        res.append(f)
-    return res
 
 
 def make_dls(files, **kwargs):
@@ -298,7 +284,7 @@ def test_speed_up_inside_keep_best_and_within_memory(files):
     assert learn.validate()[1]==pytest.approx(best.value, abs=1e-4)
 
 
-def test_number_format_is_measured(): assert train_dtype('cpu') in (torch.float32, torch.bfloat16) and train_dtype('mps')==torch.float32
+def test_number_format_is_measured(): assert fast_dtype('cpu', train=True) in (torch.float32, torch.bfloat16) and fast_dtype('mps', train=True)==torch.float32
 
 
 # ---- fault: out of memory

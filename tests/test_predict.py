@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from fastai.vision.all import (CategoryBlock, DataBlock, ImageBlock, ImageDataLoaders, MultiCategoryBlock, Resize, aug_transforms, get_image_files,
-                               load_learner, vision_learner)
+from fastai.vision.all import (DataBlock, ImageBlock, ImageDataLoaders, MultiCategoryBlock, Resize, aug_transforms, get_image_files, load_learner,
+                               vision_learner)
 from PIL import Image
 from torchvision.models import squeezenet1_1
 
@@ -17,7 +17,7 @@ from fastclass.course import cli
 from fastclass.engine.bundle import load_bundle, save_bundle
 from fastclass.engine.changes import CHANGES, SIDE, changed, scene_of, write_series
 from fastclass.engine.errors import BundleError, DataError, PictureError, StorageError, UnsupportedError
-from fastclass.engine.predictor import as_predictor, looks, named_sources, predict_looks, uploads
+from fastclass.engine.predictor import as_predictor, looks, predict_looks, uploads
 from fastclass.predict import choose_threshold, predict_files, predict_one
 
 pytestmark = pytest.mark.usefixtures('one_thread')

@@ -1,5 +1,5 @@
 "Review: decisions that outlive everything, files that move only when told and are never lost, and a widget that does no more than the code"
-import csv, os, shutil, subprocess, sys
+import csv, shutil, subprocess, sys
 from pathlib import Path
 
 import pandas as pd, pytest

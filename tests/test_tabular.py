@@ -12,8 +12,8 @@ from fastai.tabular.learner import tabular_learner
 from fastclass.course.samples import pack
 from fastclass.engine import rowmodel
 from fastclass.engine.errors import BundleError, DataError, UnsupportedError
-from fastclass.engine.rowmodel import RowModel, fit_rows, load_rows, plan_of, read_rows, save_rows
-from fastclass.engine.rows import as_text, choose_columns, column_kind, split_rows, tabular_report
+from fastclass.engine.rowmodel import RowModel, fit_rows, load_rows, plan_of, save_rows
+from fastclass.engine.rows import choose_columns, column_kind, split_rows, tabular_report
 from fastclass.tabular import compare_models, partial_dependence, permutation_importance, train_table
 
 pytestmark = pytest.mark.usefixtures('one_thread')

@@ -28,8 +28,8 @@ from ..course.platform import cache_dir, cpu_count
 from .errors import DataError, UnsupportedError, storage_guard
 
 # %% auto #0
-__all__ = ['FIXED_LAYERS', 'split_model', 'fast_dtype', 'fast_body', 'FeatureStore', 'items_vary', 'batches_vary', 'raw_loader',
-           'Features', 'compute_features', 'FeatureLoader', 'HeadOnFeatures', 'head_params']
+__all__ = ['FIXED_LAYERS', 'split_model', 'fast_dtype', 'evaluating', 'fast_body', 'FeatureStore', 'items_vary', 'batches_vary',
+           'pass_size', 'raw_loader', 'Features', 'compute_features', 'FeatureLoader', 'HeadOnFeatures', 'head_params']
 
 # %% ../../nbs/engine/features.ipynb #e12e5c1b
 FIXED_LAYERS = (AdaptiveConcatPool2d, FastaiFlatten, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.AvgPool2d, nn.MaxPool2d, nn.Flatten, nn.Identity)
@@ -47,47 +47,57 @@ def split_model(
     n = next(i for i,l in enumerate(head) if not isinstance(l, FIXED_LAYERS))
     return nn.Sequential(body, *head[:n]), head[n:]
 
-# %% ../../nbs/engine/features.ipynb #6ce16e85
-def _conv_seconds(dtype, n=2):
-    "Seconds for a small convolution on the CPU, the best of `n`"
-    conv = nn.Conv2d(64, 64, 3).to(memory_format=torch.channels_last)
-    x = torch.ones(4, 64, 48, 48).to(memory_format=torch.channels_last)
-    best = math.inf
-    with torch.inference_mode(), torch.autocast('cpu', dtype=torch.bfloat16, enabled=dtype==torch.bfloat16):
-        for _ in range(n+1):
-            start = time.perf_counter()
-            conv(x)
-            best = min(best, time.perf_counter()-start)
+# %% ../../nbs/engine/features.ipynb #9abeb994
+def _conv_seconds(dtype, train):
+    "Seconds for a small convolution on the CPU, with the way back where it is for training; the best of two or three"
+    conv,best = nn.Conv2d(64, 64, 3).to(memory_format=torch.channels_last),math.inf
+    x = torch.ones(4, 64, 48, 48).to(memory_format=torch.channels_last).requires_grad_(train)
+    for _ in range(4 if train else 3): # the first warms up
+        start = time.perf_counter()
+        with torch.inference_mode(not train), torch.set_grad_enabled(train), torch.autocast('cpu', dtype=torch.bfloat16, enabled=dtype==torch.bfloat16): y = conv(x)
+        if train: y.float().sum().backward()
+        best = min(best, time.perf_counter()-start)
     return best
 
-# %% ../../nbs/engine/features.ipynb #cb7cff08
+# %% ../../nbs/engine/features.ipynb #5f578bbc
 @lru_cache
 def fast_dtype(
-    device:str # 'cpu', 'cuda' or 'mps'
-):             # `torch.float32`, `torch.bfloat16` or `torch.float16`
-    "The number format in which a body without training is fastest on this device"
+    device:str,       # 'cpu', 'cuda' or 'mps'
+    train:bool=False  # Is it for training, with a way back?
+):                    # `torch.float32`, `torch.bfloat16` or `torch.float16`
+    "The number format in which a network is fastest on this device"
     if device=='cuda': return torch.bfloat16 if torch.cuda.get_device_capability()>=(8, 0) else torch.float16
     if device!='cpu': return torch.float32
-    return torch.bfloat16 if _conv_seconds(torch.bfloat16)<.7*_conv_seconds(torch.float32) else torch.float32
+    gain = _conv_seconds(torch.bfloat16, train)/_conv_seconds(torch.float32, train)
+    return torch.bfloat16 if gain<(.8 if train else .7) else torch.float32
 
-# %% ../../nbs/engine/features.ipynb #12e00cb7
+# %% ../../nbs/engine/features.ipynb #433f7259
+@contextmanager
+def evaluating(
+    model # A `nn.Module`
+):        # Yields it
+    "Every part of `model` in evaluation mode; as it was when the block ends"
+    modes = [(m, m.training) for m in model.modules()]
+    try: yield model.eval()
+    finally:
+        for m,mode in modes: m.training = mode
+
+# %% ../../nbs/engine/features.ipynb #2ed93b8c
 @contextmanager
 def fast_body(
     model, # What is run, a `nn.Module`
     device # `torch.device` on which it is run
 ):         # Yields a function from a batch of pictures, float `(n, 3, h, w)`, to features, float `(n, ...)`
     "`model` in evaluation mode, without gradients, in the fastest format; as it was when the block ends"
-    training = [(m, m.training) for m in model.modules()]
     dtype = fast_dtype(device.type)
     def run(xb):
         xb = torch.as_tensor(xb).as_subclass(torch.Tensor).contiguous(memory_format=torch.channels_last)
         with torch.inference_mode(), torch.autocast(device.type, dtype=dtype, enabled=dtype!=torch.float32): return model(xb)
-    try:
-        model.eval().to(device=device, memory_format=torch.channels_last)
-        yield run
-    finally:
-        model.to(memory_format=torch.contiguous_format)
-        for m,t in training: m.training = t
+    with evaluating(model):
+        try:
+            model.to(device=device, memory_format=torch.channels_last)
+            yield run
+        finally: model.to(memory_format=torch.contiguous_format)
 
 # %% ../../nbs/engine/features.ipynb #9b77dd85
 def _free_memory():
@@ -183,13 +193,22 @@ class _Lean:
         im = np.array(item[0].resize(self.resize.size, self.resize.mode))
         return item[0]._tensor_cls(torch.from_numpy(im).permute(2, 0, 1)), *item[1:]
 
-# %% ../../nbs/engine/features.ipynb #049f4383
+# %% ../../nbs/engine/features.ipynb #b3ac249c
+def _on_cpu(dl): return torch.device(dl.device or 'cpu').type=='cpu'
+
+def pass_size(
+    dl # A fastai `DataLoader`
+)->int: # Pictures
+    "How many pictures a batch a pass over `dl` is quick with: 8 on a CPU, whose cache holds no more, and 64 elsewhere"
+    return 8 if _on_cpu(dl) else 64
+
+# %% ../../nbs/engine/features.ipynb #843cad58
 def raw_loader(
     dl,       # fastai `TfmdDL`
-    bs:int|None=None # Pictures a batch; None: 8 on a CPU, whose cache holds no more, and 64 elsewhere
+    bs:int|None=None # Pictures a batch; None: `pass_size`
 ):            # A `TfmdDL` in the order of the data set, with the item transforms and without the batch transforms
     "The pictures of `dl` as they are before the batch transforms, by worker processes where there are processors to spare"
-    if bs is None: bs = 8 if torch.device(dl.device or 'cpu').type=='cpu' else 64
+    if bs is None: bs = pass_size(dl)
     workers = dl.fake_l.num_workers if cpu_count()>2 else 0 # `dl.num_workers` is never below 1
     plain = dl.new(shuffle=False, drop_last=False, bs=bs, num_workers=workers, after_batch=Pipeline([]))
     plain.before_iter() # tells the transforms whether this is training or validation
@@ -267,7 +286,7 @@ def _batch_by_batch(plain, dl, run, views):
             for v in [turn] if passes>1 else range(views): yield views,v,*_one_view(dl, b, run)
         turn += 1
 
-# %% ../../nbs/engine/features.ipynb #42e56af4
+# %% ../../nbs/engine/features.ipynb #3732276f
 def compute_features(
     dl,                 # fastai `TfmdDL` of items with one input
     run,                # What `fast_body` gives
@@ -279,7 +298,7 @@ def compute_features(
     start,fill,plain = time.perf_counter(),None,raw_loader(dl)
     dl.before_iter() # tells the batch transforms whether this is training or validation
     same = views==1 and plain.indexed and not (plain.fake_l.num_workers or items_vary(dl) or batches_vary(dl))
-    if same and torch.device(dl.device or 'cpu').type=='cpu': parts = ((1, 0, *o) for o in _core_by_core(plain, dl, run))
+    if same and _on_cpu(dl): parts = ((1, 0, *o) for o in _core_by_core(plain, dl, run))
     else: parts = _batch_by_batch(plain, dl, run, views)
     for n,view,x,y in parts:
         if fill is None: fill = _Filler(len(dl.dataset), n, x, y, limit)
