@@ -122,7 +122,7 @@ def _numbers(wire, host, port):
     if isinstance(found, Exception): raise FetchError('no_such_host', f'There is no server {host}.')
     return list(dict.fromkeys(found))
 
-# %% ../../nbs/engine/connect.ipynb #d201f6bc
+# %% ../../nbs/engine/connect.ipynb #ff2c631a
 def _connect(wire, host, port):
     import httpcore
     host = host.decode() if isinstance(host, bytes) else host
@@ -131,7 +131,7 @@ def _connect(wire, host, port):
         raise FetchError('private_address', f'{host} leads to {bad[0]}, which is not on the public internet.')
     for i,number in enumerate(numbers[:4]):
         try: return _Line(httpcore.SyncBackend().connect_tcp(number, port, timeout=wire.left(5. if i+1<len(numbers) else 60.)), wire)
-        except httpcore.ConnectTimeout as e: last = FetchError('timeout' if i+1==len(numbers) else 'connection', f'{host} does not answer.')
+        except httpcore.ConnectTimeout: last = FetchError('timeout' if i+1==len(numbers) else 'connection', f'{host} does not answer.')
         except httpcore.ConnectError as e: last = FetchError('connection', f'{host} refuses connections ({e}).', again=True)
     raise last
 

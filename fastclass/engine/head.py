@@ -21,7 +21,7 @@ from .features import FeatureLoader, HeadOnFeatures, batches_vary, compute_featu
 # %% auto #0
 __all__ = ['MAX_VIEWS', 'SMALL', 'check_learner', 'device_of', 'features_of_both_sides', 'train_head', 'batch_seconds']
 
-# %% ../../nbs/engine/head.ipynb #8cb97e3d
+# %% ../../nbs/engine/head.ipynb #358d5caf
 def check_learner(
     learn # What `quick_tune` was given
 ):        # Raises `UnsupportedError`, `DataError`
@@ -32,7 +32,7 @@ def check_learner(
     Report([o for o in check_dls(learn.dls, look=False) if o.kind!='no_batch']).raise_if_bad() # it makes batches of its own
     if getattr(learn.dls, 'n_inp', 1)!=1: raise UnsupportedError(f'The items have {learn.dls.n_inp} inputs.', next='quick_tune takes one picture an item; use fine_tune for this one.')
     odd = [cb.name for cb in learn.cbs if cb.name in ('cut_mix', 'channels_last')]
-    if odd: raise UnsupportedError(f'The callback {odd[0]} works on pictures, and quick_tune trains on features.', next=f'Remove it with `learn.remove_cbs`, or use fine_tune.')
+    if odd: raise UnsupportedError(f'The callback {odd[0]} works on pictures, and quick_tune trains on features.', next='Remove it with `learn.remove_cbs`, or use fine_tune.')
 
 # %% ../../nbs/engine/head.ipynb #02188b12
 MAX_VIEWS = 4 # More views of a picture than this have not been worth their time
