@@ -3,11 +3,11 @@
     python benchmarks/collect.py [--n 300] [--latency .1] [--hosts 30] [--drip 60] [--json]
 
 The server is a process of its own on this machine. It has 300 different photos of 1.7 to 12 megapixels, on several ports that count as hosts, and
-waits 100 ms before every answer. In the second part 5% of the addresses stall: of these, every other one says nothing at all, and every other one sends a
-byte every 2 seconds for as long as --drip says. Both sides make pictures of at most 640 pixels; fastai has its own defaults (8 threads, 4 s a read).
+waits 100 ms before every answer. In the second part 5% of the addresses, drawn at random, stall: of these, every other one says nothing at all, and every
+other one sends a byte every 2 seconds for as long as --drip says. Both sides do ten photos before the clock starts. Both sides make pictures of at most 640 pixels; fastai has its own defaults (8 threads, 4 s a read).
 fastclass also looks for doubles, placeholders and blanks in that time, and writes the manifest. At the end it collects again, which must ask nobody.
 """
-import argparse, asyncio, io, json, multiprocessing, sys, tempfile, time
+import argparse, asyncio, io, json, multiprocessing, random, sys, tempfile, time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -94,7 +94,6 @@ def main():
 
 def compare(args):
     "Both sides, without and with addresses that stall"
-    import fastai.vision.utils, fastclass.engine.download, imagehash # both sides warm
     with ThreadPoolExecutor() as pool: photos = list(pool.map(photo, range(args.n)))
     print(f'{args.n} photos of {SIZES[0][0]} to {SIZES[-1][0]} pixels, {sum(map(len, photos))/args.n/1e3:.0f} kB each, {args.hosts} hosts, {args.latency*1000:.0f} ms before each answer')
     here,there = multiprocessing.Pipe()
@@ -103,10 +102,14 @@ def compare(args):
     ports,res = here.recv(),{}
     try:
         with tempfile.TemporaryDirectory() as d:
+            for side in (ours, theirs):
+                (Path(d)/side.__name__).mkdir()
+                side([f'http://127.0.0.1:{ports[i]}/{i}.jpg' for i in range(10)], Path(d)/side.__name__)
             for part in ('', 'stall'):
                 folder = Path(d)/f'part {part}'
                 (folder/'theirs').mkdir(parents=True)
-                kind = [('silent', 'drip')[(i//20)%2] if part and i%20==10 else '' for i in range(args.n)]
+                stalling = random.Random(0).sample(range(args.n), args.n//20 if part else 0)
+                kind = [('silent', 'drip')[stalling.index(i)%2] if i in stalling else '' for i in range(args.n)]
                 urls = [f'http://127.0.0.1:{ports[i%args.hosts]}/{k+"/" if k else ""}{i}.jpg' for i,k in enumerate(kind)]
                 mine,n,_ = ours(urls, folder/'ours')
                 yours,m = theirs(urls, folder/'theirs')

@@ -88,7 +88,11 @@ def collect_folder(
     if not jobs: raise DataError(f'{src} has no files in sub-folders.', 'Make one sub-folder a class, or name the class: label=...')
     return gather(jobs, dest, min_ok=min_ok, kept=kept, **options)
 
-# %% ../nbs/01_collect.ipynb #a239da13
+# %% ../nbs/01_collect.ipynb #cf0de96b
+def _same_bytes(a, b):
+    "What came or what is kept: another version of Pillow may write other bytes from the same picture"
+    return any(a[k] and a[k]==b[k] for k in ('raw_hash', 'hash'))
+
 def rebuild(
     manifest,    # Path of a `manifest.jsonl`, or the folder that it is in
     dest,        # Another folder
@@ -100,8 +104,8 @@ def rebuild(
     if not rows: raise DataError(f'{path} lists no picture.', 'Name the folder of a collection.')
     hits = [current(hit_of(o)) for o in rows]
     made = gather([(o['label'], o['query'], h) for o,h in zip(rows, hits)], dest, min_ok=0, **options)
-    now = {(o['label'], o['url']):o['hash'] for o in made.rows}
-    made.changed = [h.url for o,h in zip(rows, hits) if now[o['label'], h.url]!=o['hash']]
+    now = {(o['label'], o['url']):o for o in made.rows}
+    made.changed = [h.url for o,h in zip(rows, hits) if not _same_bytes(o, now[o['label'], h.url])]
     return made
 
 # %% ../nbs/01_collect.ipynb #03bc1bca

@@ -167,7 +167,16 @@ def _check_size(
     raise PictureError(f'{name} has {size[0]:,} x {size[1]:,} pixels, over the limit of {max_pixels:,}.',
         'Make it smaller first, or raise max_pixels if you trust it.', reason='too_many_pixels')
 
-# %% ../../nbs/engine/picture.ipynb #1bdcf527
+# %% ../../nbs/engine/picture.ipynb #96fb9af3
+def _many_scans(
+    im,        # A JPEG that Pillow has opened
+    data:bytes # Its file
+) -> bool:     # Never for one scan with all colours: nothing after it is decoded
+    "Whether decoding takes hundreds of passes over the picture"
+    several = 'progressive' in im.info or data[_jpeg_scan(data)+4]<im.layers
+    return several and data.count(b'\xff\xda')>250
+
+# %% ../../nbs/engine/picture.ipynb #57187af8
 def _open(
     data:bytes,    # The whole file
     name:str,      # What to call it in an error
@@ -184,7 +193,8 @@ def _open(
     except Exception as e: raise _broken(name, kind, e, _complete(data, kind)) from e
     _check_size(im.size, max_pixels, name)
     if not (_complete(data, kind) and _pixels_there(im, len(data))): raise _broken(name, kind, 'its last part is missing', False)
-    if kind=='JPEG' and data.count(b'\xff\xda')>250: raise _broken(name, kind, 'it has hundreds of scans', True)
+    if kind=='JPEG' and _many_scans(im, data): raise _broken(name, kind, 'it has hundreds of scans', True)
+    im.decodermaxblock = max(len(data), im.decodermaxblock) # in one piece: after each piece the decoder waits for other threads to let Python go on
     return im
 
 # %% ../../nbs/engine/picture.ipynb #1113bf7a
@@ -310,21 +320,29 @@ def read_picture(
     if near: _draft(im, near, min)
     return _finish(im, name, background)
 
-# %% ../../nbs/engine/picture.ipynb #91c54479
+# %% ../../nbs/engine/picture.ipynb #f18af22c
+def _most(red, green, blue):
+    import numpy as np
+    return np.maximum(np.maximum(red, green), blue)
+
+# %% ../../nbs/engine/picture.ipynb #6672e72f
 def flatness(
     im # An upright RGB picture
 ) -> dict: # `background`: share of pixels near the commonest colour; `pair`: near one of the two commonest; `tones`: how many of 4,096 colours 99% of the pixels have; `colour`: share that is not grey
     "How flat a picture is: few tones and one background tell a placeholder from a photo"
     import numpy as np
-    a = np.asarray(im)[::max(1, im.height//128), ::max(1, im.width//128)].reshape(-1, 3).astype(np.int16)
-    code = (a[:,0]>>4)*256 + (a[:,1]>>4)*16 + (a[:,2]>>4)
+    from PIL import Image
+    few = im.resize([o//max(1, o//128) for o in im.size], Image.Resampling.NEAREST) # some 16,000 pixels are enough
+    red,green,blue = np.asarray(few).reshape(-1, 3).T.astype(np.int16, order='C')
+    def near(pixels): return _most(*(np.abs(o - round(float(o[pixels].mean()))) for o in (red, green, blue))) <= 12
+    code = (red>>4)*256 + (green>>4)*16 + (blue>>4)
     counts = np.bincount(code, minlength=4096)
-    tones = int((np.cumsum(np.sort(counts)[::-1]) < .99*len(a)).sum()) + 1
-    def most(x): return np.maximum(np.maximum(x[:,0], x[:,1]), x[:,2]) # ten times as quick as x.max(1)
-    first = most(np.abs(a - a[code==counts.argmax()].mean(0))) <= 12
+    tones = int((np.cumsum(np.sort(counts)[::-1]) < .99*len(code)).sum()) + 1
+    first = near(code==counts.argmax())
     rest = np.bincount(code[~first], minlength=4096)
-    second = most(np.abs(a - a[(code==rest.argmax()) & ~first].mean(0))) <= 12 if rest.any() else first
-    return dict(background=float(first.mean()), pair=float((first|second).mean()), tones=tones, colour=float((most(a)+most(-a)>32).mean()))
+    second = near((code==rest.argmax()) & ~first) if rest.any() else first
+    colour = _most(red, green, blue)+_most(-red, -green, -blue) > 32
+    return dict(background=float(first.mean()), pair=float((first|second).mean()), tones=tones, colour=float(colour.mean()))
 
 # %% ../../nbs/engine/picture.ipynb #f32e1e05
 def check_picture(
