@@ -1141,7 +1141,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                    'fastclass/engine/picture.py'),
                                           'fastclass.engine.picture._many_scans': ( 'engine/picture.html#_many_scans',
                                                                                     'fastclass/engine/picture.py'),
-                                          'fastclass.engine.picture._most': ('engine/picture.html#_most', 'fastclass/engine/picture.py'),
                                           'fastclass.engine.picture._open': ('engine/picture.html#_open', 'fastclass/engine/picture.py'),
                                           'fastclass.engine.picture._orientation': ( 'engine/picture.html#_orientation',
                                                                                      'fastclass/engine/picture.py'),

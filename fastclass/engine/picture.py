@@ -320,28 +320,24 @@ def read_picture(
     if near: _draft(im, near, min)
     return _finish(im, name, background)
 
-# %% ../../nbs/engine/picture.ipynb #f18af22c
-def _most(red, green, blue):
-    import numpy as np
-    return np.maximum(np.maximum(red, green), blue)
-
-# %% ../../nbs/engine/picture.ipynb #6672e72f
+# %% ../../nbs/engine/picture.ipynb #bc4ffd35
 def flatness(
     im # An upright RGB picture
 ) -> dict: # `background`: share of pixels near the commonest colour; `pair`: near one of the two commonest; `tones`: how many of 4,096 colours 99% of the pixels have; `colour`: share that is not grey
     "How flat a picture is: few tones and one background tell a placeholder from a photo"
     import numpy as np
     from PIL import Image
+    def most(red, green, blue): return np.maximum(np.maximum(red, green), blue)
     few = im.resize([o//max(1, o//128) for o in im.size], Image.Resampling.NEAREST) # some 16,000 pixels are enough
     red,green,blue = np.asarray(few).reshape(-1, 3).T.astype(np.int16, order='C')
-    def near(pixels): return _most(*(np.abs(o - round(float(o[pixels].mean()))) for o in (red, green, blue))) <= 12
+    def near(pixels): return most(*(np.abs(o - round(float(o[pixels].mean()))) for o in (red, green, blue))) <= 12
     code = (red>>4)*256 + (green>>4)*16 + (blue>>4)
     counts = np.bincount(code, minlength=4096)
     tones = int((np.cumsum(np.sort(counts)[::-1]) < .99*len(code)).sum()) + 1
     first = near(code==counts.argmax())
     rest = np.bincount(code[~first], minlength=4096)
     second = near((code==rest.argmax()) & ~first) if rest.any() else first
-    colour = _most(red, green, blue)+_most(-red, -green, -blue) > 32
+    colour = most(red, green, blue)+most(-red, -green, -blue) > 32
     return dict(background=float(first.mean()), pair=float((first|second).mean()), tones=tones, colour=float(colour.mean()))
 
 # %% ../../nbs/engine/picture.ipynb #f32e1e05
