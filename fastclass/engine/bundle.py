@@ -168,7 +168,7 @@ def predict(self:Predictor,
     "The class of one picture, its probability, and the probabilities of all classes"
     return self._prediction(self._run([self._read(x)])[0], _source(x))
 
-# %% ../../nbs/engine/bundle.ipynb #dbc0583d
+# %% ../../nbs/engine/bundle.ipynb #d361b1eb
 @patch
 def predict_many(self:Predictor,
     sources,          # List of paths, bytes or PIL pictures
@@ -180,14 +180,20 @@ def predict_many(self:Predictor,
     if isinstance(sources, (str, bytes, os.PathLike, Image.Image)): raise DataError(f'predict_many was given one picture ({type(sources).__name__}).', next='Give it a list, or use predict.')
     sources,res = list(sources),[]
     with ThreadPoolExecutor(max(1, workers)) as pool:
-        steps = range(0, len(sources), max(1, bs))
-        for i in progress_bar(steps, leave=False) if progress else steps:
-            chunk = sources[i:i+max(1, bs)]
-            items = list(pool.map(self._try_item, chunk))
+        chunks = [sources[i:i+max(1, bs)] for i in range(0, len(sources), max(1, bs))]
+        coming = _ahead(pool, self._try_item, chunks)
+        for chunk,items in progress_bar(coming, total=len(chunks), leave=False) if progress else coming:
             good = [o for o in items if not isinstance(o, str)]
             probs = iter(self._run(good) if good else [])
             res += [Prediction(source=_source(s), error=o) if isinstance(o, str) else self._prediction(next(probs), _source(s)) for s,o in zip(chunk, items)]
     return res
+
+def _ahead(pool, f, chunks):
+    "Each chunk with what `f` makes of its members; the next one is on its way while one is used"
+    coming = None
+    for chunk in [*chunks, None]:
+        now,coming = coming,chunk and (chunk, pool.map(f, chunk))
+        if now: yield now[0],list(now[1])
 
 @patch
 def _try_item(self:Predictor, x):

@@ -14,7 +14,7 @@ from .nuisance import GROUNDS, nuisance
 from .picture import read_picture
 
 # %% auto #0
-__all__ = ['CHANGES', 'SIDE', 'changed', 'siblings', 'write_series', 'scene_of']
+__all__ = ['CHANGES', 'SIDE', 'Small', 'changed', 'siblings', 'write_series', 'scene_of']
 
 # %% ../../nbs/engine/changes.ipynb #6132f2dd
 def _corners(level, rng):
@@ -84,9 +84,23 @@ def _background(im, level, rng, black=None):
 CHANGES = dict(tilt=_tilt, shadow=_shadow, recolour=_recolour, blur=_blur, crop=_crop, background=_background, monochrome=_monochrome, noise=_noise)
 SIDE = 192 # Pictures are made at most this large, in pixels, before they are changed
 
-# %% ../../nbs/engine/changes.ipynb #4848b4df
+# %% ../../nbs/engine/changes.ipynb #db89a99f
+class Small:
+    "A picture as it is before a change: RGB, at most `SIDE` pixels wide and high, on white and on black where it is transparent"
+    def __init__(self,
+        picture,      # Path, bytes or PIL picture of any mode; raises `PictureError`
+        black:bool=True # Is the one on black needed?
+    ):
+        self.im = self._read(picture, (255, 255, 255))
+        self.black = self._read(picture, (0, 0, 0)) if black else None
+    def _read(self, picture, background):
+        im = read_picture(picture, background=background)
+        im.thumbnail((SIDE, SIDE), Image.LANCZOS)
+        return im
+
+# %% ../../nbs/engine/changes.ipynb #0bd431a1
 def changed(
-    picture,      # Path, bytes or PIL picture of any mode
+    picture,      # Path, bytes or PIL picture of any mode, or a `Small`
     kind:str,     # One of `CHANGES`
     level:float,  # 0 leaves the picture as it is, 1 is strong
     seed:int=0    # Decides on direction, place and ground
@@ -94,14 +108,8 @@ def changed(
     "A picture under one change"
     if kind not in CHANGES: raise DataError(f'There is no change {kind!r}.', next=f'Choose one of: {", ".join(CHANGES)}.')
     if not 0<=level<=1: raise DataError(f'The level is {level}.', next='It lies between 0 and 1.')
-    level,im,rng = float(level),_small(read_picture(picture)),stream(seed, 'change', kind)
-    if kind!='background': return CHANGES[kind](im, level, rng)
-    return _background(im, level, rng, _small(read_picture(picture, background=(0, 0, 0))))
-
-def _small(im):
-    "At most `SIDE` pixels wide and high"
-    im.thumbnail((SIDE, SIDE), Image.LANCZOS)
-    return im
+    small,rng = picture if isinstance(picture, Small) else Small(picture, kind=='background'),stream(seed, 'change', kind)
+    return _background(small.im, float(level), rng, small.black) if kind=='background' else CHANGES[kind](small.im, float(level), rng)
 
 # %% ../../nbs/engine/changes.ipynb #44661ce5
 def _frame(im, rng):

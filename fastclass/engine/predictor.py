@@ -32,7 +32,7 @@ class LearnerPredictor(Predictor):
         self.on = next(learn.model.parameters()).device if device is None else torch.device(device)
     def __repr__(self): return f'LearnerPredictor({len(self.vocab)} classes, {self.on})'
 
-# %% ../../nbs/engine/predictor.ipynb #6d959b2f
+# %% ../../nbs/engine/predictor.ipynb #47d0e6cb
 @patch
 def _read(self:LearnerPredictor, x):
     "A picture after the item transforms"
@@ -46,7 +46,7 @@ def _run(self:LearnerPredictor, items):
     weight = next(self.model.to(self.on).parameters())
     xb = torch.stack(items).to(self.on)
     for t in self.dl.after_batch.fs: xb = t(xb, split_idx=1)
-    with evaluating(self.model), torch.no_grad(): return self.model(xb.as_subclass(torch.Tensor).to(weight.dtype)).float().softmax(-1).cpu()
+    with evaluating(self.model), torch.no_grad(): return self.model(xb.as_subclass(torch.Tensor).to(weight.dtype, memory_format=torch.channels_last)).float().softmax(-1).cpu()
 
 # %% ../../nbs/engine/predictor.ipynb #801ceee6
 def as_predictor(
