@@ -148,11 +148,12 @@ def score_masks(
     df = pd.DataFrame({'file': item_files(dl.dataset), 'right': right, 'scored': scored, 'accuracy': right/np.maximum(1, scored)})
     return MaskScores(sum(rows), codes, df.sort_values('accuracy', kind='stable', ignore_index=True))
 
-# %% ../nbs/06_segment.ipynb #12d74645
+# %% ../nbs/06_segment.ipynb #d16b2da6
 def plot_worst(
     learn,             # A learner that segments pictures
     scores:MaskScores, # What `score_masks` gave for its validation pictures
-    k:int=3            # How many pictures
+    k:int=3,           # How many pictures
+    pixels=None        # Pixels of each class, which decide on the colours; None: those of the right masks
 )->Figure:             # A row a picture: the picture, the right mask, the predicted one
     "The pictures with the fewest right pixels"
     if k<1: raise DataError(f'k is {k}; at least 1 is needed.', next='Ask for one or more pictures.')
@@ -161,7 +162,7 @@ def plot_worst(
     for row in scores.pictures.head(k).itertuples():
         true,pred = np.asarray(ds[where[str(row.file)]][1]),model.predict(row.file)
         rows.append([('picture', pred.picture, None), ('right', pred.picture, true), (f'predicted ({row.accuracy:.0%})', pred.picture, np.asarray(pred.mask))])
-    return plot_masks(rows, scores.codes, model.void)
+    return plot_masks(rows, scores.codes, model.void, scores.pairs.sum(1).numpy() if pixels is None else pixels)
 
 # %% ../nbs/06_segment.ipynb #cec0c222
 def predict_mask(

@@ -168,7 +168,7 @@ def predict(self:Predictor,
     "The class of one picture, its probability, and the probabilities of all classes"
     return self._prediction(self._run([self._read(x)])[0], _source(x))
 
-# %% ../../nbs/engine/bundle.ipynb #d361b1eb
+# %% ../../nbs/engine/bundle.ipynb #e8079454
 @patch
 def predict_many(self:Predictor,
     sources,          # List of paths, bytes or PIL pictures
@@ -188,6 +188,7 @@ def predict_many(self:Predictor,
             res += [Prediction(source=_source(s), error=o) if isinstance(o, str) else self._prediction(next(probs), _source(s)) for s,o in zip(chunk, items)]
     return res
 
+# %% ../../nbs/engine/bundle.ipynb #41e2e6c1
 def _ahead(pool, f, chunks):
     "Each chunk with what `f` makes of its members; the next one is on its way while one is used"
     coming = None

@@ -14,7 +14,7 @@ from PIL import Image
 from .errors import DataError
 
 # %% auto #0
-__all__ = ['PALETTE', 'OTHER', 'rgb', 'frequent_classes', 'paint', 'deepest', 'plot_masks']
+__all__ = ['PALETTE', 'OTHER', 'rgb', 'count_pixels', 'frequent_classes', 'paint', 'deepest', 'plot_masks']
 
 # %% ../../nbs/engine/overlay.ipynb #138ac322
 PALETTE = ('#0072b2', '#e69f00', '#56b4e9', '#009e73', '#cc79a7', '#d55e00', '#f0e442', '#000000') # M. Okabe and K. Ito, Color Universal Design, 2008
@@ -26,17 +26,20 @@ def rgb(
     "A colour as numbers"
     return tuple(int(colour[i:i+2], 16) for i in (1, 3, 5))
 
-# %% ../../nbs/engine/overlay.ipynb #1f908ad3
+# %% ../../nbs/engine/overlay.ipynb #3bac2731
+def count_pixels(
+    masks:list, # Arrays of codes
+    n:int       # Number of classes
+)->np.ndarray:  # Whole numbers `(n)`
+    "How many pixels each class has"
+    return sum(np.bincount(np.asarray(m).ravel(), minlength=n) for m in masks)
+
 def frequent_classes(
-    masks:list,         # Arrays of codes
-    n:int,              # Number of classes
-    void:int|None=None, # Code that is left out
-    k:int=len(PALETTE)  # How many, at most 8
-)->list:                # Codes, the one with the most pixels first
-    "The classes that a figure of these masks names"
-    counts = sum(np.bincount(np.asarray(m).ravel(), minlength=n) for m in masks)
-    if void is not None: counts[void] = 0
-    return [int(i) for i in np.argsort(-counts, kind='stable') if counts[i]][:min(k, len(PALETTE))]
+    pixels:np.ndarray,  # Of each class
+    void:int|None=None  # Code that is left out
+)->list:                # At most 8 codes, the one with the most pixels first
+    "The classes that get a colour"
+    return [int(i) for i in np.argsort(-pixels, kind='stable') if pixels[i] and i!=void][:len(PALETTE)]
 
 # %% ../../nbs/engine/overlay.ipynb #2f3d12a7
 def paint(
@@ -77,17 +80,17 @@ def _panel(ax, picture, mask, title, shown, void):
         at = deepest(np.asarray(mask)==code, least=.04*min(picture.size))
         if at: ax.text(*at, i+1, ha='center', va='center', fontsize=8, color='white', path_effects=[withStroke(linewidth=2, foreground='black')])
 
-# %% ../../nbs/engine/overlay.ipynb #727eda3c
+# %% ../../nbs/engine/overlay.ipynb #269904b6
 def plot_masks(
     rows:list,          # A list a row, of `(title, picture, mask)`; a mask of None shows the picture
     codes:list,         # Names of the classes
     void:int|None=None, # Code that is left out
-    k:int=len(PALETTE)  # Classes with a colour, at most 8
+    pixels=None         # Pixels of each class, which decide on the colours; None: those of these masks. With the same for all figures, a class keeps its colour
 )->Figure:              # To show as a cell's last value, or to save with `savefig`; raises `DataError`
     "Pictures with their masks, and one legend for all"
     if not rows or not rows[0]: raise DataError('There is nothing to plot.', next='Give at least one row with one picture.')
     masks = [m for row in rows for _,_,m in row if m is not None]
-    shown,wide = frequent_classes(masks, len(codes), void, k),max(map(len, rows))
+    shown,wide = frequent_classes(count_pixels(masks, len(codes)) if pixels is None else pixels, void),max(map(len, rows))
     w,h = rows[0][0][1].size
     fig = Figure(figsize=(2.5*wide, 2.5*h/w*len(rows)+.25*len(rows)+.6), layout='constrained')
     for axes,row in zip(fig.subplots(len(rows), wide, squeeze=False), rows):
@@ -96,10 +99,11 @@ def plot_masks(
     _legend(fig, masks, codes, shown, void, wide)
     return fig
 
-# %% ../../nbs/engine/overlay.ipynb #827dae8e
+# %% ../../nbs/engine/overlay.ipynb #6b45a779
 def _legend(fig, masks, codes, shown, void, wide):
     "Number, colour and name of each class; grey for the rest"
-    patches = [Patch(facecolor=c, edgecolor='black', label=f'{i+1} {codes[o]}') for i,(o,c) in enumerate(zip(shown, PALETTE))]
-    rest = set().union(*(np.unique(m).tolist() for m in masks)) - {*shown, void}
-    if rest: patches.append(Patch(facecolor=OTHER, edgecolor='black', label=f'{len(rest)} other'))
+    seen = set().union(*(np.unique(m).tolist() for m in masks))
+    patches = [Patch(facecolor=c, edgecolor='black', label=f'{i+1} {codes[o]}') for i,(o,c) in enumerate(zip(shown, PALETTE)) if o in seen]
+    rest = seen - {*shown, void}
+    if rest: patches.append(Patch(facecolor=OTHER, edgecolor='black', label=codes[min(rest)] if len(rest)==1 else f'{len(rest)} other classes'))
     if patches: fig.legend(handles=patches, loc='outside lower center', ncols=2*wide, fontsize=8, handlelength=1.2)
