@@ -101,6 +101,14 @@ def test_runner_names_the_cell_that_failed(tmp_path, capsys):
     assert 'FAIL' in out and 'cell 2:' in out and 'y = x/0' in out and 'ZeroDivisionError' in out
 
 
+def test_runner_finds_what_fails_only_the_second_time_in_a_folder(tmp_path, capsys):
+    path = write(tmp_path/'a.ipynb', '# A', new_code_cell('from pathlib import Path\nPath("made").mkdir()'))
+    assert runner(path)==0
+    assert runner(path, '--twice')==1
+    out = capsys.readouterr().out
+    assert 'the second time, in the same folder' in out and 'FileExistsError' in out
+
+
 def test_runner_stops_a_cell_and_a_run_that_take_too_long(tmp_path, capsys):
     path = write(tmp_path/'a.ipynb', '# A', new_code_cell('import time; time.sleep(60)'))
     assert runner(path, '--cell-timeout', 2)==1 and 'took more than 2 s' in capsys.readouterr().out

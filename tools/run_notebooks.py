@@ -57,14 +57,24 @@ class Run:
     def __init__(self, path, work, args):
         self.path,self.args,self.seconds,self.error = path,args,0.,''
         self.name = path.relative_to(NBS) if path.is_relative_to(NBS) else path
-        self.work,self.nb,self.cell = work,nbformat.read(path, 4),None
-        for c in self.nb.cells:
-            if c.cell_type=='code' and re.search(r'^#\|\s*eval:\s*false', c.source, re.M): c.metadata['tags'] = ['not-run']
+        self.work,self.nb,self.cell = work,None,None
 
     def _started(self, cell, cell_index, **kw): self.cell = cell_index
 
     async def execute(self, env):
-        "Run all cells; what goes wrong becomes `error`"
+        "Run all cells, with --twice a second time in the folder that the first time left behind; what goes wrong becomes `error`"
+        await self.once(env)
+        if self.args.twice and not self.error:
+            first = self.seconds
+            await self.once(env)
+            if self.error: self.error = f'the second time, in the same folder: {self.error}'
+            self.seconds += first
+
+    async def once(self, env):
+        "Run all cells in a fresh kernel"
+        self.nb,self.cell = nbformat.read(self.path, 4),None
+        for c in self.nb.cells:
+            if c.cell_type=='code' and re.search(r'^#\|\s*eval:\s*false', c.source, re.M): c.metadata['tags'] = ['not-run']
         client = NotebookClient(self.nb, timeout=self.args.cell_timeout, kernel_name='python3', kernel_manager_class=ThisPython,
                                 resources={'metadata':{'path':str(self.work)}}, on_cell_start=self._started,
                                 skip_cells_with_tag='not-run', interrupt_on_timeout=False)
@@ -117,6 +127,7 @@ def arguments(argv=None):
     p.add_argument('--cell-timeout', type=int, default=300, help='seconds a cell may take')
     p.add_argument('--deadline', type=int, default=1200, help='seconds all notebooks together may take')
     p.add_argument('--strict', action='store_true', help='fail on warnings, on anything written to stderr, and on double the promised time')
+    p.add_argument('--twice', action='store_true', help='run each a second time in the same folder, as "restart and run all" does')
     p.add_argument('--write', action='store_true', help='keep the outputs in the notebooks, cleaned')
     return p.parse_args(argv)
 

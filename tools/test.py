@@ -45,14 +45,14 @@ def plan(everything, workers) -> list: # `(name, step)` pairs
             ('nbdev-clean is in sync', tool('tools/sync.py', 'clean')),
             ('README.md is in sync', tool('tools/make_readme.py', '--check')),
             ('nbdev_test' if everything else 'nbdev_test, library', nbdev_test_all(under_nbdev, workers)),
-            ('lessons, top to bottom', tool('tools/run_notebooks.py', '--strict', '--workers', workers)),
+            ('lessons, top to bottom', tool('tools/run_notebooks.py', '--strict', '--workers', workers, *['--twice']*everything)),
             ('pytest', Pytest('-n', str(workers), '--dist', 'loadfile', '--durations=8', '--continue-on-collection-errors'))]
 
 
 def main(argv=None) -> int: # 0 when every step passed
     "Run the steps; a step that fails does not keep the next ones from running"
     p = argparse.ArgumentParser(description=__doc__)
-    p.add_argument('--all', action='store_true', help='run nbdev_test over the lessons too, which the notebook runner runs anyway')
+    p.add_argument('--all', action='store_true', help='run the lessons twice in their folders, and nbdev_test over them too')
     gpu = shutil.which('nvidia-smi') and os.environ.get('CUDA_VISIBLE_DEVICES')!=''
     p.add_argument('--workers', type=int, default=1 if gpu else min(4, os.cpu_count() or 1), help='notebooks at a time; 1 on a GPU')
     args = p.parse_args(argv)
