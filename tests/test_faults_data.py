@@ -4,9 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from fastai.vision.all import (CategoryBlock, DataBlock, ImageBlock, ImageDataLoaders, RandomSplitter, Resize, accuracy, get_image_files, nn, parent_label, resize_images, vision_learner,
                                CrossEntropyLossFlat, Learner, PILImage)
 from PIL import Image, ImageOps
+from torchvision.models import resnet18
 
 from fastclass.collect import collect_folder
 from fastclass.datablock import UprightImage, check_dls, folder_dls, near_groups, picture_files, stable_split
@@ -100,6 +102,14 @@ def test_photos_from_phones_are_upright(shared, tmp_path):
     for i,f in enumerate(files): (tmp_path/'ab'[i%2]).mkdir(exist_ok=True); shutil.copyfile(f, tmp_path/'ab'[i%2]/f.name)
     plain = ImageDataLoaders.from_folder(tmp_path, valid_pct=.3, seed=1, bs=2, num_workers=0, item_tfms=Resize(32))
     assert 'turned' in check_dls(plain).kinds
+
+
+def test_predict_takes_a_picture_in_any_shape(folder):
+    learn = vision_learner(folder_dls(folder, size=32), resnet18, pretrained=False)
+    f = folder/'cat'/'000.jpg'
+    im = Image.open(f)
+    with learn.no_bar(): probs = [learn.predict(o)[2] for o in (f, str(f), f.read_bytes(), im, PILImage.create(f), im.convert('RGBA'), np.asarray(im))]
+    assert all(torch.allclose(o, probs[0], atol=1e-5) for o in probs)
 
 
 def test_crests_with_hidden_colours(shared, tmp_path):
