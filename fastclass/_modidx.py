@@ -128,6 +128,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                     'fastclass/course/platform.py'),
                                            'fastclass.course.platform.has_internet': ( 'course/platform.html#has_internet',
                                                                                        'fastclass/course/platform.py'),
+                                           'fastclass.course.platform.interrupt_later': ( 'course/platform.html#interrupt_later',
+                                                                                          'fastclass/course/platform.py'),
                                            'fastclass.course.platform.pick_device': ( 'course/platform.html#pick_device',
                                                                                       'fastclass/course/platform.py'),
                                            'fastclass.course.platform.quiet': ( 'course/platform.html#quiet',
