@@ -130,7 +130,7 @@ class MaskScores:
         "Mean IoU of the classes that occur or were predicted: each class counts the same"
         return float(self.classes.iou.mean())
 
-# %% ../nbs/06_segment.ipynb #8580c566
+# %% ../nbs/06_segment.ipynb #6f13d2e2
 def score_masks(
     learn,    # A learner that segments pictures
     dl=None,  # DataLoader with masks; None: the validation pictures
@@ -141,9 +141,10 @@ def score_masks(
     if not len(dl.dataset): raise DataError('There are no pictures to score.', next='Give the DataLoaders a validation part.')
     codes,rows = codes_of(learn.dls),[]
     code = void_code(codes, void)
-    for xb,yb in dl:
-        with torch.inference_mode(), evaluating(learn.model): pred = learn.model(xb.as_subclass(torch.Tensor)).argmax(1)
-        rows += [count_pairs(p, y, len(codes), code).cpu() for p,y in zip(pred, yb)]
+    with evaluating(learn.model):
+        for xb,yb in dl:
+            with torch.inference_mode(): pred = learn.model(xb.as_subclass(torch.Tensor)).argmax(1)
+            rows += [count_pairs(p, y, len(codes), code).cpu() for p,y in zip(pred, yb)]
     right,scored = np.array([int(o.trace()) for o in rows]),np.array([int(o.sum()) for o in rows])
     if not scored.sum(): raise DataError('Every pixel is void.', next='Look whether void is the right class.')
     df = pd.DataFrame({'file': item_files(dl.dataset), 'right': right, 'scored': scored, 'accuracy': right/np.maximum(1, scored)})

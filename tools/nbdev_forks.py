@@ -63,5 +63,5 @@ def one_by_one(paths) -> bool: # True when all passed
 if __name__ == '__main__':
     import warnings
     warnings.simplefilter('ignore')
-    paths = [Path(o) for o in sys.argv[2:]]
+    paths = [Path(o).resolve() for o in sys.argv[2:]]
     sys.exit(0 if (forked(paths, int(sys.argv[1])) if hasattr(os, 'fork') else one_by_one(paths)) else 1)

@@ -18,8 +18,8 @@ from .folder import _below, _look_all, content_split, scan_folder
 from .manifest import GROUP, NEAR, connected, fingerprint, near_pairs, write_atomic
 
 # %% auto #0
-__all__ = ['SIDES', 'COLUMNS', 'MEANS', 'content_hashes', 'Split', 'stable_split', 'looks_of', 'look_alikes', 'near_groups',
-           'save_split', 'read_split', 'split_from_folder', 'split_from_column']
+__all__ = ['SIDES', 'COLUMNS', 'MEANS', 'content_hashes', 'Split', 'stable_split', 'looks_of', 'like_pairs', 'look_alikes',
+           'near_groups', 'save_split', 'read_split', 'split_from_folder', 'split_from_column']
 
 # %% ../../nbs/engine/split.ipynb #ff57fcdc
 @lru_cache(100_000)
@@ -187,15 +187,21 @@ def looks_of(
         from fastprogress.fastprogress import progress_bar
         return list(progress_bar(res, total=len(files), leave=False))
 
-# %% ../../nbs/engine/split.ipynb #c783f293
+# %% ../../nbs/engine/split.ipynb #fa30c28e
+def like_pairs(
+    looks,      # What `looks_of` gave
+    limit=NEAR  # Most bits and levels that two may differ in
+) -> list:      # `(i, j)` of positions, i<j; what could not be read is in no pair
+    "Which of these looks are alike"
+    good = [i for i,o in enumerate(looks) if isinstance(o, dict)]
+    return [(good[i], good[j]) for i,j in near_pairs([looks[i] for i in good], limit)]
+
 def look_alikes(
     files,      # Paths of pictures
     limit=NEAR  # Most bits and levels that two may differ in: `NEAR` for copies, `GROUP` for what belongs together
 ) -> list:      # `(i, j)` of positions, i<j; pictures that cannot be read are in no pair; raises `DataError`
     "Which pictures look the same"
-    looks = looks_of(files)
-    good = [i for i,o in enumerate(looks) if isinstance(o, dict)]
-    return [(good[i], good[j]) for i,j in near_pairs([looks[i] for i in good], limit)]
+    return like_pairs(looks_of(files), limit)
 
 # %% ../../nbs/engine/split.ipynb #36216461
 def near_groups(
