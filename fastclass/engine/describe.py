@@ -11,7 +11,7 @@ from pathlib import Path
 
 # %% auto #0
 __all__ = ['describe_items', 'describe_batch', 'describe_opener', 'describe_task', 'build_model', 'describe_model',
-           'check_shapes', 'Prepare', 'item_files', 'item_labels', 'data_card']
+           'check_shapes', 'Prepare', 'own_copy', 'item_files', 'item_labels', 'data_card']
 
 # %% ../../nbs/engine/describe.ipynb #dc92d1ae
 import torch, torchvision
@@ -263,14 +263,22 @@ class Prepare:
             pad_mode=_one_of(r, 'pad_mode', _PAD_MODES, where), align_corners=r.get('align_corners') and True)
         self.stats = None if batch.get('mean') is None else [_stat(batch, k, where) for k in ('mean', 'std')]
 
-# %% ../../nbs/engine/describe.ipynb #b90e5633
+# %% ../../nbs/engine/describe.ipynb #56cad2a8
+def own_copy(
+    t # An item transform of fastai
+):    # A copy for one picture, so that threads do not share what it draws
+    "A copy of a transform; fastai 2.8.7 keeps a `before_call` in it that belongs to the original"
+    t = copy.copy(t)
+    vars(t).pop('before_call', None)
+    return t
+
 @patch
 def item(self:Prepare,
     im # PIL picture in RGB
 ) -> TensorImage: # bytes, 3 x height x width
     "One picture, resized"
     im = PILImage(im)
-    for t in self.items: im = copy.copy(t)(im, split_idx=1)
+    for t in self.items: im = own_copy(t)(im, split_idx=1)
     return ToTensor()(im)
 
 @patch
