@@ -338,20 +338,22 @@ def _use(device):
     with _needs('fastai'): from fastai.torch_core import default_device
     default_device(device.type!='cpu')
 
-# %% ../../nbs/course/platform.ipynb #e18496a0
+# %% ../../nbs/course/platform.ipynb #5ba7768d
 def start_lesson(
     title:str,      # The lesson's name
     minutes:float,  # How long it takes on a CPU with two cores
     seed:int=42,    # For Python, NumPy and torch
     cached=False    # See `choose_source`
 ) -> Lesson:        # `UnsupportedError` when torch or fastai do not import, or a FASTCLASS_ variable has a bad value
-    "Choose device, source and workers, set seeds, silence known warnings, and say it all in one line"
+    "Choose device, source and workers, set seeds, silence known warnings, and say it all in one line, with the last recorded run"
     from fastclass import __version__
+    from fastclass.course.receipts import last_run
     quiet()
     source,device = choose_source(cached),pick_device()
     _use(device)
     seed_all(seed)
     versions = f"fastclass {__version__}, fastai {version('fastai')}, torch {version('torch')}, Python {sys.version.split()[0]}"
     wait = f'about {minutes:g} minute'+'s'*(minutes!=1)+' on a CPU' + (', less here' if device.type!='cpu' else '')
-    print(f'{title} | {device.type}: {device.name} ({device.why}) | {source.name} data ({source.why}) | {versions} | {wait}')
+    line = f'{title} | {device.type}: {device.name} ({device.why}) | {source.name} data ({source.why}) | {versions} | {wait}'
+    print(' | '.join(filter(None, (line, last_run(title, device.type)))))
     return Lesson(device, source, where(), seed, worker_count(device))
