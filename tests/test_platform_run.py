@@ -8,7 +8,7 @@ import nbformat
 import pytest
 import yaml
 
-import canary, platform_colab, platform_jobs, platform_kaggle, platform_run, platform_worker
+import canary, make_readme, platform_colab, platform_jobs, platform_kaggle, platform_run, platform_worker
 from house import ROOT, settings
 from platform_jobs import Job, keep_receipts, under_floor, verdict
 from platform_kaggle import Kaggle, run_kaggle
@@ -359,8 +359,17 @@ def test_the_newest_receipt_of_each_machine_is_kept(tmp_path):
     keep_receipts([receipt(date='2026-11-20', minutes=9.), receipt(device='CPU, 2 cores', platform='local')], tmp_path)
     keep_receipts([receipt(date='2026-11-21', minutes=1.)], tmp_path)
     keep_receipts([receipt(date='2026-11-19', minutes=5.)], tmp_path)
-    kept = json.loads((tmp_path/platform_jobs.RECEIPTS).read_text())
+    kept = json.loads((tmp_path/make_readme.RECEIPTS).read_text())
     assert [(r['platform'], r['date'], r['minutes']) for r in kept]==[('kaggle', '2026-11-21', 1.), ('local', '2026-11-22', 1.5)] and 'run' not in kept[0]
+
+
+def test_readme_shows_the_receipts_with_their_date(tmp_path):
+    assert make_readme.receipt_table(tmp_path, {})=='No run is on record.'
+    keep_receipts([receipt(minutes=1.26), receipt(notebook='gone')], tmp_path)
+    (tmp_path/'nbs').mkdir()
+    (tmp_path/'nbs/07_tabular.ipynb').touch()
+    rows = make_readme.receipt_table(tmp_path, {}).splitlines()
+    assert rows[2:]==['| [Tables](nbs/07_tabular.ipynb) | kaggle | Tesla T4 | 1.3 | accuracy 0.81 | torch 2.10 | 2026-11-22 |']
 
 
 def test_only_what_passed_becomes_a_receipt(monkeypatch, tmp_path, capsys):
@@ -383,7 +392,7 @@ def test_local_runs_are_judged_and_kept(monkeypatch, tmp_path):
 
 
 def test_the_receipts_are_of_notebooks_that_are_there():
-    kept = json.loads((ROOT/platform_jobs.RECEIPTS).read_text(encoding='utf-8'))
+    kept = json.loads((ROOT/make_readme.RECEIPTS).read_text(encoding='utf-8'))
     assert {r['notebook'] for r in kept}<={platform_worker.name_of(o) for o in find([])}
     assert all(set(platform_jobs.KEPT)==r.keys() and r['title'] and not under_floor(r) for r in kept)
 

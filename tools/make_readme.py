@@ -1,5 +1,5 @@
 "Make README.md from nbs/index.ipynb and the first cell of each lesson. With --check nothing is written: exit 1 where it is out of date."
-import argparse, base64, re, sys
+import argparse, base64, json, re, sys
 from pathlib import Path
 
 import nbformat
@@ -9,6 +9,8 @@ from house import ROOT, settings
 PICTURE = Path('nbs/images/index.jpg') # the first picture of index.ipynb, as a file that the README can show
 MAX_PICTURE = 120_000                  # bytes
 LESSONS = '<!-- lessons -->'           # what follows it in its cell of index.ipynb gives way to the table of lessons
+RAN = '<!-- receipts -->'              # and what follows this, to the table of what ran where
+RECEIPTS = Path('fastclass/course/receipts.json') # as tools/platform_run.py writes it
 
 _facts = re.compile(r'^\*\*Time:\*\* (?P<minutes>\d+) minutes? on a CPU · \*\*After it you can\*\* (?P<can>.+?)(?:\n\s*\n|\Z)', re.M|re.S)
 _link = re.compile(r'(!?\[[^\]]*\]\()([^)\s]+)(\))')
@@ -58,6 +60,21 @@ def lesson_table(root, config) -> str: # Markdown
     return '\n'.join(rows)
 
 
+def receipt_table(root, config) -> str: # Markdown
+    "One row a notebook and machine: what really ran, on what, how long, and what it measured. Dates and no ages: this text must not change by itself"
+    kept = json.loads((root/RECEIPTS).read_text(encoding='utf-8')) if (root/RECEIPTS).is_file() else []
+    if not kept: return 'No run is on record.'
+    def numbers(r): return '; '.join(f'{k} {v:.3g}' for k,v in r['metrics'].items())
+    def made(r): return ', '.join(f"{o} {r['versions'][o]}" for o in ('python', 'fastai', 'torch') if o in r['versions'])
+    rows = ['| Notebook | Where | On | Minutes | Measured | Versions | Date |', '|---|---|---|---|---|---|---|']
+    rows += [f"| [{r['title']}](nbs/{r['notebook']}.ipynb) | {r['platform']} | {r['device']} | {r['minutes']:.1f} | {numbers(r)} | {made(r)} | {r['date']} |"
+             for r in kept if (root/f"nbs/{r['notebook']}.ipynb").is_file()]
+    return '\n'.join(rows)
+
+
+TABLES = {LESSONS:lesson_table, RAN:receipt_table}
+
+
 def fix_links(
     text, # Markdown of a notebook in nbs/
     root, # The root of the project
@@ -94,8 +111,8 @@ def render(root=ROOT, config=None) -> tuple: # The text of README.md, and the by
     out,picture = [],None
     for c in nbformat.read(root/'nbs/index.ipynb', 4).cells:
         if c.cell_type=='markdown':
-            before,mark,_ = c.source.partition(LESSONS)
-            out += [fix_links(before, root), lesson_table(root, config) if mark else '']
+            mark = next((o for o in TABLES if o in c.source), None)
+            out += [fix_links(c.source.partition(mark)[0] if mark else c.source, root), TABLES[mark](root, config) if mark else '']
         if c.cell_type!='code' or 'hide' in (d := _directives(c.source)): continue
         code = '\n'.join(o for o in c.source.splitlines() if not o.startswith('#|')).strip()
         if code and d.get('echo')!='false': out.append(f'```python\n{code}\n```')

@@ -4,10 +4,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from house import ROOT, copy_tree, writable_copy
+from make_readme import RECEIPTS
 from platform_worker import METRICS, commit_of, name_of
 from run_notebooks import find
 
-RECEIPTS = Path('fastclass/course/receipts.json')
 KEPT = ('notebook', 'title', 'platform', 'device_type', 'device', 'minutes', 'metrics', 'claims', 'date', 'commit', 'source', 'versions', 'peak_gpu_mb')
 WHEEL = 'from setuptools import build_meta; import sys; build_meta.build_wheel(sys.argv[1])'
 
