@@ -21,7 +21,7 @@ def pins(
     "The lines of a constraints file that holds the packages of a platform where they are"
     return [f'{name}=={find(name)}' for name in KEEP if find(name)]
 
-# %% ../../nbs/course/install.ipynb #15997d68
+# %% ../../nbs/course/install.ipynb #f903cb2f
 def _offline(root='/kaggle/input'):
     "Arguments for pip that make it look at the wheels below `root` and nowhere else"
     folders = sorted({str(o.parent) for o in Path(root).glob('**/*.whl')})
@@ -29,7 +29,7 @@ def _offline(root='/kaggle/input'):
 
 def _pip(names, options):
     "Run `pip install`; what it says when it fails, '' when it works"
-    r = subprocess.run([sys.executable, '-m', 'pip', 'install', '-q', *options, *names], capture_output=True, text=True)
+    r = subprocess.run([sys.executable, '-m', 'pip', 'install', '-q', '--no-color', *options, *names], capture_output=True, text=True)
     return '' if r.returncode==0 else (r.stderr.strip().splitlines() or ['it failed'])[-1]
 
 # %% ../../nbs/course/install.ipynb #19c52a55
