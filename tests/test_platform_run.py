@@ -162,6 +162,29 @@ def test_a_connection_that_stays_broken_fails(tmp_path, what):
     assert job.state=='failed' and f'did not answer {what}' in job.why and clock.now<1200
 
 
+@pytest.mark.parametrize('status,tries', [(401, 1), (403, 1), (429, 5), (503, 5)])
+def test_a_refusal_is_not_asked_again(tmp_path, status, tries):
+    api,asked = Api(),[]
+    class HttpError(OSError): response = SimpleNamespace(status_code=status)
+    def refuse(ref):
+        asked.append(ref)
+        raise HttpError(f'{status} for this user')
+    api.kernels_status = refuse
+    [job],_ = go(tmp_path, api)
+    assert job.state=='failed' and str(status) in job.why and len(asked)==tries
+
+
+def test_what_the_client_itself_finds_wrong_fails_one_notebook_only(tmp_path):
+    api = Api()
+    real = api.kernels_status
+    def status(ref):
+        if 'lakes' in ref: raise ValueError('Cannot access kernel')
+        return real(ref)
+    api.kernels_status = status
+    jobs,_ = go(tmp_path, api, ['projects/lakes', '07_tabular'])
+    assert [(j.state, 'Cannot access' in j.why) for j in jobs]==[('failed', True), ('passed', False)]
+
+
 def test_short_quota_is_a_neutral_skip(tmp_path):
     api = Api(quota=(29.9, 30.))
     jobs,_ = go(tmp_path, api, ['07_tabular', '08_collab'])

@@ -17,7 +17,7 @@ SHORT = ('quota', 'maximum weekly') # what Kaggle says when the week's hours are
 FULL = ('session count', 'concurrent', 'too many') # and when as many sessions run as one may have
 
 
-class OutOfReach(Exception): "Kaggle did not answer, several times in a row"
+class OutOfReach(Exception): "Kaggle did not answer, several times in a row, or refused"
 
 
 def credentials() -> bool:
@@ -33,13 +33,14 @@ class Kaggle:
         self.api,self.owner,self.out,self.clock,self.poll,self.tries = api,owner,Path(out),clock,poll,tries
 
     def ask(self, what, *args, **kwargs):
-        "Call a method of the client; a connection that fails is tried again, each time after twice as long"
+        "Call a method of the client; a connection that fails is tried again, each time after twice as long, and a refusal is not"
         for i in range(self.tries):
             try: return getattr(self.api, what)(*args, **kwargs)
             except OSError as e: # all of requests' errors are
-                last = e
+                status = getattr(getattr(e, 'response', None), 'status_code', 0)
+                if 400<=status<500 and status not in (408, 429): raise OutOfReach(f'Kaggle refused {what}: {e}') from e
+                if i==self.tries-1: raise OutOfReach(f'Kaggle did not answer {what}, {self.tries} times: {e}') from e
                 self.clock.sleep(5*2**i)
-        raise OutOfReach(f'Kaggle did not answer {what}, {self.tries} times: {last}')
 
     def hours(self): # `(used, total)`; None where the client does not know
         "GPU hours of this week"
@@ -92,8 +93,7 @@ class Kaggle:
         if not status.startswith(('COMPLETE', 'ERROR', 'CANCEL')): return
         folder = self.out/job.name
         (folder/'result.json').unlink(missing_ok=True)
-        try: self.ask('kernels_output', f'{self.owner}/{self.slug(job)}', path=str(folder), force=True)
-        except ValueError as e: return job.end('failed', str(e)) # the client's word for "no such kernel, or not yours"
+        self.ask('kernels_output', f'{self.owner}/{self.slug(job)}', path=str(folder), force=True)
         result,why = verdict(folder, job, commit)
         if 'another run' in why and self.clock.monotonic()-job.since<settle: return
         if status.startswith('COMPLETE') or (result and why): return job.end('failed' if why else 'passed', why, result)
@@ -107,7 +107,7 @@ class Kaggle:
                 try:
                     if j.state=='running': self.look(j, commit)
                     elif sum(o.state=='running' for o in jobs)<options.at_once: self.push(j, data, options)
-                except OutOfReach as e: j.end('failed', str(e))
+                except (OutOfReach, ValueError) as e: j.end('failed', str(e)) # ValueError: the client's word for "no such kernel, or not yours"
             if any(j.state in ('waiting', 'running') for j in jobs): self.clock.sleep(self.poll)
         for j in jobs:
             if j.state in ('waiting', 'running'): j.end('failed', f"{'had not ended' if j.state=='running' else 'had not started'} at the deadline: see https://www.kaggle.com/code/{self.owner}/{self.slug(j)}")
