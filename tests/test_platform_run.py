@@ -270,7 +270,7 @@ class Colab:
         if key in self.bad: return self.bad[key]
         if key=='work': self.run = re.findall(r"'--run', '(\w+)'", code)[0]
         if key=='download': Path(args[-1]).write_text(json.dumps({**PASSES, 'platform':'colab', 'notebook':'07_tabular', 'run':self.run, **self.given}))
-        return 0,'Current balance: 9.00 compute units'
+        return 0,f'{platform_colab.DONE if args[0]=="exec" else "Current balance: 9.00 compute units"}'
 
 
 def on_colab(tmp_path, command, deadline=60):
@@ -291,7 +291,7 @@ def test_colab_goes_through_and_gives_the_machine_back(tmp_path, capsys):
 @pytest.mark.parametrize('bad,state,why', [
     ({'new':(1, "Backend rejected accelerator 'T4'. You may not have quota or entitlement")}, 'skipped', 'no machine'), ({'new':(1, 'Allocation refused')}, 'skipped', 'refused'),
     ({'new':(1, '401 Unauthorized')}, 'failed', '401'), ({'upload':(1, 'Upload failed')}, 'failed', 'set up'), ({'exec':(1, 'No matching distribution')}, 'failed', 'set up'),
-    ({'work':(1, 'Traceback: broken')}, 'failed', 'broken'), ({'work':(124, 'had not ended after 9 s')}, 'failed', 'had not ended'), ({'download':(1, '404')}, 'failed', 'fetched')])
+    ({'exec':(0, 'CalledProcessError: pip')}, 'failed', 'pip'), ({'work':(0, 'Traceback: broken')}, 'failed', 'broken'), ({'work':(124, 'had not ended after 9 s')}, 'failed', 'had not ended'), ({'download':(1, '404')}, 'failed', 'fetched')])
 def test_colab_that_fails(tmp_path, bad, state, why):
     command = Colab(bad)
     [job] = on_colab(tmp_path, command)
@@ -327,7 +327,7 @@ def test_the_pack_holds_the_wheel_the_notebooks_and_the_commit(tmp_path):
 
 def test_what_kaggle_runs_is_python(): ast.parse(platform_kaggle.KERNEL.format(name='a', run='b', source='bundled', seconds=9))
 def test_what_colab_runs_is_python():
-    ast.parse(platform_colab.SET_UP.format(wheel='a.whl')), ast.parse(platform_colab.WORK.format(name='a', run='b', source='bundled', seconds=9))
+    ast.parse(platform_colab.SET_UP.format(wheel='a.whl', done='d')), ast.parse(platform_colab.WORK.format(name='a', run='b', source='bundled', seconds=9, done='d'))
 
 
 def tiny(monkeypatch, tmp_path, *cells):

@@ -5,6 +5,7 @@ from pathlib import Path
 from platform_jobs import verdict
 
 SESSION = 'fastclass'
+DONE = 'fastclass: done' # `colab exec` ends with 0 whatever the code did, so the code says when it came to its end
 SHORT = ('allocation refused', 'quota', 'entitlement', 'capacity') # what the command says when there is no machine to be had
 SET_UP = '''import importlib, pathlib, shutil, subprocess, sys
 shutil.unpack_archive('/content/pack.zip', '/content/pack')
@@ -12,10 +13,12 @@ subprocess.run([sys.executable, '-m', 'pip', 'install', '-q', '--no-deps', '/con
 importlib.invalidate_caches()
 from fastclass.course.install import install_missing
 install_missing()
+print({done!r})
 '''
 WORK = '''import subprocess, sys
 subprocess.run([sys.executable, 'tools/platform_worker.py', {name!r}, '--run', {run!r}, '--platform', 'colab', '--source', {source!r},
                 '--out', '/content/out', '--seconds', '{seconds}'], cwd='/content/pack/fastclass-run', check=True)
+print({done!r})
 '''
 
 
@@ -26,15 +29,20 @@ def colab(*args, code='', seconds=300) -> tuple: # Exit status, and what was sai
     return r.returncode,(r.stdout+r.stderr).strip()
 
 
+def execute(command, code, seconds) -> tuple: # What was said, and '' or what went wrong
+    "Run code on the machine"
+    status,said = command('exec', '-s', SESSION, '--timeout', str(int(seconds)), code=code, seconds=seconds+60)
+    return said,('' if status==0 and DONE in said else f'colab exec ended with {status}: {said[-1500:]}')
+
+
 def run_job(job, commit, out, options, command, left) -> None:
     "One notebook on the machine that is there"
     seconds = min(options.seconds, left)
     folder = Path(out)/job.name
     folder.mkdir(parents=True, exist_ok=True)
-    code = WORK.format(name=job.name, run=job.run, source=options.source, seconds=int(seconds))
-    status,said = command('exec', '-s', SESSION, '--timeout', str(int(seconds)+120), code=code, seconds=seconds+180)
+    said,bad = execute(command, WORK.format(name=job.name, run=job.run, source=options.source, seconds=int(seconds), done=DONE), seconds+120)
     (folder/'run.log').write_text(said, encoding='utf-8')
-    if status: return job.end('failed', f'colab exec ended with {status}: {said[-1500:]}')
+    if bad: return job.end('failed', bad)
     (folder/'result.json').unlink(missing_ok=True)
     status,said = command('download', '-s', SESSION, '/content/out/result.json', str(folder/'result.json'))
     if status: return job.end('failed', f'result.json could not be fetched: {said[-500:]}')
@@ -54,9 +62,7 @@ def run_colab(jobs, pack, commit, out, options, command=colab, clock=time) -> No
     try:
         steps = [('upload', '-s', SESSION, str(Path(pack)/'pack.zip'), '/content/pack.zip'), ('upload', '-s', SESSION, str(wheel), f'/content/{wheel.name}')]
         bad = next((said for o in steps for status,said in [command(*o)] if status), '')
-        if not bad:
-            status,said = command('exec', '-s', SESSION, '--timeout', '600', code=SET_UP.format(wheel=wheel.name), seconds=660)
-            bad = said if status else ''
+        bad = bad or execute(command, SET_UP.format(wheel=wheel.name, done=DONE), 600)[1]
         for j in jobs:
             left = end-clock.monotonic()
             if bad: j.end('failed', f'the machine could not be set up: {bad[-1500:]}')
