@@ -27,7 +27,7 @@ setup(
     packages=find_packages(include=[cfg['lib_name'], f"{cfg['lib_name']}.*"]),
     include_package_data=True,
     install_requires=lines('requirements'),
-    extras_require={o: lines(f'{o}_requirements') for o in ('dev', 'app', 'kaggle')},
+    extras_require={o.removesuffix('_requirements'): lines(o) for o in cfg if o.endswith('_requirements')},
     entry_points={'console_scripts': lines('console_scripts') + lines('dev_console_scripts'),
                   'nbdev': [f"{cfg['lib_name']}={cfg['lib_name']}._modidx:d"]},
     classifiers=['Intended Audience :: Education', 'Programming Language :: Python :: 3.11',

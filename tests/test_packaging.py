@@ -2,6 +2,7 @@
 import configparser, os, subprocess, sys, tarfile, zipfile
 from email.parser import Parser
 from importlib.metadata import distribution
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -64,7 +65,7 @@ def test_metadata_says_what_settings_say(built):
     assert meta.get_payload().strip()==(ROOT/'README.md').read_text(encoding='utf-8').strip()
 
 
-@pytest.mark.parametrize('extra', ['', 'dev', 'app', 'kaggle'])
+@pytest.mark.parametrize('extra', ['', 'dev', 'app', 'kaggle', 'parallel', 'shards'])
 def test_requirements_reach_the_metadata(built, extra):
     meta = Parser().parsestr(in_info(built[1], 'METADATA'))
     want = [o.strip() for o in settings()[f'{extra}_requirements' if extra else 'requirements'].splitlines() if o.strip()]
@@ -86,6 +87,7 @@ def test_commands_lead_to_functions(built):
     commands = dict(entries['console_scripts'])
     assert {'fastclass','nbdev_test','nbdev_export'} == commands.keys()
     env = {**os.environ, 'PYTHONPATH':str(ROOT)}
+    if not find_spec('nbdev'): commands = {'fastclass':commands['fastclass']} # not beside the oldest versions
     for target in commands.values():
         code = "import sys; from importlib.metadata import EntryPoint; assert callable(EntryPoint('o', sys.argv[1], 'console_scripts').load())"
         subprocess.run([sys.executable, '-c', code, target], env=env, check=True)
@@ -95,6 +97,7 @@ def test_commands_lead_to_functions(built):
 @pytest.mark.parametrize('name', ['fastclass', 'nbdev_test', 'nbdev_export'])
 def test_commands_work_as_typed(name):
     "As installed beside this Python: each answers --help"
+    if name!='fastclass': pytest.importorskip('nbdev', reason='nbdev is not installed in this environment')
     script = Path(sys.executable).with_name(name)
     if os.name=='nt': script = script.with_suffix('.exe')
     assert distribution(settings()['dist_name'])
