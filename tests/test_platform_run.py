@@ -304,11 +304,10 @@ def test_colab_is_judged_as_kaggle_is(tmp_path):
     assert job.state=='failed' and 'it ran dead' in job.why
 
 
-def test_a_command_that_hangs_is_ended(monkeypatch, tmp_path):
-    (tmp_path/'colab').write_text('#!/bin/sh\nsleep 30\n')
-    (tmp_path/'colab').chmod(0o755)
-    monkeypatch.setenv('PATH', str(tmp_path), prepend=':')
-    assert platform_colab.colab('usage', seconds=.3)[0]==124
+def test_a_command_that_hangs_is_ended(monkeypatch):
+    def hang(cmd, timeout, **kwargs): raise platform_colab.subprocess.TimeoutExpired(cmd, timeout)
+    monkeypatch.setattr(platform_colab.subprocess, 'run', hang)
+    assert platform_colab.colab('usage', seconds=3)==(124, 'colab usage had not ended after 3 s')
 
 
 # ---- what is sent, and what runs there
@@ -384,6 +383,16 @@ def test_the_newest_receipt_of_each_machine_is_kept(tmp_path):
     keep_receipts([receipt(date='2026-11-19', minutes=5.)], tmp_path)
     kept = json.loads((tmp_path/make_readme.RECEIPTS).read_text())
     assert [(r['platform'], r['date'], r['minutes']) for r in kept]==[('kaggle', '2026-11-21', 1.), ('local', '2026-11-22', 1.5)] and 'run' not in kept[0]
+
+
+def test_a_lesson_says_its_last_run(monkeypatch, capsys):
+    from fastclass.course import platform, receipts
+    asked = []
+    monkeypatch.setattr(receipts, 'last_run', lambda *args: asked.append(args) or ('last run: Kaggle, Tesla T4, 3 days ago, 0.8 minutes' if args[0]=='Tables' else ''))
+    for o in ('FASTCLASS_SOURCE', 'bundled'), ('FASTCLASS_DEVICE', 'cpu'): monkeypatch.setenv(*o)
+    for title in ('Tables', 'Another'): platform.start_lesson(title, 2)
+    with_run,without = capsys.readouterr().out.splitlines()
+    assert with_run.endswith(' | last run: Kaggle, Tesla T4, 3 days ago, 0.8 minutes') and without.endswith('on a CPU') and asked[0]==('Tables', 'cpu')
 
 
 def test_readme_shows_the_receipts_with_their_date(tmp_path):
