@@ -15,7 +15,7 @@ from .engine.search import find_hits, search_images
 # %% auto #0
 __all__ = ['collect', 'collect_urls', 'collect_folder', 'rebuild', 'collect_classes']
 
-# %% ../nbs/01_collect.ipynb #a224d275
+# %% ../nbs/01_collect.ipynb #bb581d1c
 def collect(
     terms:dict,   # Class to what to search for, or to a list of searches: `{'cyclist': 'cyclist photo'}`
     dest,         # Folder for the pictures, one sub-folder a class; what is there is kept
@@ -27,13 +27,18 @@ def collect(
     **options     # For the download, see `gather`
 ) -> Collection:  # What was collected; `DataError` when a class has too few pictures or more than half was refused
     "Search for every class, fetch what is found, check it, and write down what became of each address"
+    jobs,said = _found(_checked(terms), dest, n, sources, safe)
+    return gather(jobs, dest, said=said, min_ok=min_ok, kept=kept, **options)
+
+def _found(searches, dest, n, sources=None, safe=True):
+    "A job for each address that the searches of each class give, and what was said"
     jobs,said = [],{}
-    for label,queries in _checked(terms).items():
+    for label,queries in searches.items():
         for query in queries:
             found = known_hits(dest, label, query) or find_hits(query, -(-n//len(queries)), sources, safe)
             said[label] = f'{said[label]}; {found.said}' if label in said else found.said
             jobs += [(label, query, h) for h in found]
-    return gather(jobs, dest, said=said, min_ok=min_ok, kept=kept, **options)
+    return jobs,said
 
 # %% ../nbs/01_collect.ipynb #498422b9
 def _checked(terms):
@@ -108,18 +113,23 @@ def rebuild(
     made.changed = [h.url for o,h in zip(rows, hits) if not _same_bytes(o, now[o['label'], h.url])]
     return made
 
-# %% ../nbs/01_collect.ipynb #03bc1bca
+# %% ../nbs/01_collect.ipynb #806988b4
 def collect_classes(
     classes:str='',        # The classes and their searches, such as "cyclist=cyclist photo, pedestrian=pedestrian photo"; without = the class is searched for
     dest:str='pictures',   # Folder for the pictures, one sub-folder a class
     n:int=150,             # Addresses to ask for, a class
     min_ok:int=10,         # Pictures that each class needs
+    hits_to:str='',        # Download nothing: write the addresses to this .parquet file, for img2dataset
+    shards:str='',         # Folder that img2dataset filled: take its pictures, and search for nothing
     as_json:bool=False     # Print one JSON object as the last line
 ) -> dict:                 # `ok`, `dest`, `counts` and `said`
     "Collect pictures for some classes: search, download, check, and write down where each came from"
+    from fastclass.engine.shards import collect_shards, export_hits
     pairs = [o.partition('=') for o in classes.split(',') if o.strip()]
-    if not pairs: raise DataError('There is no class to collect.', 'Name some: --classes "cyclist=cyclist photo, pedestrian=pedestrian photo".')
-    made = collect({k.strip():(v or k).strip() for k,_,v in pairs}, dest, n, min_ok=min_ok)
+    if not pairs and not shards: raise DataError('There is no class to collect.', 'Name some: --classes "cyclist=cyclist photo, pedestrian=pedestrian photo".')
+    terms = {k.strip():(v or k).strip() for k,_,v in pairs}
+    if hits_to: return export_hits(*_found(_checked(terms), dest, n), dest, hits_to)
+    made = collect_shards(shards, dest, min_ok=min_ok) if shards else collect(terms, dest, n, min_ok=min_ok)
     made.credits(), made.card()
     print(made, made.table().to_string(), f'Now: fastclass quickstart --data {dest}', sep='\n')
     return dict(ok=True, dest=str(dest), counts={k:dict(c) for k,c in made.counts.items()}, said=made.said)

@@ -17,7 +17,7 @@ from .errors import DataError, NoInternetError, PictureError, StorageError
 from .manifest import PICTURED, QUARANTINE, STAGED, Manifest, fingerprint, has_file, new_row, safe_folder, settle, write_atomic
 
 # %% auto #0
-__all__ = ['AHEAD', 'BETTER_SMALL', 'TRANSIENT', 'Options', 'download_all', 'download_one']
+__all__ = ['AHEAD', 'BETTER_SMALL', 'TRANSIENT', 'Options', 'list_all', 'download_all', 'download_one']
 
 # %% ../../nbs/engine/download.ipynb #308e597a
 @dataclass(frozen=True)
@@ -139,12 +139,12 @@ def close(self:_Gate):
         self.closed = True
         self.turn.notify_all()
 
-# %% ../../nbs/engine/download.ipynb #d90b68c3
+# %% ../../nbs/engine/download.ipynb #1fdb3fab
 class _Run:
     "What the threads of one download share"
-    def __init__(self, dest, o, jobs):
+    def __init__(self, dest, o, jobs, answers=None):
         self.dest,self.o,self.gate,self.wire = Path(dest),o,_Gate(jobs, o),Wire(o.allow_hosts, o.stall)
-        self.pool,self.out,self.requests = new_pool(self.wire, o.connections),queue.Queue(),Counter()
+        self.pool,self.out,self.requests,self.answers = new_pool(self.wire, o.connections),queue.Queue(),Counter(),answers
         self.came,self.threads,self.until = queue.SimpleQueue(),[],math.inf
     def fetch(self):
         while (job := self.gate.take()) is not None:
@@ -205,9 +205,10 @@ def _step(run, job):
     if error is not None: return _again(run, job, error)
     return _follow(run, job, answer.moved) if answer.moved!='' else answer
 
-# %% ../../nbs/engine/download.ipynb #3867175f
+# %% ../../nbs/engine/download.ipynb #2c79f3bd
 def _ask(run, job):
     "The answer for a job, from the web or from this machine"
+    if run.answers is not None: return Answer(run.answers(job.url))
     if run.o.local_files and job.url.startswith('file:') and not job.hops: return Answer(_own_file(job.url, run.o.max_bytes))
     run.requests['all'] += 1
     check_url(job.at)
@@ -288,10 +289,10 @@ def _refused(run, job, data):
 # %% ../../nbs/engine/download.ipynb #ee5c0603
 TRANSIENT = ('timeout', 'connection', 'incomplete', 'no_such_host', 'tls', 'host_down', *(f'http_{o}' for o in PASSING)) # What `retry=True` asks for again
 
-# %% ../../nbs/engine/download.ipynb #26018efb
+# %% ../../nbs/engine/download.ipynb #5f64cca2
 def _plan(manifest, jobs, retry):
     "Write down what is new; rows to fetch, by address"
-    new,todo = {},{}
+    new,todo,again = {},{},TRANSIENT if retry is True else retry or ()
     for label,query,hit in jobs:
         key = label,hit.url
         if manifest.get(*key) is None and key not in new: new[key] = new_row(label, query, hit)
@@ -301,7 +302,7 @@ def _plan(manifest, jobs, retry):
         row = manifest.get(*key)
         lost = row['status'] in PICTURED and not has_file(manifest.dest, row)
         if lost and row['status']=='ok': changed.append(row | dict(status='removed', message='Somebody took it out of the folder.'))
-        elif row['status']=='waiting' or (lost and row['status']=='fetched') or (retry and row['status'] in TRANSIENT): todo.setdefault(row['url'], []).append(row)
+        elif row['status']=='waiting' or (lost and row['status']=='fetched') or row['status'] in again: todo.setdefault(row['url'], []).append(row)
     manifest.add(changed)
     return todo
 
@@ -368,13 +369,25 @@ def _alone(dest):
     try: yield
     finally: lock.release()
 
-# %% ../../nbs/engine/download.ipynb #ba94d981
+# %% ../../nbs/engine/download.ipynb #1fcf4219
+def list_all(
+    jobs, # `(label, query, Hit)` for each address, the best first
+    dest  # Folder for the pictures
+) -> Manifest: # With a row for each address
+    "Write the addresses of a list down as `waiting`, and fetch nothing"
+    with _alone(dest):
+        manifest = Manifest(dest)
+        _plan(manifest, list(jobs), False)
+        return manifest
+
+# %% ../../nbs/engine/download.ipynb #f475ce89
 def download_all(
     jobs,             # `(label, query, Hit)` for each address, the best first
     dest,             # Folder for the pictures, one sub-folder a label; what is there is kept
     *,
     kept=(),          # Pictures (paths) that must not get in, also not as copies
-    retry:bool=False, # Ask again for what failed in an earlier run and may pass
+    retry=False,      # Ask again for what failed in an earlier run and may pass; or the statuses to ask again for
+    answers=None,     # A function of an address that gives its bytes or raises `FetchError`, in place of the web
     progress:bool=True, # Show a progress bar
     **options         # See `Options`
 ) -> Manifest:        # With a row for each address, and `requests`: how many were made in this run
@@ -383,12 +396,12 @@ def download_all(
     with _alone(dest):
         manifest = Manifest(dest)
         todo = _plan(manifest, jobs, retry)
-        run = _Run(dest, o, [_new_job(u, rows, o) for u,rows in todo.items()])
+        run = _Run(dest, o, [_new_job(u, rows, o) for u,rows in todo.items()], answers)
         try: _collect(run, manifest, len(todo), progress)
         except (KeyboardInterrupt, StorageError):
             _save_rest(run, manifest, kept)
             raise
-        _offline(manifest, todo, o)
+        if answers is None: _offline(manifest, todo, o)
         settle(manifest, [fingerprint(p) for p in kept])
         manifest.requests = run.requests['all']
         return manifest
