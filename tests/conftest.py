@@ -35,6 +35,12 @@ def shared() -> Path:
     return SHARED
 
 
+@pytest.fixture(scope='session')
+def nbdev():
+    "The notebooks are exported with nbdev 3.3, which does not go beside the oldest fastcore that learners have"
+    return pytest.importorskip('nbdev', reason='nbdev is not installed in this environment')
+
+
 @pytest.fixture(scope='module')
 def one_thread():
     "Models as small as those of the tests lose time to more threads"

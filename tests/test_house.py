@@ -31,8 +31,8 @@ def sources(path): return [(i, c.source) for i,c in enumerate(notebook(path).cel
 
 # ---- what is made from the notebooks is what the notebooks make
 
-def test_export_is_in_sync(): none(export_stale(), 'run nbdev-export')
-def test_notebooks_are_clean(): none(clean_stale(), 'run nbdev-clean')
+def test_export_is_in_sync(nbdev): none(export_stale(), 'run nbdev-export')
+def test_notebooks_are_clean(nbdev): none(clean_stale(), 'run nbdev-clean')
 def test_readme_is_in_sync(): none(stale(), 'run tools/make_readme.py')
 
 

@@ -122,7 +122,7 @@ def test_strict_runner_refuses_noise(tmp_path, capsys, code):
     assert 'wrote to stderr' in capsys.readouterr().out
 
 
-def test_runner_keeps_outputs_when_asked(tmp_path):
+def test_runner_keeps_outputs_when_asked(nbdev, tmp_path):
     path = write(tmp_path/'a.ipynb', '# A', new_code_cell('print("kept")'))
     assert runner(path, '--write')==0
     cell = nbformat.read(path, 4).cells[1]
@@ -136,7 +136,7 @@ def test_runner_gives_each_notebook_a_kernel_of_its_own(tmp_path):
 
 # ---- sync checks and copies
 
-def test_sync_finds_stale_missing_and_changed(tmp_path):
+def test_sync_finds_stale_missing_and_changed(nbdev, tmp_path):
     tree = copy_tree(tmp_path/'tree')
     (tree/'fastclass/engine/errors.py').write_text('changed = 1\n')
     (tree/'fastclass/old.py').write_text('')
