@@ -37,9 +37,10 @@ class UprightImage(PILImage):
         if isinstance(source, (str, Path, bytes, Image.Image)): return cls(read_picture(source, near=cls.near))
         return super().create(source, **kwargs)
 
-# %% ../../nbs/engine/loaders.ipynb #9342cb1e
+# %% ../../nbs/engine/loaders.ipynb #ca0b8432
 class ClassOf:
     "The class of a file: the name that `labels` gives for it, as a function that can be pickled"
+    __name__ = 'ClassOf' # an object without it is wrapped by fasttransform in a function that no worker on Windows or Mac can get
     def __init__(self,
         files:list, # Paths
         labels:list # Class of each, in the order of `files`

@@ -47,9 +47,10 @@ def void_code(
     if void is not None and void not in codes: raise DataError(f'There is no class {void!r}.', next=f'The classes are: {", ".join(codes)}.')
     return next((i for i,o in enumerate(codes) if o==void or void is None and o.lower() in VOID_NAMES), None)
 
-# %% ../../nbs/engine/masks.ipynb #4ce7b367
+# %% ../../nbs/engine/masks.ipynb #bde89273
 class MaskOf:
     "The mask of a picture: the file of the same name with an ending, in another folder; can be pickled"
+    __name__ = 'MaskOf' # an object without it is wrapped by fasttransform in a function that no worker on Windows or Mac can get
     def __init__(self,
         folder,        # Folder of the masks
         ending:str='_P.png' # What comes behind the name of the picture
