@@ -385,7 +385,7 @@ def _portable(error):
     except Exception: return RuntimeError(f'{type(error).__name__}: {error}')
     return error
 
-# %% ../../nbs/engine/parallel.ipynb #b4977630
+# %% ../../nbs/engine/parallel.ipynb #97284e0f
 def _told(error, timeout):
     "The error to show: waiting in vain gets words that say so"
     if not isinstance(error, RuntimeError) or 'timed out' not in str(error).lower(): return _portable(error)
@@ -395,7 +395,7 @@ def _enter(answer, aside, func, args, timeout):
     "What a new process does: call `func`, and tell the parent how it went"
     signal.signal(signal.SIGINT, signal.SIG_IGN) # Ctrl-C goes to the parent, which ends all
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    if rank_distrib(): sys.stdout = open(os.devnull, 'w') # one of them speaks
+    if rank_distrib(): sys.stdout = open(os.devnull, 'w', encoding='utf-8') # one of them speaks
     elif aside: sys.stdout = sys.stderr
     torch.set_num_threads(int(os.environ['OMP_NUM_THREADS']))
     with ExitStack() as stack:
