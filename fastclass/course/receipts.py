@@ -31,7 +31,7 @@ def age(
     days = ((today or date.today())-date.fromisoformat(day)).days
     return {0: 'today', 1: 'yesterday'}.get(days, f'{days} days ago' if days>0 else day)
 
-# %% ../../nbs/course/receipts.ipynb #7a785ec9
+# %% ../../nbs/course/receipts.ipynb #564a96f2
 def last_run(
     title:str,        # The lesson's title, as `start_lesson` gets it
     device_type='cpu',# 'cuda', 'mps' or 'cpu': a run on such a device is preferred
@@ -42,4 +42,4 @@ def last_run(
     runs = sorted((r for r in receipts(file) if r['title']==title), key=lambda r: (r['device_type']==device_type, r['date']))
     if not runs: return ''
     r = runs[-1]
-    return f"last run: {PLACES.get(r['platform'], r['platform'])}, {r['device']}, {age(r['date'], today)}, {r['minutes']:g} minutes"
+    return f"last run: {PLACES.get(r['platform'], r['platform'])}, {r['device']}, {age(r['date'], today)}, {r['minutes']:.1f} minutes"
