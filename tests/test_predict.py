@@ -142,11 +142,14 @@ def test_uploads(learn, photos, version):
     with pytest.raises(DataError, match='[Nn]othing'): predict_one(learn, upload(version))
 
 def test_the_real_widget(learn, photos):
-    FileUpload = pytest.importorskip('ipywidgets', reason='ipywidgets is not installed').FileUpload
+    ipywidgets = pytest.importorskip('ipywidgets', reason='ipywidgets is not installed')
     data = (photos/'sea'/'0.png').read_bytes()
-    widget = FileUpload()
+    widget = ipywidgets.FileUpload()
     with pytest.raises(DataError, match='[Nn]othing'): predict_one(learn, widget)
-    widget.set_trait('value', ({'name': 'a.png', 'type': 'image/png', 'size': len(data), 'content': memoryview(data), 'last_modified': datetime.now(timezone.utc)},))
+    if ipywidgets.version_info[0]<8: # what the browser's half sets there
+        widget.set_trait('data', [data])
+        widget.set_trait('value', {'a.png': {'metadata': {'name': 'a.png', 'type': 'image/png', 'size': len(data)}, 'content': data}})
+    else: widget.set_trait('value', ({'name': 'a.png', 'type': 'image/png', 'size': len(data), 'content': memoryview(data), 'last_modified': datetime.now(timezone.utc)},))
     assert predict_one(learn, widget).probabilities==predict_one(learn, data).probabilities
 
 
