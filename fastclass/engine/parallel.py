@@ -71,7 +71,7 @@ class OwnChance:
         self.own = _states()
         _set_states(self.outside)
 
-# %% ../../nbs/engine/parallel.ipynb #044d0293
+# %% ../../nbs/engine/parallel.ipynb #119500e0
 def from_first(
     func,  # A function without parameters
     rank:int|None=None # Of this process; None: ask
@@ -81,7 +81,7 @@ def from_first(
     box = [None]
     if not (rank_distrib() if rank is None else rank):
         try: box = [(func(), None)]
-        except Exception as e: box = [(None, e)]
+        except Exception as e: box = [(None, _portable(e))]
     dist.broadcast_object_list(box, 0)
     res,error = box[0]
     if error is not None: raise error
