@@ -16,6 +16,7 @@ from fastai.torch_core import num_distrib, rank_distrib
 from fastclass.course.platform import Device, cpu_count
 from fastclass.course.samples import pack
 from fastclass.engine import parallel
+from fastclass.engine.best import keep_best
 from fastclass.engine.errors import DataError, UnsupportedError
 from fastclass.engine.loaders import folder_dls
 from fastclass.engine.parallel import SharedLoader, in_parallel, launch, process_count
@@ -54,11 +55,11 @@ def job(path, double):
     learn,watch = Learner(dls, net(), metrics=accuracy),Watch(double)
     if double: learn.model.double()
     with in_parallel(learn), learn.no_bar(), learn.no_logging():
-        learn.fit_one_cycle(2, 1e-2, cbs=watch)
+        with keep_best(learn) as best: learn.fit_one_cycle(2, 1e-2, cbs=watch)
         values = [list(map(float, o)) for o in learn.recorder.values]
         learn.model.float()
         preds,targets = learn.get_preds()
-    return dict(values=values, losses=watch.losses, seen=watch.seen, measured=watch.measured, types=[type(o).__name__ for o in learn.model.modules()],
+    return dict(values=values, best=best.value, losses=watch.losses, seen=watch.seen, measured=watch.measured, types=[type(o).__name__ for o in learn.model.modules()],
                 valid=[f.name for f in dls.valid_ds.items], preds=preds.tolist(), targets=targets.tolist(), weight=sum(p.detach().abs().sum().item() for p in learn.model.parameters()))
 
 
@@ -90,7 +91,7 @@ def test_losses_and_metrics_are_those_of_one_process(runs):
     for i,eps in ((0, 1e-6), (1, 1e-3)): # 64-bit: the same sums; 32-bit: rounding grows from step to step
         one = runs[0][i]
         for two in (o[i] for o in runs[1]):
-            close(one['losses'], two['losses'], eps)
+            close([*one['losses'], one['best']], [*two['losses'], two['best']], eps)
             for a,b in zip(one['values'], two['values']): close(a, b, eps)
             assert one['weight']==pytest.approx(two['weight'], rel=eps)
 
@@ -129,16 +130,16 @@ def test_fastai_alone_counts_some_pictures_twice(path):
 
 def fails(how):
     "One process does not do what the other waits for"
+    if how=='dies': os._exit(7)
     if rank_distrib()==0: return torch.distributed.barrier()
     if how=='raises': raise DataError('The folder is empty.', next='Put pictures into it.')
-    if how=='dies': os._exit(7)
     if how=='waits': time.sleep(60)
 
 
-@pytest.mark.parametrize('how,error,told', [('raises', DataError, 'Put pictures into it'), ('dies', UnsupportedError, 'fastclass 1 of 2 ended with code 7'),
-                                            ('waits', UnsupportedError, 'waited 1 s in vain')])
-def test_an_error_in_one_process_ends_all(how, error, told):
-    with pytest.raises(error, match=told): launch(fails, how, processes=2, timeout=1 if how=='waits' else 60)
+@pytest.mark.parametrize('how,processes,error,told', [('raises', 2, DataError, 'Put pictures into it'), ('waits', 2, UnsupportedError, 'waited 1 s in vain'),
+                                                      ('dies', 1, UnsupportedError, 'fastclass 0 of 1 ended with code 7')])
+def test_an_error_in_one_process_ends_all(how, processes, error, told):
+    with pytest.raises(error, match=told): launch(fails, how, processes=processes, timeout=1 if how=='waits' else 60)
     assert not [p for p in multiprocessing.active_children() if p.name.startswith('fastclass')]
 
 
