@@ -298,8 +298,12 @@ def test_a_check_that_fails_itself_is_a_finding():
 
 
 @pytest.mark.parametrize('versions,status,fix', [
-    ({'plum-dispatch': '2.10.0', 'fastai': '2.8.8'}, 'fail', 'plum-dispatch<2.10'), ({'plum-dispatch': '2.9.0', 'fastai': '2.8.8'}, 'ok', ''),
+    ({'plum-dispatch': '2.10.0', 'fastai': '2.8.8'}, 'fail', 'plum-dispatch<2.10'), ({'plum-dispatch': '2.9.0', 'fastai': '2.8.8'}, 'ok', ''), ({'plum-dispatch': '2.10.1', 'fastai': '2.8.12'}, 'ok', ''),
     ({'fastai': '2.7.19', 'fastcore': '1.8.1'}, 'fail', 'fastai>=2.8.7'), ({'numpy': '2.0.2', 'torch': '2.2.2+cpu'}, 'fail', 'numpy<2'), ({'numpy': '2.0.2', 'torch': '2.3.0'}, 'ok', ''),
+    ({'fastai': '2.8.7', 'fastcore': '2.2.39'}, 'fail', 'fastai>=2.8.12'), ({'fastai': '2.8.8', 'fastcore': '2.2.39'}, 'ok', ''), ({'numpy': '2.0.0', 'pandas': '2.2.1'}, 'fail', 'pandas>=2.2.2'),
+    ({'numpy': '2.4.6', 'scipy': '1.12.0'}, 'fail', 'scipy>=1.13'), ({'numpy': '1.26.4', 'scipy': '1.12.0', 'pandas': '2.2.1'}, 'ok', ''), ({'numpy': '2.0.0', 'scikit-learn': '1.4.1.post1'}, 'fail', 'scikit-learn>=1.4.2'),
+    ({'numpy': '2.0.0', 'pandas': '3.1.1'}, 'fail', 'numpy>=2.0.2'), ({'typer': '0.12.5', 'click': '8.5.1'}, 'warn', 'typer>=0.16'), ({'typer': '0.16.0', 'click': '8.5.1'}, 'ok', ''),
+    ({'setuptools': '84.2.1', 'nbdev': '2.4.6'}, 'warn', 'setuptools<82'), ({'setuptools': '84.2.1', 'nbdev': '3.3.26'}, 'ok', ''),
     ({'nbdev': '2.4.6', 'fastcore': '2.2.39'}, 'warn', 'nbdev>=3.3'), ({'nbdev': '3.3.26', 'fastcore': '2.2.39'}, 'ok', ''),
     ({'torch': '2.9.0+cpu', 'torchvision': '0.24.0'}, 'warn', 'torch torchvision'), ({'torch': '2.9.0+cpu', 'torchvision': '0.24.0+cpu'}, 'ok', ''),
     ({'torch': '2.15.0', 'torchvision': '0.29.2'}, 'ok', ''), ({'gradio': '6.1', 'pillow': '13.0.0'}, 'warn', '[app]'), ({'ipywidgets': '7.7.1'}, 'note', ''), ({}, 'ok', '')])

@@ -39,15 +39,21 @@ class Pair:
     fix:str         # The command that mends it
     stops:bool=True # Can lessons not run?
 
-# %% ../../nbs/course/doctor.ipynb #169af76e
+# %% ../../nbs/course/doctor.ipynb #2ddae2ad
 KNOWN_BREAKS = (
-    Pair('plum-dispatch>=2.10', 'fastai<=2.8.12', "`import fastai` fails: 'Function' object attribute '__doc__' is read-only", # aws/deep-learning-containers 6715
+    Pair('plum-dispatch==2.10', 'fastai<=2.8.12', "`import fastai` fails: 'Function' object attribute '__doc__' is read-only", # tried; 2.10.1 imports again
          f'{PIP} "plum-dispatch<2.10"'),
     Pair('fastcore>=1.8', 'fastai<2.8', '`import fastai` fails: fastcore.dispatch moved to fasttransform', f'{PIP} "fastai>=2.8.7"'), # tsai 939
+    Pair('fastcore>=2', 'fastai<2.8.8', "training fails: 'list' object has no attribute 'starmap'", f'{PIP} "fastai>=2.8.12"'), # tried with 2.8.7
+    *(Pair('numpy>=2', f'{name}<{first}', f'`import {module}` fails: numpy.dtype size changed', f'{PIP} "{name}>={first}"') # tried, each with the release before
+      for name,first,module in (('pandas', '2.2.2', 'pandas'), ('scipy', '1.13', 'scipy'), ('scikit-learn', '1.4.2', 'sklearn'))),
+    Pair('numpy<2.0.2', 'pandas>=3', '`import pandas` fails: it asks for a newer numpy', f'{PIP} "numpy>=2.0.2"'), # tried
     Pair('numpy>=2', 'torch<2.3', 'torch cannot take NumPy arrays: "Numpy is not available"', f'{PIP} "numpy<2"'), # pytorch 132179
     Pair('torch==*+cpu', 'torchvision!=*+cpu', '`import torchvision` can fail: operator torchvision::nms does not exist', # pytorch 157648
          f'{PIP} --force-reinstall torch torchvision', False),
     Pair('nbdev<3', 'fastcore>=2', '`import nbdev` fails', f'{PIP} "nbdev>=3.3"', False), # found when this project was designed; not tried again
+    Pair('typer<0.15.4', 'click>=8.2', 'the command `fastclass` takes every flag as set', f'{PIP} "typer>=0.16"', False), # tried with 0.12.5
+    Pair('setuptools>=82', 'nbdev<3', "setup.py of nbdev 2 projects fails: pkg_resources is gone", f'{PIP} "setuptools<82"', False), # the wheels of 81 and 82
     Pair('gradio>=6', 'pillow>=13', "gradio asks for an older pillow, for lesson 9's app", f'{PIP} "fastclass-course[app]"', False), # gradio's metadata
     Pair('ipywidgets<8', 'ipywidgets<8', 'FileUpload has `.data` here, not `.value[0].content`: the lessons know both, older notebooks do not', # ipywidgets 3610
          '', False))
@@ -59,14 +65,14 @@ def _numbers(text):
     while nums and nums[-1]==0: nums.pop()
     return tuple(nums)
 
-# %% ../../nbs/course/doctor.ipynb #268e5c78
+# %% ../../nbs/course/doctor.ipynb #c12736a1
 def _fits(rule, find=version):
     "Is the distribution of a rule such as 'numpy>=2' installed in such a version?"
-    name,op,bound = re.fullmatch(r'([\w-]+?)(<=|>=|<|[=!]=\*\+)([\w.]+)', rule).groups()
+    name,op,bound = re.fullmatch(r'([\w-]+?)(<=|>=|<|[=!]=\*\+|==)([\w.]+)', rule).groups()
     if not find(name): return False
     if '+' in op: return (find(name).partition('+')[2]==bound) == (op[0]=='=')
     have,bound = _numbers(find(name)),_numbers(bound)
-    return {'<': have<bound, '<=': have<=bound, '>=': have>=bound}[op]
+    return {'<': have<bound, '<=': have<=bound, '>=': have>=bound, '==': have==bound}[op]
 
 # %% ../../nbs/course/doctor.ipynb #63662a53
 def check_python():
