@@ -248,9 +248,9 @@ def test_interrupt_keeps_what_is_done(own, root, tmp_path):
     own.answers |= {f'{k}{i}':slowly(picture(f'{k} {i}')) for k in ('cat', 'dog') for i in range(200)}
     p = runner(own, root, tmp_path/'set', 200)
     p.stdout.readline()
-    time.sleep(2)
+    while p.poll() is None and len(list((tmp_path/'set').rglob('*.jpg')))<9: time.sleep(.05)
     p.send_signal(signal.SIGINT)
-    assert p.wait(20)!=0 and b'KeyboardInterrupt' in p.stderr.read()
+    assert p.wait(60)!=0 and b'KeyboardInterrupt' in p.stderr.read()
     m = Manifest(tmp_path/'set')
     counts = {k:sum(c.get(k, 0) for c in m.counts().values()) for k in ('ok', 'waiting', 'fetched')}
     assert counts['ok']>5 and counts['waiting']>5 and counts['fetched']==0

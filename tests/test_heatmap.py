@@ -170,7 +170,7 @@ def test_top_losses_with_heat(learn, tmp_path):
     with learn.no_bar(): frame = predictions(learn)
     for fig in (plot_top_losses(frame, 4, heatmap=True, learn=learn), plot_top_losses(frame, 1000, heatmap=True, learn=learn)):
         fig.savefig(tmp_path/'f.png', dpi=50)
-        assert 'spoke for it' in fig.get_suptitle() and 'probability' in fig.get_suptitle()
+        assert 'spoke for it' in fig._suptitle.get_text() and 'probability' in fig._suptitle.get_text()
     with learn.no_bar(): plot_top_losses(learn, 2, heatmap=True)
     with pytest.raises(DataError, match='needs the model'): plot_top_losses(frame, 2, heatmap=True)
 

@@ -130,7 +130,7 @@ def test_top_losses_figure(frame, tmp_path, k):
     assert len(used)==min(k, len(frame))
     worst = top_losses(frame, 1).iloc[0]
     assert f'said {worst.predicted}' in used[0].get_title() and f'is {worst.actual}' in used[0].get_title() and f'{worst.loss:.2f}' in used[0].get_title()
-    assert 'probability' in fig.get_suptitle()
+    assert 'probability' in fig._suptitle.get_text()
 
 def test_top_losses_figure_with_pictures_that_are_gone(tmp_path):
     fig = plot_top_losses(table(list('aab'), list('aba')), 3)

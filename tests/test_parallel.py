@@ -156,7 +156,7 @@ def test_ctrl_c_ends_all_processes_and_leaves_nothing(path, tmp_path):
         while len(children := [o for o in psutil.Process(p.pid).children() if 'spawn_main' in ' '.join(o.cmdline())])<2: time.sleep(.1)
         time.sleep(1)
         os.killpg(p.pid, signal.SIGINT) # as a terminal does: to all of them
-        _,err = p.communicate(timeout=30)
+        _,err = p.communicate(timeout=90)
     assert psutil.wait_procs(children, timeout=15)[1]==[]
     assert p.returncode==130 and 'Stopped.' in err and 'Traceback' not in err and list(tmp_path.iterdir())==[]
 

@@ -30,7 +30,8 @@ def name_of(requirement): return re.match(r'[\w.-]+', requirement)[0]
 
 def requirements(which) -> list: # Texts for pip
     "What fastclass and its tests ask for"
-    return [o for o in (*lines('requirements'), *lines('dev_requirements')) if name_of(o) not in WITHOUT_NBDEV[which]]
+    found = [o for o in (*lines('requirements'), *lines('dev_requirements')) if name_of(o) not in WITHOUT_NBDEV[which]]
+    return [*found, 'ipykernel>=6.5'] if 'jupyterlab' in WITHOUT_NBDEV[which] else found # which jupyterlab brings elsewhere
 
 
 def constraints(which) -> list: # Texts for pip's `--constraint`

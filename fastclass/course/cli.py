@@ -14,10 +14,11 @@ from ..engine.errors import FastclassError
 __all__ = ['COMMANDS', 'SHORT', 'TYPES', 'IMPLIED', 'options', 'required', 'guarded', 'call', 'command', 'app', 'spelled_out',
            'main']
 
-# %% ../../nbs/course/cli.ipynb #2eb69263
+# %% ../../nbs/course/cli.ipynb #ed9f5142
 COMMANDS = {'quickstart': 'fastclass.quickstart:quickstart', # name of the command -> module:function
             'collect':    'fastclass.collect:collect_classes',
             'train':      'fastclass.train:train',
+            'pretrain':   'fastclass.engine.pretrain:pretrain',
             'predict':    'fastclass.predict:predict',
             'doctor':     'fastclass.course.doctor:doctor'}
 
@@ -166,7 +167,7 @@ def spelled_out(
     pairs = zip(words, [*words[1:], '--'])
     return [o for word,after in pairs for o in ((word, IMPLIED[word]) if word in IMPLIED and after.startswith('--') else (word,))]
 
-# %% ../../nbs/course/cli.ipynb #5b5d7bf2
+# %% ../../nbs/course/cli.ipynb #6519c107
 def main():
     "What the `fastclass` command runs"
-    app()(spelled_out(sys.argv[1:]), prog_name='fastclass')
+    sys.exit(guarded(lambda: app()(spelled_out(sys.argv[1:]), prog_name='fastclass'))) # Ctrl-C also counts while the commands are read

@@ -14,7 +14,7 @@ from .errors import SourceError, StorageError, UnsupportedError, WeightsError, s
 
 # %% auto #0
 __all__ = ['BUNDLED_FOLDER', 'Weights', 'find_arch', 'arch_name', 'weights_url', 'cache_file', 'check_weights', 'download_file',
-           'find_weights', 'make_learner']
+           'find_weights', 'bundled_archs', 'make_learner', 'unwrap', 'load_body']
 
 # %% ../../nbs/engine/weights.ipynb #67a5cf9a
 BUNDLED_FOLDER = Path(__file__).parent/'bundled' if '__file__' in globals() else Path('bundled')
@@ -152,7 +152,7 @@ def _check_hash(part, name):
     got = hashlib.sha256(part.read_bytes()).hexdigest()
     if not got.startswith(want[1]): raise SourceError(f'{name} came with the wrong hash: {got[:8]} instead of {want[1]}.', next='Something on the way changed it; try another network.')
 
-# %% ../../nbs/engine/weights.ipynb #3a6d291f
+# %% ../../nbs/engine/weights.ipynb #cfe97928
 def find_weights(
     arch,                    # A torchvision function, its name, or a timm name
     download:bool|None=None, # May it be downloaded? None: when `choose_source()` says `live`
@@ -164,9 +164,9 @@ def find_weights(
     for place in (_cached, _downloaded, _bundled):
         found = place(arch, name, why, download, deadline)
         if found: return found
-    return Weights(name, 'untrained', why=f"{' '.join(why)} It has learned nothing yet, so expect a far lower accuracy.")
+    return Weights(name, 'untrained', why=f"{' '.join(why)} It has learned nothing yet, so expect a far lower accuracy." + ''.join(f' fastclass has weights for {o}.' for o in bundled_archs()))
 
-# %% ../../nbs/engine/weights.ipynb #65fd49c1
+# %% ../../nbs/engine/weights.ipynb #d6028f21
 def _cached(arch, name, why, download, deadline):
     if isinstance(arch, str): return _timm_cached(arch, why)
     url = weights_url(arch)
@@ -176,9 +176,13 @@ def _cached(arch, name, why, download, deadline):
     check_weights(file, arch)
     return Weights(name, 'cache', file)
 
+def bundled_archs()->list: # Names of architectures
+    "Which architectures fastclass brings weights for"
+    return sorted(o.stem for o in BUNDLED_FOLDER.glob('*.safetensors'))
+
 def _bundled(arch, name, why, download, deadline):
-    file = BUNDLED_FOLDER/f'{name}.safetensors'
-    return Weights(name, 'bundled', file, ' '.join(why)) if file.exists() else None
+    if name not in bundled_archs(): return None
+    return Weights(name, 'bundled', BUNDLED_FOLDER/f'{name}.safetensors', f"{' '.join(why)} This body was pretrained on drawn pictures, not on photos: it is better than none.")
 
 # %% ../../nbs/engine/weights.ipynb #1ecff210
 def _downloaded(arch, name, why, download, deadline):
@@ -215,7 +219,7 @@ def _timm_downloaded(arch, why, deadline):
     finally: pool.shutdown(wait=False, cancel_futures=True)
     return Weights(arch, 'download', file) if file else why.append(f'timm has no weights for {arch}.')
 
-# %% ../../nbs/engine/weights.ipynb #e33f37ae
+# %% ../../nbs/engine/weights.ipynb #755157e1
 def make_learner(
     dls,                     # `DataLoaders` of pictures
     arch='resnet18',         # A torchvision function, its name, or a timm name
@@ -230,15 +234,32 @@ def make_learner(
     print(weights)
     kwargs.setdefault('pretrained', weights.source in ('cache', 'download'))
     learn = vision_learner(dls, find_arch(arch), metrics=accuracy if metrics is None else metrics, **kwargs)
-    if weights.source=='bundled': _load_bundled(learn, weights.path)
+    if weights.source=='bundled': _use_bundled(learn, weights.path)
     learn.weights = weights
     return learn
 
-# %% ../../nbs/engine/weights.ipynb #24385d4c
-def _load_bundled(learn, file):
-    "Put the weights that fastclass brings along into the body of `learn`, and freeze it as a pretrained one is"
+# %% ../../nbs/engine/weights.ipynb #284b350f
+def unwrap(
+    body # `nn.Module`
+):       # `nn.Sequential` of more than one layer, or `body` itself
+    "A sequence of layers out of the sequences that hold nothing but it, as `create_body` makes them"
+    from torch import nn
+    while isinstance(body, nn.Sequential) and len(body)==1: body = body[0]
+    return body
+
+def load_body(
+    body, # `nn.Module` that `create_body` made of an architecture that fastclass has weights for
+    file  # The safetensors file
+):        # Raises `WeightsError`
+    "Put the weights that fastclass brings along into a body"
     from safetensors.torch import load_file
-    state = {k:v.float() for k,v in load_file(file).items()}
-    try: learn.model[0].load_state_dict(state)
-    except RuntimeError as e: raise WeightsError(f'{file} does not fit the body of this learner.', next='Install fastclass again.') from e
+    try: unwrap(body).load_state_dict({k:v.float() for k,v in load_file(file).items()})
+    except Exception as e: # safetensors has errors of its own for a broken file, torch a RuntimeError for one that does not fit
+        raise WeightsError(f'{file} does not fit this body, or is broken.', next='Install fastclass again.') from e
+
+def _use_bundled(learn, file):
+    "What `vision_learner(pretrained=True)` does with weights that it knows: load, normalise, freeze"
+    from fastai.vision.all import Normalize, imagenet_stats, risinstance
+    load_body(learn.model[0], file)
+    if not learn.dls.after_batch.fs.filter(risinstance(Normalize)): learn.dls.add_tfms([Normalize.from_stats(*imagenet_stats)], 'after_batch')
     learn.freeze()

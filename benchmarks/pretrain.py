@@ -1,0 +1,158 @@
+"""What the bundled weights are worth: `quick_tune` on an untrained SqueezeNet body, on the one that comes with fastclass, and on ImageNet's.
+
+    python benchmarks/pretrain.py [--data FOLDER ...] [--seeds 5] [--weights FILE] [--packs] [--json]
+
+Without --data it takes ../shared/photos/bears and pets where they are. ImageNet's weights are taken from torch's cache (TORCH_HOME) and left out where
+they are not there. --weights tries another file than the bundled one. --packs adds the bundled packs, each also against training from scratch
+(quickstart's own way without weights) in the time that `quick_tune` took, and segmentation (CAMVID_TINY where `untar_data` has it, else the streets).
+Always printed: the part of the photos that was held back while the weights were made (by their bytes, three in ten), the share of the way from untrained
+to ImageNet, and the size and forward pass beside resnet18.
+"""
+import argparse, hashlib, json, time
+from contextlib import redirect_stdout
+from pathlib import Path
+from statistics import mean, stdev
+from sys import stderr
+
+import torch
+from fastai.vision.all import (CategoryBlock, DataBlock, ImageBlock, IndexSplitter, Normalize, Resize, URLs, accuracy, create_body, imagenet_stats,
+                               model_meta, set_seed, vision_learner)
+from torchvision.models import resnet18, squeezenet1_1
+
+from common import SHARED
+from fastclass.course.samples import pack
+from fastclass.engine.features import fast_body
+from fastclass.engine.folder import scan_folder
+from fastclass.engine.loaders import ClassOf, folder_dls
+from fastclass.engine.masks import MaskOf, read_codes
+from fastclass.engine.untar import real_or_pack
+from fastclass.engine.weights import BUNDLED_FOLDER, find_arch, find_weights, load_body
+from fastclass.finetune import epochs_within, quick_tune
+from fastclass.quickstart import SCRATCH_ARCH, SCRATCH_BATCH, SCRATCH_DROP, SCRATCH_LR, SCRATCH_SIZE
+from fastclass.segment import quick_segment, score_masks, segment_dls, segment_learner
+from finetune import SIZE, make_dls
+
+T95 = {2: 12.71, 3: 4.30, 4: 3.18, 5: 2.78, 6: 2.57, 7: 2.45, 8: 2.36, 9: 2.31, 10: 2.26} # Student's t, two-sided, for so many seeds
+PACKS = {'crests': 'train', 'lakes': '', 'streets': 'photos'} # bundled packs of pictures, and where in them the folders of the classes lie
+KINDS = 'random', 'bundled', 'imagenet'
+
+
+def interval(values):
+    "`(mean, half of the 95% interval)` over seeds"
+    return mean(values), T95[len(values)]*stdev(values)/len(values)**.5 if len(values) in T95 else float('nan')
+
+
+def held_back(file):
+    "Was this photo kept out of all choices while the weights were made? By its bytes, three in ten"
+    return int(hashlib.blake2b(Path(file).read_bytes(), digest_size=4).hexdigest(), 16)%10<3
+
+
+def split_by(folder, files_valid):
+    "`DataLoaders` like those of `make_dls`, with these validation pictures"
+    valid = [f in files_valid for f in folder.files]
+    items = [*[f for f, v in zip(folder.files, valid) if not v], *[f for f, v in zip(folder.files, valid) if v]]
+    block = DataBlock((ImageBlock, CategoryBlock), get_y=ClassOf(folder.files, folder.labels), item_tfms=Resize(SIZE, method='squish'),
+                      splitter=IndexSplitter(list(range(valid.count(False), len(items)))))
+    return block.dataloaders(items, bs=32, num_workers=0)
+
+
+def tuned(dls, kind, seed, file):
+    "`(accuracy, seconds)` of `quick_tune` on a fresh learner"
+    set_seed(seed, reproducible=True)
+    dls.add_tfms([Normalize.from_stats(*imagenet_stats)], 'after_batch')
+    learn = vision_learner(dls, squeezenet1_1, pretrained=kind=='imagenet', normalize=False, metrics=accuracy)
+    if kind=='bundled': load_body(learn.model[0], file)
+    learn.freeze()
+    with learn.no_bar(), learn.no_logging():
+        start = time.perf_counter()
+        quick_tune(learn)
+        return float(learn.validate()[1]), time.perf_counter()-start
+
+
+def scratch(folder, seed, seconds):
+    "Accuracy of quickstart's way without weights, in about `seconds`"
+    set_seed(seed, reproducible=True)
+    dls = folder_dls(folder, size=SCRATCH_SIZE, bs=SCRATCH_BATCH, seed=seed)
+    learn = vision_learner(dls, find_arch(SCRATCH_ARCH), pretrained=False, ps=SCRATCH_DROP, metrics=accuracy)
+    with learn.no_bar(), learn.no_logging():
+        learn.fit_one_cycle(epochs_within(learn, seconds), SCRATCH_LR)
+        return float(learn.validate()[1])
+
+
+def compare(folder, kinds, seeds, file, also_scratch):
+    "Accuracies of each kind over the seeds, the same splits for all"
+    rows = {k:[] for k in kinds}
+    for s in range(seeds):
+        for k in kinds:
+            acc,took = tuned(make_dls(folder, s), k, s, file)
+            rows[k].append(acc)
+        if also_scratch: rows.setdefault('scratch', []).append(scratch(folder, s, took))
+    print(f'{folder.path.name}, {len(folder)} pictures: ' + ', '.join('{} {:.3f} ± {:.3f}'.format(k, *interval(v)) for k,v in rows.items()))
+    return rows
+
+
+def segmented(kind, seed, file):
+    "Pixel accuracy of `quick_segment` with void left out"
+    found = real_or_pack(URLs.CAMVID_TINY, 'streets')
+    path = found.path if found.real else found.path/'seg'
+    files = sorted((path/'images').iterdir())
+    dls = segment_dls(files, MaskOf(path/'labels'), read_codes(path/'codes.txt'), seed=seed, workers=0, device='cpu')
+    set_seed(seed, reproducible=True)
+    learn = segment_learner(dls, squeezenet1_1, download=False) # with ImageNet's weights where they are in the cache
+    if kind!='imagenet': learn.model[0].body.load_state_dict(squeezenet1_1(weights=None).features.state_dict())
+    if kind=='bundled': load_body(learn.model[0].body, file)
+    with learn.no_bar(), learn.no_logging(): quick_segment(learn)
+    return score_masks(learn).accuracy
+
+
+def passes(n=5):
+    "Milliseconds of a forward pass of 16 pictures of 192 pixels, and millions of numbers, of both bodies"
+    res = {}
+    for arch in (squeezenet1_1, resnet18):
+        body = create_body(arch(weights=None), pretrained=False, cut=model_meta[arch]['cut'])
+        with fast_body(body, torch.device('cpu')) as run:
+            times = []
+            for _ in range(n):
+                start = time.perf_counter()
+                run(torch.zeros(16, 3, SIZE, SIZE))
+                times.append(time.perf_counter()-start)
+        res[arch.__name__] = dict(milliseconds=1000*min(times), parameters=sum(p.numel() for p in body.parameters())/1e6)
+    return res
+
+
+def way(rows):
+    "Share of the way from untrained to ImageNet, from means; None without ImageNet"
+    r,b,i = (mean(rows[k]) if k in rows else None for k in KINDS)
+    return None if i is None or i<=r else (b-r)/(i-r)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--data', nargs='*', default=[str(p) for p in (SHARED/'photos'/'bears', SHARED/'photos'/'pets') if p.is_dir()])
+    parser.add_argument('--seeds', type=int, default=5)
+    parser.add_argument('--weights', default=str(BUNDLED_FOLDER/'squeezenet1_1.safetensors'))
+    parser.add_argument('--packs', action='store_true')
+    parser.add_argument('--json', action='store_true')
+    args = parser.parse_args()
+    with redirect_stdout(stderr):
+        found = find_weights('squeezenet1_1', download=False)
+        kinds = [k for k in KINDS if k!='imagenet' or found.source=='cache']
+        sets = {Path(d).name: scan_folder(d, progress=False) for d in args.data}
+        rows = {n: compare(f, kinds, args.seeds, args.weights, False) for n,f in sets.items()}
+        both = {k: [mean(o) for o in zip(*(r[k] for r in rows.values()))] for k in kinds} if rows else {}
+        held = {n: {k: [tuned(split_by(f, {o for o in f.files if held_back(o)}), k, s, args.weights)[0] for s in range(args.seeds)] for k in kinds} for n,f in sets.items()}
+        for n,r in held.items(): print(f'{n}, the part that was held back: ' + ', '.join('{} {:.3f} ± {:.3f}'.format(k, *interval(v)) for k,v in r.items()))
+        packs = {n: compare(scan_folder(pack(n)/part, progress=False), kinds, args.seeds, args.weights, True) for n,part in PACKS.items()} if args.packs else {}
+        masks = {k: [segmented(k, s, args.weights) for s in range(args.seeds)] for k in kinds} if args.packs else {}
+        if masks: print('segmentation: ' + ', '.join('{} {:.3f} ± {:.3f}'.format(k, *interval(v)) for k,v in masks.items()))
+        cost = passes()
+    means = {k: mean(v) for k,v in both.items()}
+    res = dict(**{k: means.get(k) for k in KINDS}, share=way(both) if both else None, seeds=args.seeds,
+               sets={n: {k: interval(v) for k,v in r.items()} for n,r in {**rows, **packs}.items()}, held={n: {k: interval(v) for k,v in r.items()} for n,r in held.items()},
+               segmentation={k: interval(v) for k,v in masks.items()}, cost=cost, bytes=Path(args.weights).stat().st_size)
+    if args.json: return print(json.dumps(res))
+    print('; '.join('{} {:.3f} ± {:.3f}'.format(k, *interval(v)) for k,v in both.items()) or 'no photos: name some with --data', f"; share of the way {res['share']:.0%}" if res['share'] is not None else '')
+    print(f"{res['bytes']/1e6:.2f} MB; " + ', '.join(f"{n}: {o['milliseconds']:.0f} ms for 16 pictures of {SIZE} pixels, {o['parameters']:.2f} million numbers" for n,o in cost.items()))
+
+
+if __name__ == '__main__': main()
