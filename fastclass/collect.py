@@ -40,13 +40,15 @@ def _found(searches, dest, n, sources=None, safe=True):
             jobs += [(label, query, h) for h in found]
     return jobs,said
 
-# %% ../nbs/01_collect.ipynb #498422b9
+# %% ../nbs/01_collect.ipynb #79bdafc8
 def _checked(terms):
     "Class to a list of searches; `DataError` for names that cannot be those of folders"
     if not isinstance(terms, dict) or not terms: raise DataError('There is no class to collect.', "Give a dict such as {'cyclist': 'cyclist photo'}.")
     for label in terms:
         if not isinstance(label, str) or label.strip()!=label or not label or label[0] in '._' or set('/\\:*?"<>|\n')&set(label):
             raise DataError(f'{label!r} cannot be the name of a folder.', 'Use letters, digits, spaces and hyphens.')
+    if twice := [k for k in terms if sum(o.lower()==k.lower() for o in terms)>1]:
+        raise DataError(f'{" and ".join(twice)} would be one folder on Windows and Mac.', 'Give them names that differ in more than capitals.')
     found = {k:list(v) if isinstance(v, (list, tuple)) else [v] for k,v in terms.items()}
     if empty := [k for k,v in found.items() if not v]: raise DataError(f'There is nothing to look for: {empty[0]}.', 'Give each class one query or more.')
     return found

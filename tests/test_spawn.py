@@ -101,6 +101,12 @@ def test_a_class_that_cannot_be_a_folder_is_refused_before_any_search(label, tmp
     assert not list(tmp_path.iterdir())
 
 
+def test_labels_that_are_one_folder_on_windows_are_refused(tmp_path):
+    from fastclass.collect import collect
+    with pytest.raises(DataError, match='Bear and bear would be one folder'): collect({'Bear': 'aldra', 'bear': 'lune'}, tmp_path/'set')
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize('label', ['C:/a?b', 'a\\b', 'CON', 'con.txt', 'Com1', 'lpt9.old', 'nul ', 'dots...', 'dot. .', ' . ', 'tab\tline\n', 'a"b<c>d|e*f', '', '...', 'é'*200])
 def test_folder_of_a_label_is_one_folder_on_every_system(label):
     assert not trouble(safe_folder(label)) and safe_folder(label)
