@@ -16,8 +16,8 @@ from .engine.errors import DataError, StorageError, storage_guard
 from .engine.folder import scan_folder
 
 # %% auto #0
-__all__ = ['PACK', 'ARCH', 'SIZE', 'SCRATCH_ARCH', 'SCRATCH_SIZE', 'SCRATCH_BATCH', 'SCRATCH_LR', 'SCRATCH_DROP', 'STYLE', 'PAGE',
-           'USE', 'result_folder', 'Outcome', 'quickstart']
+__all__ = ['PACK', 'ARCH', 'SIZE', 'SCRATCH_ARCH', 'SCRATCH_SIZE', 'SCRATCH_STEPS', 'SCRATCH_BATCH', 'SCRATCH_LR', 'SCRATCH_DROP',
+           'STYLE', 'PAGE', 'USE', 'result_folder', 'Outcome', 'quickstart']
 
 # %% ../nbs/quickstart.ipynb #167e7395
 PACK = 'crests','train' # The bundled pack that the main job uses when it is given no folder, and the folder of class folders in it
@@ -60,9 +60,10 @@ def _replace(new, old):
     if old.is_dir() and not old.is_symlink(): shutil.rmtree(old)
     os.replace(new, old)
 
-# %% ../nbs/quickstart.ipynb #9dac6101
+# %% ../nbs/quickstart.ipynb #dca8dbe7
 ARCH,SIZE = 'squeezenet1_1',192        # With pretrained weights
 SCRATCH_ARCH,SCRATCH_SIZE = 'alexnet',80   # Without: shallow and quick, so that there is time for more epochs
+SCRATCH_STEPS = 240                    # Fewer steps than these teach such a network next to nothing
 SCRATCH_BATCH,SCRATCH_LR,SCRATCH_DROP = 16,5e-4,.25 # Found on the crests: small batches make more steps in the same time
 
 # %% ../nbs/quickstart.ipynb #29ad9677
@@ -75,7 +76,7 @@ def _learner(folder, arch, valid_pct, seed):
         return make_learner(dls, SCRATCH_ARCH, ps=SCRATCH_DROP)
     return make_learner(folder_dls(folder, size=SIZE, valid_pct=valid_pct, seed=seed), arch or ARCH)
 
-# %% ../nbs/quickstart.ipynb #5a14b524
+# %% ../nbs/quickstart.ipynb #774afbb9
 def _train(learn, epochs, seconds, seed):
     "Train `learn` in about `seconds`: the head on cached features, or all of an untrained network"
     import torch
@@ -85,7 +86,8 @@ def _train(learn, epochs, seconds, seed):
     set_seed(seed, reproducible=True)
     if learn.weights.pretrained: return quick_tune(learn, epochs, seconds=seconds or 20)
     learn.model.to(memory_format=torch.channels_last) # as it will be trained, so that the estimate is one of that
-    epochs = epochs or epochs_within(learn, seconds or 40)
+    least = -(-SCRATCH_STEPS//max(1, len(learn.dls.train))) # a busy machine makes the time look short: then it takes longer, unless a time was asked for
+    epochs = epochs or (epochs_within(learn, seconds) if seconds else max(least, epochs_within(learn, 40)))
     learn.fit_one_cycle(epochs, SCRATCH_LR, cbs=ChannelsLast())
 
 # %% ../nbs/quickstart.ipynb #406c9832
