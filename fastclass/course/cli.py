@@ -167,7 +167,11 @@ def spelled_out(
     pairs = zip(words, [*words[1:], '--'])
     return [o for word,after in pairs for o in ((word, IMPLIED[word]) if word in IMPLIED and after.startswith('--') else (word,))]
 
-# %% ../../nbs/course/cli.ipynb #6519c107
+# %% ../../nbs/course/cli.ipynb #97217293
 def main():
     "What the `fastclass` command runs"
-    sys.exit(guarded(lambda: app()(spelled_out(sys.argv[1:]), prog_name='fastclass'))) # Ctrl-C also counts while the commands are read
+    try: code = guarded(lambda: app()(spelled_out(sys.argv[1:]), prog_name='fastclass')) # Ctrl-C also counts while the commands are read
+    except SystemExit as e: code = e.code
+    if code!=130: sys.exit(code)
+    for o in (sys.stdout, sys.stderr): o.flush()
+    os._exit(code) # the C++ half of what was interrupted may hang while it is taken down, as that of torch 2.5 does
