@@ -8,10 +8,9 @@ The usual recipe: a random split, so that frames of one scene lie on both sides,
 five of the eight changes of the stress test. The other three (background, blur, noise) tell what that is worth beyond its own tricks.
 Both train the head of the same body with `quick_tune` and are asked about the same stressed pictures: every crest under eight changes at four levels.
 """
-import argparse, json, math, time
+import argparse, json, time
 from contextlib import redirect_stdout
 from pathlib import Path
-from statistics import mean, stdev
 from sys import stderr
 from tempfile import TemporaryDirectory
 
@@ -19,6 +18,7 @@ import pandas as pd
 from fastai.vision.all import CategoryBlock, DataBlock, ImageBlock, RandomSplitter, Resize, error_rate, parent_label, set_seed
 from PIL import Image
 
+from common import interval
 from fastclass.course.samples import pack
 from fastclass.engine.changes import scene_of, write_series
 from fastclass.engine.loaders import UprightImage
@@ -28,7 +28,6 @@ from fastclass.engine.weights import find_weights, make_learner
 from fastclass.finetune import quick_tune
 
 SIZE, SEEN = 128, ('tilt', 'shadow', 'recolour', 'crop', 'monochrome') # SEEN: changes that our training makes; it never makes the other three
-T95 = {2: 12.71, 3: 4.30, 4: 3.18, 5: 2.78, 6: 2.57, 7: 2.45, 8: 2.36, 9: 2.31, 10: 2.26} # Student's t for 95%, by number of seeds
 
 
 def learner(files, splitter, seed, tfms=(), **kwargs):
@@ -68,13 +67,6 @@ def compare(folder, seeds, scenes=6, frames=4):
                 rows.append(dict(recipe=recipe.__name__, seed=seed, **ask(recipe(files, seed), masters, seed), seconds=time.perf_counter()-start))
                 print({k: round(v, 3) if isinstance(v, float) else v for k, v in rows[-1].items()}, flush=True)
     return pd.DataFrame(rows)
-
-
-def interval(values):
-    "Mean and 95% interval (Student's t) of a few values"
-    values = list(values)
-    half = T95[len(values)]*stdev(values)/math.sqrt(len(values)) if len(values)>1 else math.inf
-    return mean(values), mean(values)-half, mean(values)+half
 
 
 def report(table, kinds):

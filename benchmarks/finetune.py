@@ -28,14 +28,18 @@ from fastclass.finetune import quick_tune
 SIZE = 192
 
 
-def make_dls(folder, seed):
-    "The recipe's own DataLoaders: squished pictures, no augmentation, the same split for both sides"
-    valid = split_folder(folder, seed=seed)
+def dls_of(folder, valid):
+    "The recipe's own DataLoaders: squished pictures, no augmentation; `valid` says of each picture whether it is for validation"
     items = [*[f for f, v in zip(folder.files, valid) if not v], *[f for f, v in zip(folder.files, valid) if v]]
     label = ClassOf(folder.files, folder.labels)
     block = DataBlock((ImageBlock, CategoryBlock), get_y=label, item_tfms=Resize(SIZE, method='squish'),
                       splitter=IndexSplitter(list(range(valid.count(False), len(items)))))
     return block.dataloaders(items, bs=32, num_workers=0)
+
+
+def make_dls(folder, seed):
+    "The same split for both sides"
+    return dls_of(folder, split_folder(folder, seed=seed))
 
 
 def timed(train, folder, arch, seed, pretrained):

@@ -11,49 +11,38 @@ to ImageNet, and the size and forward pass beside resnet18.
 import argparse, hashlib, json, time
 from contextlib import redirect_stdout
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import mean
 from sys import stderr
 
 import torch
-from fastai.vision.all import (CategoryBlock, DataBlock, ImageBlock, IndexSplitter, Normalize, Resize, URLs, accuracy, create_body, imagenet_stats,
-                               model_meta, set_seed, vision_learner)
+from fastai.vision.all import Normalize, URLs, accuracy, create_body, imagenet_stats, model_meta, set_seed, vision_learner
 from torchvision.models import resnet18, squeezenet1_1
 
-from common import SHARED
+from common import SHARED, interval
 from fastclass.course.samples import pack
 from fastclass.engine.features import fast_body
 from fastclass.engine.folder import scan_folder
-from fastclass.engine.loaders import ClassOf, folder_dls
+from fastclass.engine.loaders import folder_dls
 from fastclass.engine.masks import MaskOf, read_codes
 from fastclass.engine.untar import real_or_pack
-from fastclass.engine.weights import BUNDLED_FOLDER, find_arch, find_weights, load_body
-from fastclass.finetune import epochs_within, quick_tune
-from fastclass.quickstart import SCRATCH_ARCH, SCRATCH_BATCH, SCRATCH_DROP, SCRATCH_LR, SCRATCH_SIZE
+from fastclass.engine.weights import BUNDLED_FOLDER, find_weights, load_body, make_learner
+from fastclass.finetune import quick_tune
+from fastclass.quickstart import SCRATCH_ARCH, SCRATCH_BATCH, SCRATCH_DROP, SCRATCH_SIZE, _train
 from fastclass.segment import quick_segment, score_masks, segment_dls, segment_learner
-from finetune import SIZE, make_dls
+from finetune import SIZE, dls_of, make_dls
 
-T95 = {2: 12.71, 3: 4.30, 4: 3.18, 5: 2.78, 6: 2.57, 7: 2.45, 8: 2.36, 9: 2.31, 10: 2.26} # Student's t, two-sided, for so many seeds
 PACKS = {'crests': 'train', 'lakes': '', 'streets': 'photos'} # bundled packs of pictures, and where in them the folders of the classes lie
 KINDS = 'random', 'bundled', 'imagenet'
 
 
-def interval(values):
-    "`(mean, half of the 95% interval)` over seeds"
-    return mean(values), T95[len(values)]*stdev(values)/len(values)**.5 if len(values) in T95 else float('nan')
+def told(rows):
+    "Each kind with its mean and interval, as text"
+    return ', '.join('{} {:.3f} ({:.3f} to {:.3f})'.format(k, *interval(v)) for k,v in rows.items())
 
 
 def held_back(file):
     "Was this photo kept out of all choices while the weights were made? By its bytes, three in ten"
     return int(hashlib.blake2b(Path(file).read_bytes(), digest_size=4).hexdigest(), 16)%10<3
-
-
-def split_by(folder, files_valid):
-    "`DataLoaders` like those of `make_dls`, with these validation pictures"
-    valid = [f in files_valid for f in folder.files]
-    items = [*[f for f, v in zip(folder.files, valid) if not v], *[f for f, v in zip(folder.files, valid) if v]]
-    block = DataBlock((ImageBlock, CategoryBlock), get_y=ClassOf(folder.files, folder.labels), item_tfms=Resize(SIZE, method='squish'),
-                      splitter=IndexSplitter(list(range(valid.count(False), len(items)))))
-    return block.dataloaders(items, bs=32, num_workers=0)
 
 
 def tuned(dls, kind, seed, file):
@@ -71,11 +60,11 @@ def tuned(dls, kind, seed, file):
 
 def scratch(folder, seed, seconds):
     "Accuracy of quickstart's way without weights, in about `seconds`"
-    set_seed(seed, reproducible=True)
     dls = folder_dls(folder, size=SCRATCH_SIZE, bs=SCRATCH_BATCH, seed=seed)
-    learn = vision_learner(dls, find_arch(SCRATCH_ARCH), pretrained=False, ps=SCRATCH_DROP, metrics=accuracy)
+    set_seed(seed, reproducible=True)
+    learn = make_learner(dls, SCRATCH_ARCH, download=False, ps=SCRATCH_DROP)
     with learn.no_bar(), learn.no_logging():
-        learn.fit_one_cycle(epochs_within(learn, seconds), SCRATCH_LR)
+        _train(learn, None, seconds, seed)
         return float(learn.validate()[1])
 
 
@@ -87,7 +76,7 @@ def compare(folder, kinds, seeds, file, also_scratch):
             acc,took = tuned(make_dls(folder, s), k, s, file)
             rows[k].append(acc)
         if also_scratch: rows.setdefault('scratch', []).append(scratch(folder, s, took))
-    print(f'{folder.path.name}, {len(folder)} pictures: ' + ', '.join('{} {:.3f} ± {:.3f}'.format(k, *interval(v)) for k,v in rows.items()))
+    print(f'{folder.path.name}, {len(folder)} pictures: ' + told(rows))
     return rows
 
 
@@ -140,18 +129,18 @@ def main():
         sets = {Path(d).name: scan_folder(d, progress=False) for d in args.data}
         rows = {n: compare(f, kinds, args.seeds, args.weights, False) for n,f in sets.items()}
         both = {k: [mean(o) for o in zip(*(r[k] for r in rows.values()))] for k in kinds} if rows else {}
-        held = {n: {k: [tuned(split_by(f, {o for o in f.files if held_back(o)}), k, s, args.weights)[0] for s in range(args.seeds)] for k in kinds} for n,f in sets.items()}
-        for n,r in held.items(): print(f'{n}, the part that was held back: ' + ', '.join('{} {:.3f} ± {:.3f}'.format(k, *interval(v)) for k,v in r.items()))
+        held = {n: {k: [tuned(dls_of(f, [held_back(o) for o in f.files]), k, s, args.weights)[0] for s in range(args.seeds)] for k in kinds} for n,f in sets.items()}
+        for n,r in held.items(): print(f'{n}, the part that was held back: ' + told(r))
         packs = {n: compare(scan_folder(pack(n)/part, progress=False), kinds, args.seeds, args.weights, True) for n,part in PACKS.items()} if args.packs else {}
         masks = {k: [segmented(k, s, args.weights) for s in range(args.seeds)] for k in kinds} if args.packs else {}
-        if masks: print('segmentation: ' + ', '.join('{} {:.3f} ± {:.3f}'.format(k, *interval(v)) for k,v in masks.items()))
+        if masks: print('segmentation: ' + told(masks))
         cost = passes()
     means = {k: mean(v) for k,v in both.items()}
     res = dict(**{k: means.get(k) for k in KINDS}, share=way(both) if both else None, seeds=args.seeds,
                sets={n: {k: interval(v) for k,v in r.items()} for n,r in {**rows, **packs}.items()}, held={n: {k: interval(v) for k,v in r.items()} for n,r in held.items()},
                segmentation={k: interval(v) for k,v in masks.items()}, cost=cost, bytes=Path(args.weights).stat().st_size)
     if args.json: return print(json.dumps(res))
-    print('; '.join('{} {:.3f} ± {:.3f}'.format(k, *interval(v)) for k,v in both.items()) or 'no photos: name some with --data', f"; share of the way {res['share']:.0%}" if res['share'] is not None else '')
+    print(told(both) or 'no photos: name some with --data', f"; share of the way {res['share']:.0%}" if res['share'] is not None else '')
     print(f"{res['bytes']/1e6:.2f} MB; " + ', '.join(f"{n}: {o['milliseconds']:.0f} ms for 16 pictures of {SIZE} pixels, {o['parameters']:.2f} million numbers" for n,o in cost.items()))
 
 

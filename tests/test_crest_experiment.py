@@ -21,7 +21,9 @@ def crests(root):
     "benchmarks/crests.py as a module"
     spec = importlib.util.spec_from_file_location('crests_benchmark', root/'benchmarks'/'crests.py')
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    with pytest.MonkeyPatch.context() as m:
+        m.syspath_prepend(root/'benchmarks') # where Python looks when it is run as a script
+        spec.loader.exec_module(module)
     return module
 
 @pytest.fixture(scope='module')
