@@ -233,14 +233,14 @@ def new_palettes(
     mean = bright*(1-strong*torch.minimum(k, 4-k).clamp(0, 1)) # from hue, saturation and value to red, green and blue
     return mean, dice.even(kinds, 1, low=.1, high=.35)*(1+dice.normal(kinds, 3, scale=.5))*(1-2*dice.whole(2, kinds, 1))
 
-# %% ../../nbs/engine/formulas.ipynb #e35bb91d
+# %% ../../nbs/engine/formulas.ipynb #3a63c81f
 @dataclass(frozen=True)
 class Recipe:
     "How many kinds of each thing there are, and the seed that decides on all of them"
-    contours:int=200 # Bodies of parts with wavy outlines
-    fractals:int=100 # Fractals
-    textures:int=120 # Textures
-    palettes:int=64  # Palettes
+    contours:int=800 # Bodies of parts with wavy outlines
+    fractals:int=250 # Fractals
+    textures:int=500 # Textures
+    palettes:int=4000 # Palettes
     drawings:int=12  # Drawings of each shape
     pieces:int=8     # Pieces of each texture
     seed:int=0       # 0 or more
