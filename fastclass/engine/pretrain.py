@@ -205,13 +205,13 @@ def loss_of(
     parts = {k: ask[k](o) for k,o in answers.items()}
     return sum(parts.values()), parts
 
-# %% ../../nbs/engine/pretrain.ipynb #674fb5dc
+# %% ../../nbs/engine/pretrain.ipynb #62562f1d
 @dataclass(frozen=True)
 class Plan:
     "All that a pretraining run depends on, apart from the machine"
-    scenes:int=300_000      # Scenes to be drawn, each with two looks at it
+    scenes:int=240_000      # Scenes to be drawn, each with two looks at it
     batch:int=48            # Scenes a step
-    sizes:tuple=(64, 64, 64, 64, 64, 64, 96, 128) # Pixels of a look, for equal parts of the run
+    sizes:tuple=(64, 64, 64, 96) # Pixels of a look, for equal parts of the run
     questions:tuple=QUESTIONS[:3] # What is asked
     lr:float=2e-3           # Highest learning rate of AdamW
     wd:float=.05            # Weight decay of filters; none for norms
@@ -340,10 +340,10 @@ def write_weights(
     write_atomic(folder/'squeezenet1_1.json', json.dumps(receipt, indent=1).encode())
     return receipt
 
-# %% ../../nbs/engine/pretrain.ipynb #efbdc3cd
+# %% ../../nbs/engine/pretrain.ipynb #db5f43a5
 def pretrain(
     out:str='fastclass-weights', # Folder for the weights, their receipt and the state of the run
-    scenes:int=300_000,          # Scenes to be drawn
+    scenes:int=240_000,          # Scenes to be drawn
     seed:int=0,                  # Decides on the pictures and the first weights
     minutes:float|None=None,     # Stop after so long; the same command goes on later
     as_json:bool=False           # Print the receipt as one line of JSON
