@@ -1,12 +1,12 @@
 """What the bundled weights are worth: `quick_tune` on an untrained SqueezeNet body, on the one that comes with fastclass, and on ImageNet's.
 
-    python benchmarks/pretrain.py [--data FOLDER ...] [--seeds 5] [--weights FILE] [--packs] [--json]
+    python benchmarks/pretrain.py [--data FOLDER ...] [--seeds 5] [--weights FILE] [--packs] [--record] [--json]
 
 Without --data it takes ../shared/photos/bears and pets where they are. ImageNet's weights are taken from torch's cache (TORCH_HOME) and left out where
 they are not there. --weights tries another file than the bundled one. --packs adds the bundled packs, each also against training from scratch
-(quickstart's own way without weights) in the time that `quick_tune` took, and segmentation (CAMVID_TINY where `untar_data` has it, else the streets).
+(a shallow network on small pictures) in the time that `quick_tune` took, and segmentation (CAMVID_TINY where `untar_data` has it, else the streets).
 Always printed: the part of the photos that was held back while the weights were made (by their bytes, three in ten), the share of the way from untrained
-to ImageNet, and the size and forward pass beside resnet18.
+to ImageNet, and the size and forward pass beside resnet18. --record writes all of it into the receipt beside the weights, from which lesson 10 tells it.
 """
 import argparse, hashlib, json, time
 from contextlib import redirect_stdout
@@ -15,7 +15,7 @@ from statistics import mean
 from sys import stderr
 
 import torch
-from fastai.vision.all import Normalize, URLs, accuracy, create_body, imagenet_stats, model_meta, set_seed, vision_learner
+from fastai.vision.all import URLs, create_body, model_meta, set_seed
 from torchvision.models import resnet18, squeezenet1_1
 
 from common import SHARED, interval
@@ -25,14 +25,14 @@ from fastclass.engine.folder import scan_folder
 from fastclass.engine.loaders import folder_dls
 from fastclass.engine.masks import MaskOf, read_codes
 from fastclass.engine.untar import real_or_pack
+from fastclass.engine.manifest import write_atomic
 from fastclass.engine.weights import BUNDLED_FOLDER, find_weights, load_body, make_learner
-from fastclass.finetune import quick_tune
-from fastclass.quickstart import SCRATCH_ARCH, SCRATCH_BATCH, SCRATCH_DROP, SCRATCH_SIZE, _train
+from fastclass.pretrain import KINDS, compare_bodies
+from fastclass.quickstart import _train
 from fastclass.segment import quick_segment, score_masks, segment_dls, segment_learner
 from finetune import SIZE, dls_of, make_dls
 
 PACKS = {'crests': 'train', 'lakes': '', 'streets': 'photos'} # bundled packs of pictures, and where in them the folders of the classes lie
-KINDS = 'random', 'bundled', 'imagenet'
 
 
 def told(rows):
@@ -45,37 +45,27 @@ def held_back(file):
     return int(hashlib.blake2b(Path(file).read_bytes(), digest_size=4).hexdigest(), 16)%10<3
 
 
-def tuned(dls, kind, seed, file):
-    "`(accuracy, seconds)` of `quick_tune` on a fresh learner"
-    set_seed(seed, reproducible=True)
-    dls.add_tfms([Normalize.from_stats(*imagenet_stats)], 'after_batch')
-    learn = vision_learner(dls, squeezenet1_1, pretrained=kind=='imagenet', normalize=False, metrics=accuracy)
-    if kind=='bundled': load_body(learn.model[0], file)
-    learn.freeze()
-    with learn.no_bar(), learn.no_logging():
-        start = time.perf_counter()
-        quick_tune(learn)
-        return float(learn.validate()[1]), time.perf_counter()-start
-
-
 def scratch(folder, seed, seconds):
-    "Accuracy of quickstart's way without weights, in about `seconds`"
-    dls = folder_dls(folder, size=SCRATCH_SIZE, bs=SCRATCH_BATCH, seed=seed)
+    "Accuracy of the best way from scratch that was found for small sets (a shallow network, small pictures and batches), in about `seconds`"
+    dls = folder_dls(folder, size=80, bs=16, seed=seed)
     set_seed(seed, reproducible=True)
-    learn = make_learner(dls, SCRATCH_ARCH, download=False, ps=SCRATCH_DROP)
+    learn = make_learner(dls, 'alexnet', download=False, ps=.25)
     with learn.no_bar(), learn.no_logging():
         _train(learn, None, seconds, seed)
         return float(learn.validate()[1])
 
 
+def bodies(file): return dict(random='random', bundled=str(file), imagenet='imagenet')
+
+
+def of_kinds(table, kinds, file): return {k: table[table.body==bodies(file)[k]].accuracy.tolist() for k in kinds}
+
+
 def compare(folder, kinds, seeds, file, also_scratch):
     "Accuracies of each kind over the seeds, the same splits for all"
-    rows = {k:[] for k in kinds}
-    for s in range(seeds):
-        for k in kinds:
-            acc,took = tuned(make_dls(folder, s), k, s, file)
-            rows[k].append(acc)
-        if also_scratch: rows.setdefault('scratch', []).append(scratch(folder, s, took))
+    table = compare_bodies(lambda s: make_dls(folder, s), [bodies(file)[k] for k in kinds], seeds)
+    rows = of_kinds(table, kinds, file)
+    if also_scratch: rows['scratch'] = [scratch(folder, s, table[table.seed==s].seconds.mean()) for s in range(seeds)]
     print(f'{folder.path.name}, {len(folder)} pictures: ' + told(rows))
     return rows
 
@@ -115,12 +105,18 @@ def way(rows):
     return None if i is None or i<=r else (b-r)/(i-r)
 
 
+def record(receipt, measured):
+    "Put what was measured into the receipt of the weights"
+    write_atomic(receipt, json.dumps({**json.loads(receipt.read_text()), 'measured': measured}, indent=1).encode())
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--data', nargs='*', default=[str(p) for p in (SHARED/'photos'/'bears', SHARED/'photos'/'pets') if p.is_dir()])
     parser.add_argument('--seeds', type=int, default=5)
     parser.add_argument('--weights', default=str(BUNDLED_FOLDER/'squeezenet1_1.safetensors'))
     parser.add_argument('--packs', action='store_true')
+    parser.add_argument('--record', action='store_true')
     parser.add_argument('--json', action='store_true')
     args = parser.parse_args()
     with redirect_stdout(stderr):
@@ -129,7 +125,7 @@ def main():
         sets = {Path(d).name: scan_folder(d, progress=False) for d in args.data}
         rows = {n: compare(f, kinds, args.seeds, args.weights, False) for n,f in sets.items()}
         both = {k: [mean(o) for o in zip(*(r[k] for r in rows.values()))] for k in kinds} if rows else {}
-        held = {n: {k: [tuned(dls_of(f, [held_back(o) for o in f.files]), k, s, args.weights)[0] for s in range(args.seeds)] for k in kinds} for n,f in sets.items()}
+        held = {n: of_kinds(compare_bodies(lambda s: dls_of(f, [held_back(o) for o in f.files]), [bodies(args.weights)[k] for k in kinds], args.seeds), kinds, args.weights) for n,f in sets.items()}
         for n,r in held.items(): print(f'{n}, the part that was held back: ' + told(r))
         packs = {n: compare(scan_folder(pack(n)/part, progress=False), kinds, args.seeds, args.weights, True) for n,part in PACKS.items()} if args.packs else {}
         masks = {k: [segmented(k, s, args.weights) for s in range(args.seeds)] for k in kinds} if args.packs else {}
@@ -139,6 +135,7 @@ def main():
     res = dict(**{k: means.get(k) for k in KINDS}, share=way(both) if both else None, seeds=args.seeds,
                sets={n: {k: interval(v) for k,v in r.items()} for n,r in {**rows, **packs}.items()}, held={n: {k: interval(v) for k,v in r.items()} for n,r in held.items()},
                segmentation={k: interval(v) for k,v in masks.items()}, cost=cost, bytes=Path(args.weights).stat().st_size)
+    if args.record: record(Path(args.weights).with_suffix('.json'), dict(res, date=time.strftime('%Y-%m-%d')))
     if args.json: return print(json.dumps(res))
     print(told(both) or 'no photos: name some with --data', f"; share of the way {res['share']:.0%}" if res['share'] is not None else '')
     print(f"{res['bytes']/1e6:.2f} MB; " + ', '.join(f"{n}: {o['milliseconds']:.0f} ms for 16 pictures of {SIZE} pixels, {o['parameters']:.2f} million numbers" for n,o in cost.items()))

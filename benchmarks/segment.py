@@ -81,7 +81,7 @@ def main():
     with redirect_stdout(stderr):
         found = real_or_pack(URLs.CAMVID_TINY, 'streets')
         path,weights = found.path if found.real else found.path/'seg', find_weights('squeezenet1_1')
-        codes,pretrained = read_codes(path/'codes.txt'), weights.source in ('cache', 'download')
+        codes,pretrained = read_codes(path/'codes.txt'), weights.from_photos
         print(found, weights, f'{torch.get_num_threads()} threads')
         rows = [ours(path, codes, s) for s in range(args.seeds)]
         for s,(seconds,accuracy,(low,high)) in enumerate(rows): print(f'quick_segment seed {s}: {seconds:.1f} s, {accuracy:.4f} ({low:.3f} to {high:.3f})')

@@ -16,8 +16,8 @@ from .engine.errors import DataError, StorageError, storage_guard
 from .engine.folder import scan_folder
 
 # %% auto #0
-__all__ = ['PACK', 'ARCH', 'SIZE', 'SCRATCH_ARCH', 'SCRATCH_SIZE', 'SCRATCH_STEPS', 'SCRATCH_BATCH', 'SCRATCH_LR', 'SCRATCH_DROP',
-           'STYLE', 'PAGE', 'USE', 'result_folder', 'Outcome', 'quickstart']
+__all__ = ['PACK', 'ARCH', 'SIZE', 'WHOLE_SIZE', 'WHOLE_BATCH', 'WHOLE_STEPS', 'WHOLE_LR', 'STYLE', 'PAGE', 'USE',
+           'result_folder', 'Outcome', 'quickstart']
 
 # %% ../nbs/quickstart.ipynb #167e7395
 PACK = 'crests','train' # The bundled pack that the main job uses when it is given no folder, and the folder of class folders in it
@@ -60,35 +60,35 @@ def _replace(new, old):
     if old.is_dir() and not old.is_symlink(): shutil.rmtree(old)
     os.replace(new, old)
 
-# %% ../nbs/quickstart.ipynb #dca8dbe7
-ARCH,SIZE = 'squeezenet1_1',192        # With pretrained weights
-SCRATCH_ARCH,SCRATCH_SIZE = 'alexnet',80   # Without: shallow and quick, so that there is time for more epochs
-SCRATCH_STEPS = 240                    # Fewer steps than these teach such a network next to nothing
-SCRATCH_BATCH,SCRATCH_LR,SCRATCH_DROP = 16,5e-4,.25 # Found on the crests: small batches make more steps in the same time
+# %% ../nbs/quickstart.ipynb #184eb905
+ARCH,SIZE = 'squeezenet1_1',192  # Where the body has learned from photos and only the head is trained
+WHOLE_SIZE,WHOLE_BATCH = 96,16   # Where all of the network is: smaller pictures and batches make more steps in the same time
+WHOLE_STEPS = 240                # Fewer steps than these teach a network next to nothing
+WHOLE_LR = dict(bundled=slice(5e-4, 1.5e-3), untrained=5e-4) # Highest learning rates, found on the crests; the first layers of a body that knows something get less
 
-# %% ../nbs/quickstart.ipynb #29ad9677
+# %% ../nbs/quickstart.ipynb #b19b477e
 def _learner(folder, arch, valid_pct, seed):
-    "A learner with the best weights that can be had for `arch`, or a small untrained one when there are none and nobody asked for another"
+    "A learner with the best weights that can be had for `arch`, and pictures of a size that suits them"
     from fastclass.engine.loaders import folder_dls
     from fastclass.engine.weights import find_weights, make_learner
-    if arch is None and not find_weights(ARCH).pretrained:
-        dls = folder_dls(folder, size=SCRATCH_SIZE, bs=SCRATCH_BATCH, valid_pct=valid_pct, seed=seed)
-        return make_learner(dls, SCRATCH_ARCH, ps=SCRATCH_DROP)
-    return make_learner(folder_dls(folder, size=SIZE, valid_pct=valid_pct, seed=seed), arch or ARCH)
+    kwargs = dict(size=SIZE) if find_weights(arch or ARCH).from_photos else dict(size=WHOLE_SIZE, bs=WHOLE_BATCH)
+    return make_learner(folder_dls(folder, valid_pct=valid_pct, seed=seed, **kwargs), arch or ARCH)
 
-# %% ../nbs/quickstart.ipynb #774afbb9
+# %% ../nbs/quickstart.ipynb #42134028
 def _train(learn, epochs, seconds, seed):
-    "Train `learn` in about `seconds`: the head on cached features, or all of an untrained network"
+    "Train `learn` in about `seconds`: the head on cached features, or, where the body has seen no photo, all of it"
     import torch
     from fastai.callback.channelslast import ChannelsLast
     from fastai.torch_core import set_seed
     from fastclass.finetune import epochs_within, quick_tune
     set_seed(seed, reproducible=True)
-    if learn.weights.pretrained: return quick_tune(learn, epochs, seconds=seconds or 20)
+    if learn.weights.from_photos: return quick_tune(learn, epochs, seconds=seconds or 20)
+    if learn.weights.pretrained: quick_tune(learn, seconds=5) # so that the new head does not spoil the body
+    learn.unfreeze()
     learn.model.to(memory_format=torch.channels_last) # as it will be trained, so that the estimate is one of that
-    least = -(-SCRATCH_STEPS//max(1, len(learn.dls.train))) # a busy machine makes the time look short: then it takes longer, unless a time was asked for
-    epochs = epochs or (epochs_within(learn, seconds) if seconds else max(least, epochs_within(learn, 40)))
-    learn.fit_one_cycle(epochs, SCRATCH_LR, cbs=ChannelsLast())
+    least = -(-WHOLE_STEPS//max(1, len(learn.dls.train))) # a busy machine makes the time look short: then it takes longer, unless a time was asked for
+    epochs = epochs or (epochs_within(learn, seconds) if seconds else max(least, epochs_within(learn, 48)))
+    learn.fit_one_cycle(epochs, WHOLE_LR[learn.weights.source], cbs=ChannelsLast())
 
 # %% ../nbs/quickstart.ipynb #406c9832
 @dataclass
@@ -216,7 +216,7 @@ def quickstart(
         outcome = _evaluate(learn)
         with storage_guard(out): return _finish(learn, folder, outcome, work, Path(out), source, start)
 
-# %% ../nbs/quickstart.ipynb #3eb8d935
+# %% ../nbs/quickstart.ipynb #bab993c7
 def _check_numbers(seconds, epochs, valid_pct):
     "Refuse what cannot be meant, before any work is done"
     if not 0<valid_pct<1: raise DataError(f'The share for validation is {valid_pct}.', next='Take a number between 0 and 1, for example --valid 0.2.')
@@ -228,7 +228,8 @@ def _finish(learn, folder, outcome, work, shown, source, start):
     out = Path(shown).expanduser().resolve()
     metrics = dict(accuracy=outcome.accuracy, accuracy_low=outcome.low, accuracy_high=outcome.high)
     figures = _figures(outcome, work/'figures')
-    notes = [] if learn.weights.pretrained else ['No pretrained weights were to be had, so the network learned from these pictures alone. With weights, expect clearly more.']
+    notes = {'bundled': ["ImageNet's weights were not to be had, so the network started from those that fastclass brings along, made from drawings. With ImageNet's, expect clearly more on photos."],
+             'untrained': ['No pretrained weights were to be had, so the network learned from these pictures alone. With weights, expect clearly more.']}.get(learn.weights.source, [])
     _report(outcome, folder, learn, figures, work, out, notes)
     _export(learn, outcome, work, metrics)
     _summary(outcome, folder, shown, source)

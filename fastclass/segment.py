@@ -65,7 +65,7 @@ def segment_dls(
     return SegmentationDataLoaders.from_label_func(images[0].parent, images, mask_of, codes=list(codes), bs=min(bs, max(1, int(len(images)*(1-valid_pct)))), valid_pct=valid_pct, seed=seed,
         item_tfms=Resize(size or _fitting(images[0]), method='squish'), batch_tfms=tfms, device=device, num_workers=worker_count(device) if workers is None else workers)
 
-# %% ../nbs/06_segment.ipynb #ff6cde64
+# %% ../nbs/06_segment.ipynb #624f1a51
 def segment_learner(
     dls,                     # From `segment_dls`, or other segmentation `DataLoaders` of pictures in sizes that are multiples of 4
     arch='squeezenet1_1',    # A torchvision function, or its name: squeezenet1_1 or a resnet
@@ -77,7 +77,7 @@ def segment_learner(
     codes = codes_of(dls)
     weights,code = find_weights(arch, download),void_code(codes, void)
     print(weights)
-    model = segment_model(arch, len(codes), size_of(dls), pretrained=weights.source in ('cache', 'download'))
+    model = segment_model(arch, len(codes), size_of(dls), pretrained=weights.from_photos)
     loss = CrossEntropyLossFlat(axis=1, ignore_index=-100 if code is None else code)
     learn = Learner(dls, model, **{'loss_func': loss, 'metrics': PixelAccuracy(code), 'splitter': body_and_decoder, **kwargs})
     learn.weights = weights

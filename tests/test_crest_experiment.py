@@ -34,7 +34,7 @@ def files(shared, tmp_path_factory): return write_series(shared/REAL, tmp_path_f
 
 @pytest.fixture(scope='module')
 def usual(crests, files):
-    if not find_weights('squeezenet1_1', download=False).pretrained: pytest.skip('needs the ImageNet weights of SqueezeNet')
+    if not find_weights('squeezenet1_1', download=False).from_photos: pytest.skip('needs the ImageNet weights of SqueezeNet')
     return crests.usual(files, 0)
 
 

@@ -152,7 +152,7 @@ def bears(shared, request):
     with contextlib.redirect_stdout(io.StringIO()):
         dls = folder_dls(scan_folder(shared/'photos'/'bears', progress=False), size=128, workers=0)
         learn = make_learner(dls, 'squeezenet1_1')
-    if not learn.weights.pretrained: pytest.skip('needs the SqueezeNet weights in ../shared')
+    if not learn.weights.from_photos: pytest.skip('needs the SqueezeNet weights in ../shared')
     x,files,labels,sides = _all_pictures(learn)
     return x,np.array([dls.vocab.o2i[o] for o in labels]),np.array(sides)
 

@@ -18,6 +18,7 @@ METRICS = {
     '06_segment':         {'pixel accuracy': ('scores.accuracy', .8), 'mean IoU': ('scores.mean_iou', .35)},
     '07_tabular':         {'accuracy': ("model.about['metrics']['accuracy']", .75)},
     '08_collab':          {'stars better than the baseline': ('gain.mean()', .05)},
+    '10_pretrain':        {'bundled better than random': ('gain.mean()', .03)},
     'projects/bears':     {'accuracy, first model': ('first.correct.mean()', .5)},
     'projects/crests':    {'accuracy': ('1-error', .8)},
     'projects/cyclists':  {'accuracy': ('right/n', .6)},

@@ -19,7 +19,7 @@ __all__ = ['BUNDLED_FOLDER', 'Weights', 'find_arch', 'arch_name', 'weights_url',
 # %% ../../nbs/engine/weights.ipynb #67a5cf9a
 BUNDLED_FOLDER = Path(__file__).parent/'bundled' if '__file__' in globals() else Path('bundled')
 
-# %% ../../nbs/engine/weights.ipynb #2ab7eef9
+# %% ../../nbs/engine/weights.ipynb #7ae844ed
 @dataclass(frozen=True)
 class Weights:
     "Where the weights of an architecture came from"
@@ -31,6 +31,10 @@ class Weights:
     def pretrained(self)->bool:
         "Has the body learned from pictures?"
         return self.source!='untrained'
+    @property
+    def from_photos(self)->bool:
+        "Has it learned from photos, so that its body can stay as it is?"
+        return self.source in ('cache', 'download')
     def __str__(self):
         return f'Weights of {self.arch}: ' + (f'{self.source}, {self.path.name}.' if self.path else f'{self.source}.') + (f' {self.why}' if self.why else '')
 
@@ -219,7 +223,7 @@ def _timm_downloaded(arch, why, deadline):
     finally: pool.shutdown(wait=False, cancel_futures=True)
     return Weights(arch, 'download', file) if file else why.append(f'timm has no weights for {arch}.')
 
-# %% ../../nbs/engine/weights.ipynb #755157e1
+# %% ../../nbs/engine/weights.ipynb #7a894ae2
 def make_learner(
     dls,                     # `DataLoaders` of pictures
     arch='resnet18',         # A torchvision function, its name, or a timm name
@@ -232,7 +236,7 @@ def make_learner(
     from fastai.vision.all import accuracy, vision_learner
     weights = find_weights(arch, download, deadline)
     print(weights)
-    kwargs.setdefault('pretrained', weights.source in ('cache', 'download'))
+    kwargs.setdefault('pretrained', weights.from_photos)
     learn = vision_learner(dls, find_arch(arch), metrics=accuracy if metrics is None else metrics, **kwargs)
     if weights.source=='bundled': _use_bundled(learn, weights.path)
     learn.weights = weights
