@@ -25,7 +25,7 @@ def built(tmp_path_factory):
     tmp = tmp_path_factory.mktemp('packaging')
     tree = copy_tree(tmp/'tree')
     sdist,wheel = build(tree, 'sdist', tmp/'sdist'),build(tree, 'wheel', tmp/'wheel')
-    with tarfile.open(sdist) as t: t.extractall(tmp/'unpacked', filter='data')
+    with tarfile.open(sdist) as t: t.extractall(tmp/'unpacked', **({'filter': 'data'} if hasattr(tarfile, 'data_filter') else {})) # Python 3.11.4 and later
     again = build(next((tmp/'unpacked').iterdir()), 'wheel', tmp/'again')
     return sdist,wheel,again
 

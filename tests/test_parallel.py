@@ -151,7 +151,8 @@ def start(*args, **kwargs):
 
 @pytest.mark.skipif(os.name!='posix', reason='sends a signal')
 def test_ctrl_c_ends_all_processes_and_leaves_nothing(path, tmp_path):
-    with start(path, '--processes', 2, '--out', tmp_path/'out', start_new_session=True) as p:
+    heard = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL) # a background job inherits that it is ignored
+    with start(path, '--processes', 2, '--out', tmp_path/'out', start_new_session=True, preexec_fn=heard) as p:
         while 'Starting' not in p.stdout.readline(): pass
         while len(children := [o for o in psutil.Process(p.pid).children() if 'spawn_main' in ' '.join(o.cmdline())])<2: time.sleep(.1)
         time.sleep(1)

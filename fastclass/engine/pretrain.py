@@ -30,7 +30,7 @@ from .manifest import write_atomic
 from .scenes import draw_scenes
 
 # %% auto #0
-__all__ = ['COLOURS', 'EDGES', 'PATTERNS', 'CELLS', 'FIELDS', 'QUESTIONS', 'SEEN', 'with_norms', 'without_norms', 'new_body',
+__all__ = ['COLOURS', 'EDGES', 'PATTERNS', 'SEEN', 'CELLS', 'FIELDS', 'QUESTIONS', 'with_norms', 'without_norms', 'new_body',
            'measures_of', 'at_places', 'twins_of', 'Pupil', 'normalised', 'pairing_loss', 'loss_of', 'Plan', 'Run',
            'go_on', 'write_weights', 'pretrain']
 
@@ -61,9 +61,11 @@ def new_body():
     from torchvision.models import squeezenet1_1
     return with_norms(squeezenet1_1(weights=None).features)
 
-# %% ../../nbs/engine/pretrain.ipynb #fddcb0e7
+# %% ../../nbs/engine/pretrain.ipynb #827e3302
 COLOURS,EDGES,PATTERNS = 64,24,48 # Bins of the histogram; eight directions at three scales; four directions of the edges in four directions, three times
+SEEN = COLOURS,EDGES+PATTERNS     # What is asked for at each place
 CELLS,FIELDS = 12,4               # Cells across and down in which a picture is measured; fields of a layout
+QUESTIONS = 'twins','places','layout','names'
 
 def _colours(pictures):
     "The histogram of colours of each cell `(n, 64, CELLS, CELLS)`"
@@ -139,10 +141,7 @@ def _look(pictures, size, dice):
     soft = F.avg_pool2d(F.pad(x, (1, 1, 1, 1), mode='replicate'), 3, 1)
     return torch.lerp(x, soft, dice.even(n, 1, 1, 1, low=-.6).clamp(min=0)).clamp(0, 1)
 
-# %% ../../nbs/engine/pretrain.ipynb #b1b47116
-QUESTIONS = 'twins','places','layout','names'
-SEEN = COLOURS,EDGES+PATTERNS # What is asked for at each place
-
+# %% ../../nbs/engine/pretrain.ipynb #973c1325
 class Pupil(nn.Module):
     "A body with answers to the questions"
     def __init__(self,
@@ -175,7 +174,7 @@ def normalised(
     mean,std = (pictures.new_tensor(o)[:, None, None] for o in imagenet_stats) # which every learner with a pretrained body uses
     return (pictures-mean)/std
 
-# %% ../../nbs/engine/pretrain.ipynb #eac595a9
+# %% ../../nbs/engine/pretrain.ipynb #14a1394c
 def pairing_loss(
     marks:torch.Tensor,  # `(2*n, width)`, in the order of `twins_of`
     sharpness:float=10.  # One over the temperature of SimCLR
@@ -185,6 +184,7 @@ def pairing_loss(
     alike = sharpness*marks@marks.T
     return F.cross_entropy(alike.fill_diagonal_(-math.inf), torch.arange(len(marks), device=marks.device).roll(len(marks)//2))
 
+# %% ../../nbs/engine/pretrain.ipynb #b889e1ab
 def _told(answer, measures):
     "Losses of a guess at colours and strengths, `(n, 136, height, width)`"
     colours,strengths = answer.float().split(SEEN, 1)
@@ -197,10 +197,11 @@ def _named(answers, names):
 def loss_of(
     pupil:Pupil,    # What is trained
     pictures,       # `(2*n, 3, size, size)`: twins, on the device of the pupil
-    names           # Numbers of shape, texture and palette of the things in front of the `n` scenes, likewise
+    names,          # Numbers of shape, texture and palette of the things in front of the `n` scenes, likewise
+    dtype=torch.float32 # In which the pupil reckons; the losses always do so in 32 bits
 )->tuple:           # The loss, and a dict of the parts of it
     "All questions about some scenes"
-    answers = pupil(normalised(pictures).contiguous(memory_format=torch.channels_last))
+    with torch.autocast(pictures.device.type, dtype=dtype, enabled=dtype!=torch.float32): answers = pupil(normalised(pictures).contiguous(memory_format=torch.channels_last))
     measures = measures_of(pictures)
     ask = dict(twins=pairing_loss, places=lambda o: _told(o, measures), layout=lambda o: .5*_told(o, measures), names=lambda o: _named(o.split(pupil.many, 1), names))
     parts = {k: ask[k](o) for k,o in answers.items()}
@@ -269,7 +270,7 @@ def save(self:Run):
     torch.save(dict(plan=_as_text(self.plan), step=self.step, seconds=self.seconds, **{k:getattr(self, k).state_dict() for k in ('pupil', 'mean', 'opt')}), out)
     write_atomic(self.file, out.getvalue())
 
-# %% ../../nbs/engine/pretrain.ipynb #c6ce754b
+# %% ../../nbs/engine/pretrain.ipynb #c0ce1c6c
 def _drawn(bank, plan, step):
     "What is shown in a step: twins, and the names of the things in front"
     size = plan.size(step)
@@ -278,9 +279,9 @@ def _drawn(bank, plan, step):
 
 def _learn(run, pictures, names):
     "One step"
-    dtype = fast_dtype(run.device.type, train=True)
     for group in run.opt.param_groups: group['lr'] = run.plan.rate(run.step)
-    with torch.autocast(run.device.type, dtype=dtype, enabled=dtype==torch.bfloat16): loss,_ = loss_of(run.pupil, pictures.to(run.device), [o.to(run.device) for o in names])
+    dtype = torch.bfloat16 if fast_dtype(run.device.type, train=True)==torch.bfloat16 else torch.float32 # 16-bit floats would need a scale
+    loss,_ = loss_of(run.pupil, pictures.to(run.device), [o.to(run.device) for o in names], dtype)
     run.opt.zero_grad()
     loss.backward()
     nn.utils.clip_grad_norm_(run.pupil.parameters(), 10.)
