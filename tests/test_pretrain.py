@@ -1,6 +1,5 @@
 "The bundled weights are whole, load everywhere, and are worth something; a pretraining run survives what happens to long runs"
-import hashlib, json, os, signal, subprocess, sys, time
-from pathlib import Path
+import hashlib, json, signal, subprocess, sys, time
 
 import pytest, torch
 from fastai.vision.all import Normalize
@@ -9,9 +8,9 @@ from torchvision.models import squeezenet1_1
 from fastclass.course.samples import pack
 from fastclass.engine.errors import DataError, StorageError, WeightsError
 from fastclass.engine.folder import scan_folder
-from fastclass.engine.formulas import Bank, Recipe
+from fastclass.engine.formulas import Bank, Dice, Recipe
 from fastclass.engine.loaders import folder_dls
-from fastclass.engine.pretrain import QUESTIONS, Plan, Pupil, Run, go_on, loss_of, pretrain, twins_of, write_weights
+from fastclass.engine.pretrain import QUESTIONS, Plan, Run, go_on, loss_of, pretrain, twins_of, write_weights
 from fastclass.engine.scenes import draw_scenes
 from fastclass.engine.weights import BUNDLED_FOLDER, bundled_archs, find_weights, load_body, make_learner
 from fastclass.pretrain import compare_bodies, learner_on
@@ -91,7 +90,6 @@ def test_each_question_teaches_alone(question, tmp_path):
     run = Run(Plan(scenes=16*30, batch=16, sizes=(32,), questions=(question,), recipe=SMALL), tmp_path, 'cpu')
     bank = Bank(SMALL)
     scenes = draw_scenes(bank, 16, 40, 'exam')
-    from fastclass.engine.formulas import Dice
     twins = twins_of(scenes.pictures, 32, Dice('exam'))
     def exam():
         with torch.no_grad(): return float(loss_of(run.pupil, twins, scenes.names)[0])

@@ -14,7 +14,7 @@ from .errors import SourceError, StorageError, UnsupportedError, WeightsError, s
 
 # %% auto #0
 __all__ = ['BUNDLED_FOLDER', 'Weights', 'find_arch', 'arch_name', 'weights_url', 'cache_file', 'check_weights', 'download_file',
-           'find_weights', 'bundled_archs', 'make_learner', 'unwrap', 'load_body']
+           'find_weights', 'bundled_archs', 'make_learner', 'unwrap', 'load_body', 'add_normalize']
 
 # %% ../../nbs/engine/weights.ipynb #67a5cf9a
 BUNDLED_FOLDER = Path(__file__).parent/'bundled' if '__file__' in globals() else Path('bundled')
@@ -242,7 +242,7 @@ def make_learner(
     learn.weights = weights
     return learn
 
-# %% ../../nbs/engine/weights.ipynb #284b350f
+# %% ../../nbs/engine/weights.ipynb #63bd9339
 def unwrap(
     body # `nn.Module`
 ):       # `nn.Sequential` of more than one layer, or `body` itself
@@ -261,9 +261,16 @@ def load_body(
     except Exception as e: # safetensors has errors of its own for a broken file, torch a RuntimeError for one that does not fit
         raise WeightsError(f'{file} does not fit this body, or is broken.', next='Install fastclass again.') from e
 
+# %% ../../nbs/engine/weights.ipynb #e772aa5c
+def add_normalize(
+    dls # `DataLoaders` of pictures, changed in place
+):
+    "ImageNet's `Normalize`, which all bodies here have learned with, where there is none"
+    from fastai.vision.all import Normalize, imagenet_stats, risinstance
+    if not dls.after_batch.fs.filter(risinstance(Normalize)): dls.add_tfms([Normalize.from_stats(*imagenet_stats)], 'after_batch')
+
 def _use_bundled(learn, file):
     "What `vision_learner(pretrained=True)` does with weights that it knows: load, normalise, freeze"
-    from fastai.vision.all import Normalize, imagenet_stats, risinstance
     load_body(learn.model[0], file)
-    if not learn.dls.after_batch.fs.filter(risinstance(Normalize)): learn.dls.add_tfms([Normalize.from_stats(*imagenet_stats)], 'after_batch')
+    add_normalize(learn.dls)
     learn.freeze()
