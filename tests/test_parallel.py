@@ -1,5 +1,6 @@
 "Training on several processes: what two do is what one does, and when one of them ends, so do the others"
 import json, multiprocessing, os, signal, subprocess, sys, time
+from datetime import timedelta
 from types import SimpleNamespace
 
 import psutil
@@ -141,6 +142,16 @@ def fails(how):
 def test_an_error_in_one_process_ends_all(how, processes, error, told):
     with pytest.raises(error, match=told): launch(fails, how, processes=processes, timeout=1 if how=='waits' else 60)
     assert not [p for p in multiprocessing.active_children() if p.name.startswith('fastclass')]
+
+
+def test_waiting_in_vain_is_told_at_the_meeting_too():
+    "The address book of torch, where the processes meet, has other words for it than gloo"
+    store = torch.distributed.TCPStore('127.0.0.1', 0, is_master=True)
+    with pytest.raises(RuntimeError) as late: store.wait(['nobody'], timedelta(milliseconds=50))
+    error = parallel._told(late.value, 3)
+    assert isinstance(error, UnsupportedError) and 'waited 3 s in vain' in str(error)
+    other = RuntimeError('size mismatch')
+    assert isinstance(parallel._told(other, 3), RuntimeError) and str(parallel._told(other, 3))==str(other)
 
 
 def start(*args, **kwargs):
