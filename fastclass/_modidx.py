@@ -777,6 +777,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                    'fastclass/engine/features.py'),
                                            'fastclass.engine.features._one_view': ( 'engine/features.html#_one_view',
                                                                                     'fastclass/engine/features.py'),
+                                           'fastclass.engine.features._remove': ( 'engine/features.html#_remove',
+                                                                                  'fastclass/engine/features.py'),
                                            'fastclass.engine.features._seconds_per_view': ( 'engine/features.html#_seconds_per_view',
                                                                                             'fastclass/engine/features.py'),
                                            'fastclass.engine.features.batches_vary': ( 'engine/features.html#batches_vary',

@@ -1,5 +1,7 @@
 "quick_tune leaves a normal Learner whatever head, loss, metrics and callbacks it was given, or names what it cannot do"
+import os
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from PIL import Image
 from torchvision.models import mobilenet_v3_small, resnet18
 
 from fastclass.engine.errors import DataError, UnsupportedError
+from fastclass.engine.features import FeatureStore, fast_dtype
 from fastclass.finetune import epochs_within, quick_tune, seconds_per_epoch
 
 PICTURES = 40 # how many `files` makes
@@ -141,6 +144,14 @@ def test_time_budget_decides_on_the_views(files, seconds, views):
     assert quick_tune(learn, 1, seconds=seconds).views==views
 
 
+@pytest.mark.parametrize('train', [False, True])
+def test_the_first_training_of_a_process_draws_the_random_numbers_that_later_ones_do(train):
+    fast_dtype.cache_clear()
+    before = torch.get_rng_state()
+    fast_dtype('cpu', train)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
 def test_features_on_disk_give_the_same_and_leave_nothing(files, tmp_path, monkeypatch):
     monkeypatch.setenv('FASTCLASS_HOME', str(tmp_path))
     res = []
@@ -151,6 +162,23 @@ def test_features_on_disk_give_the_same_and_leave_nothing(files, tmp_path, monke
         res.append(learn.get_preds()[0])
     torch.testing.assert_close(*res)
     assert [f for f in tmp_path.rglob('*') if f.is_file()]==[]
+
+
+def test_features_on_disk_where_a_file_in_use_cannot_be_removed(tmp_path, monkeypatch):
+    "As on Windows: it stays for now, and a later run removes it"
+    monkeypatch.setenv('FASTCLASS_HOME', str(tmp_path))
+    def in_use(self, missing_ok=False): raise PermissionError(13, 'The process cannot access the file because it is being used by another process')
+    with monkeypatch.context() as m:
+        m.setattr(Path, 'unlink', in_use)
+        store = FeatureStore((3, 5), torch.float32, limit=10)
+    store.data[1] = 7
+    left = [f for f in tmp_path.rglob('*') if f.is_file()]
+    assert len(left)==1 and store.data.sum()==35
+    FeatureStore((3, 5), torch.float32, limit=10)
+    assert left[0].exists() # it is young: somebody may just be filling it
+    os.utime(left[0], (0, 0))
+    FeatureStore((3, 5), torch.float32, limit=10)
+    assert [f for f in tmp_path.rglob('*') if f.is_file()]==[] and store.data.sum()==35
 
 
 @pytest.mark.filterwarnings('ignore:numpy.core')
