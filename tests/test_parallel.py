@@ -1,5 +1,5 @@
 "Training on several processes: what two do is what one does, and when one of them ends, so do the others"
-import json, multiprocessing, os, signal, subprocess, sys, time
+import json, multiprocessing, os, signal, socket, subprocess, sys, time
 from datetime import timedelta
 from types import SimpleNamespace
 
@@ -14,11 +14,13 @@ from fastai.callback.core import Callback
 from fastai.callback.schedule import Learner
 from fastai.metrics import accuracy
 from fastai.torch_core import num_distrib, rank_distrib
+from fastclass import train
 from fastclass.course.platform import Device, cpu_count
 from fastclass.course.samples import pack
 from fastclass.engine import parallel
 from fastclass.engine.best import keep_best
 from fastclass.engine.errors import DataError, UnsupportedError
+from fastclass.engine.folder import scan_folder
 from fastclass.engine.loaders import folder_dls
 from fastclass.engine.parallel import SharedLoader, in_parallel, launch, process_count
 
@@ -186,8 +188,29 @@ def test_a_process_ends_when_its_parent_is_gone(monkeypatch):
 
 @pytest.fixture(scope='module')
 def one(path, tmp_path_factory, one_thread):
-    from fastclass.train import train
-    return train(path, processes=1, epochs=2, size=64, bs=16, lr=2e-4, out=tmp_path_factory.mktemp('one')/'out')
+    return train.train(path, processes=1, epochs=2, size=64, bs=16, lr=2e-4, out=tmp_path_factory.mktemp('one')/'out')
+
+
+def free_port():
+    "For launchers that do not look for one: torch before 2.6 waits at port 0 for ever"
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        return s.getsockname()[1]
+
+
+def trained(path, processes):
+    "The loss of each step and the results of each epoch of the command's own training, in 64-bit numbers"
+    torch.set_num_threads(1)
+    learn = train._learner(scan_folder(path), arch='squeezenet1_1', size=64, bs=16, valid_pct=.2, seed=42, drop=.5)
+    learn.model.double()
+    with learn.no_bar(), learn.no_logging(), learn.added_cbs(watch := Watch(True)): history = train._fit(learn, 2, 2e-4, processes)
+    return watch.losses + [v for o in history for v in o.values()]
+
+
+def test_the_steps_of_train_are_those_of_one_process(path, one_thread):
+    "In 64-bit numbers: rounding of 32 bits can turn a step of Adam around, and then it can be seen"
+    one = trained(path, 1)
+    for two in launch(trained, path, 2, processes=2): close(one, two, 1e-5)
 
 
 TRAIN = ['--epochs', '2', '--size', '64', '--bs', '16', '--lr', '2e-4', '--json']
@@ -198,14 +221,14 @@ def test_train_on_two_processes_is_train_on_one(way, one, path, tmp_path):
     from fastclass.engine.bundle import load_bundle
     out,ours = tmp_path/'out',['-W', 'ignore', '-c', MAIN, 'train', str(path), *TRAIN, '--out', str(tmp_path/'out')]
     # on a machine without GPUs, accelerate starts several processes where it is told --multi_gpu; with --cpu it needs MPI
-    before = ['-m', 'accelerate.commands.launch', '--multi_gpu', '--num_processes=2', '--num_machines=1', '--mixed_precision=no', '--dynamo_backend=no', '--main_process_port=0', '--no_python', sys.executable]
+    before = ['-m', 'accelerate.commands.launch', '--multi_gpu', '--num_processes=2', '--num_machines=1', '--mixed_precision=no', '--dynamo_backend=no', f'--main_process_port={free_port()}', '--no_python', sys.executable]
     cmd = [sys.executable, *ours, '--processes', '2'] if way=='--processes 2' else [sys.executable, *before, *ours]
     p = subprocess.run(cmd, capture_output=True, text=True, timeout=200, env={**os.environ, 'FASTCLASS_DEVICE': 'cpu', 'OMP_NUM_THREADS': '1'})
     assert p.returncode==0, p.stderr[-3000:]
     assert p.stdout.count('\n')==1, p.stdout
     two = json.loads(p.stdout)
     assert two['processes']==2 and (two['n_train'], two['n_valid'], two['classes'])==(one['n_train'], one['n_valid'], one['classes'])
-    for a,b in zip(one['history'], two['history'], strict=True): close(list(a.values()), list(b.values()), 1e-3)
+    for a,b in zip(one['history'], two['history'], strict=True): close(list(a.values()), list(b.values()), .15) # more closely: the test above
     assert two['history'][-1]['accuracy']==pytest.approx(two['accuracy'])
     assert sorted(o.name for o in out.iterdir())==['bundle', 'figures', 'predictions.csv', 'report.html'] and list(tmp_path.iterdir())==[out]
     assert load_bundle(out/'bundle').vocab==two['classes']
@@ -229,9 +252,8 @@ def test_more_processes_than_there_is_room_for_are_refused(kind, gpus, asked, mo
 
 
 def test_a_launcher_and_an_option_that_disagree(monkeypatch, path):
-    from fastclass.train import train
     monkeypatch.setenv('WORLD_SIZE', '2')
-    with pytest.raises(DataError, match='the launcher has started 2'): train(path, processes=3)
+    with pytest.raises(DataError, match='the launcher has started 2'): train.train(path, processes=3)
 
 
 def test_without_accelerate_there_is_an_error_that_says_what_to_install(monkeypatch):
