@@ -669,6 +669,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                        'fastclass/engine/errors.py'),
                                          'fastclass.engine.errors.WeightsError': ( 'engine/errors.html#weightserror',
                                                                                    'fastclass/engine/errors.py'),
+                                         'fastclass.engine.errors.expect_fail': ( 'engine/errors.html#expect_fail',
+                                                                                  'fastclass/engine/errors.py'),
                                          'fastclass.engine.errors.storage_guard': ( 'engine/errors.html#storage_guard',
                                                                                     'fastclass/engine/errors.py')},
             'fastclass.engine.factors': { 'fastclass.engine.factors.Factors': ( 'engine/factors.html#factors',
