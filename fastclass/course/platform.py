@@ -295,12 +295,13 @@ QUIET = (r'load_learner` uses Python', # fastai says this at each load; our bund
          r'Importing from timm\.\S+ is deprecated',
          r'The given NumPy array is not writable') # fastai's tables with pandas 3; nobody writes to them
 
-# %% ../../nbs/course/platform.ipynb #75e677fa
+# %% ../../nbs/course/platform.ipynb #36858777
 def quiet():
     "Silence the known warnings of other libraries, each by its text; to call it again does no harm"
     loud = ('always', None, Warning, None, 0) # duckduckgo_search sets this for everybody each time it is used
     if 'duckduckgo_search' in sys.modules and 'always' not in sys.warnoptions and loud in warnings.filters: warnings.filters.remove(loud)
     for text in QUIET: warnings.filterwarnings('ignore', message=text)
+    warnings.filterwarnings('ignore', 'A value is trying to be set on a copy', FutureWarning, r'fastai\.tabular') # with pandas 2; elsewhere it is worth reading
 
 # %% ../../nbs/course/platform.ipynb #d342b5f6
 @dataclass(frozen=True)
