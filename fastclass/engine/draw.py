@@ -209,7 +209,7 @@ def contact_sheet(
         out.paste(p.convert('RGB').resize((w,side), Image.LANCZOS, reducing_gap=2), (4+i%columns*(w+4), 4+i//columns*(side+4)))
     return out
 
-# %% ../../nbs/engine/draw.ipynb #a4c7b28c
+# %% ../../nbs/engine/draw.ipynb #0ec7e013
 def show_sheet(
     pictures:list, # RGB pictures of about one size
     alt:str,       # What they show, in words
@@ -218,4 +218,4 @@ def show_sheet(
     "A contact sheet for a notebook"
     from IPython.display import Image as Shown
     held = BytesIO(); contact_sheet(pictures, **kwargs).save(held, 'JPEG', quality=78)
-    return Shown(held.getvalue(), format='jpeg', alt=alt)
+    return Shown(held.getvalue(), format='jpeg', metadata=dict(alt=alt)) # IPython 7 of Kaggle and Colab has no `alt`
