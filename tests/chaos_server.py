@@ -170,6 +170,13 @@ class Handler(socketserver.StreamRequestHandler):
             if path: self.server.answer(self.connection, path[0])
 
 
+def free_port():
+    "A port of this machine at which nobody listens"
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        return s.getsockname()[1]
+
+
 class ChaosServer(socketserver.ThreadingTCPServer):
     "Serves `cases`; `log` has the paths that were asked for"
     daemon_threads,allow_reuse_address,request_queue_size = True,True,128
@@ -177,9 +184,7 @@ class ChaosServer(socketserver.ThreadingTCPServer):
         super().__init__(('127.0.0.1', 0), Handler)
         self.port,self.log,self.seen,self.lock = self.server_address[1],[],Counter(),threading.Lock()
         self.base = f'http://127.0.0.1:{self.port}'
-        with socket.socket() as s:
-            s.bind(('127.0.0.1', 0))
-            self.closed = s.getsockname()[1] # nobody listens here, nor at the next one
+        self.closed = free_port() # nor does anybody listen at the next one
         self.cases = cases(self.base, self.closed)
         self.answers = {c[0]:c[4] for c in self.cases if c[4]} | {'etc/passwd':picture('path trick'), 'target of redirect':picture('redirected'), 'thumbnail':picture('thumbnail')}
         threading.Thread(target=self.serve_forever, args=(.05,), daemon=True).start()

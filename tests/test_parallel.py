@@ -1,5 +1,5 @@
 "Training on several processes: what two do is what one does, and when one of them ends, so do the others"
-import json, multiprocessing, os, signal, socket, subprocess, sys, time
+import json, multiprocessing, os, signal, subprocess, sys, time
 from datetime import timedelta
 from types import SimpleNamespace
 
@@ -14,6 +14,7 @@ from fastai.callback.core import Callback
 from fastai.callback.schedule import Learner
 from fastai.metrics import accuracy
 from fastai.torch_core import num_distrib, rank_distrib
+from chaos_server import free_port
 from fastclass import train
 from fastclass.course.platform import Device, cpu_count
 from fastclass.course.samples import pack
@@ -186,16 +187,12 @@ def test_a_process_ends_when_its_parent_is_gone(monkeypatch):
 
 # ---- the command
 
+SLOW = 2e-6 # at 2e-4, rounding of 32 bits can turn a step of Adam around; the test in 64-bit numbers takes that rate
+
+
 @pytest.fixture(scope='module')
 def one(path, tmp_path_factory, one_thread):
-    return train.train(path, processes=1, epochs=2, size=64, bs=16, lr=2e-4, out=tmp_path_factory.mktemp('one')/'out')
-
-
-def free_port():
-    "For launchers that do not look for one: torch before 2.6 waits at port 0 for ever"
-    with socket.socket() as s:
-        s.bind(('127.0.0.1', 0))
-        return s.getsockname()[1]
+    return train.train(path, processes=1, epochs=2, size=64, bs=16, lr=SLOW, out=tmp_path_factory.mktemp('one')/'out')
 
 
 def trained(path, processes):
@@ -213,14 +210,14 @@ def test_the_steps_of_train_are_those_of_one_process(path, one_thread):
     for two in launch(trained, path, 2, processes=2): close(one, two, 1e-5)
 
 
-TRAIN = ['--epochs', '2', '--size', '64', '--bs', '16', '--lr', '2e-4', '--json']
+TRAIN = ['--epochs', '2', '--size', '64', '--bs', '16', '--lr', str(SLOW), '--json']
 
 
 @pytest.mark.parametrize('way', ['--processes 2', 'accelerate launch'])
 def test_train_on_two_processes_is_train_on_one(way, one, path, tmp_path):
     from fastclass.engine.bundle import load_bundle
     out,ours = tmp_path/'out',['-W', 'ignore', '-c', MAIN, 'train', str(path), *TRAIN, '--out', str(tmp_path/'out')]
-    # on a machine without GPUs, accelerate starts several processes where it is told --multi_gpu; with --cpu it needs MPI
+    # torch before 2.6 waits at port 0 for ever; on a machine without GPUs, accelerate starts several processes where it is told --multi_gpu; with --cpu it needs MPI
     before = ['-m', 'accelerate.commands.launch', '--multi_gpu', '--num_processes=2', '--num_machines=1', '--mixed_precision=no', '--dynamo_backend=no', f'--main_process_port={free_port()}', '--no_python', sys.executable]
     cmd = [sys.executable, *ours, '--processes', '2'] if way=='--processes 2' else [sys.executable, *before, *ours]
     p = subprocess.run(cmd, capture_output=True, text=True, timeout=200, env={**os.environ, 'FASTCLASS_DEVICE': 'cpu', 'OMP_NUM_THREADS': '1'})
@@ -228,7 +225,7 @@ def test_train_on_two_processes_is_train_on_one(way, one, path, tmp_path):
     assert p.stdout.count('\n')==1, p.stdout
     two = json.loads(p.stdout)
     assert two['processes']==2 and (two['n_train'], two['n_valid'], two['classes'])==(one['n_train'], one['n_valid'], one['classes'])
-    for a,b in zip(one['history'], two['history'], strict=True): close(list(a.values()), list(b.values()), .15) # more closely: the test above
+    for a,b in zip(one['history'], two['history'], strict=True): close(list(a.values()), list(b.values()), 1e-3)
     assert two['history'][-1]['accuracy']==pytest.approx(two['accuracy'])
     assert sorted(o.name for o in out.iterdir())==['bundle', 'figures', 'predictions.csv', 'report.html'] and list(tmp_path.iterdir())==[out]
     assert load_bundle(out/'bundle').vocab==two['classes']

@@ -105,7 +105,7 @@ def test_a_gpu_that_hangs_is_passed_over():
     start = time.monotonic()
     assert 'does not answer' in pl._pick(None, None, gpu('cuda'), lambda kind: time.sleep(30), .05).why
     assert 'does not answer' in pl._pick(None, None, lambda: time.sleep(30), works, .05).why
-    assert time.monotonic()-start<10
+    assert time.monotonic()-start<2
 
 
 def test_forced_device(monkeypatch):
@@ -138,7 +138,7 @@ def test_hanging_name_lookup_costs_two_seconds_at_most_and_does_not_hold_the_pro
     start = time.monotonic()
     out = run(code)
     first,again,a,b = out.stdout.split()
-    assert (first, again)==('False', 'False') and 1<float(a)<5 and float(b)<1 and out.stderr==''
+    assert (first, again)==('False', 'False') and 1<float(a)<2.5 and float(b)<.1 and out.stderr==''
     assert time.monotonic()-start<15
 
 
@@ -147,13 +147,13 @@ def test_one_host_is_enough():
         if host=='b': return
         time.sleep(20)
     start = time.monotonic()
-    assert pl._probe_internet(10, ('a', 'b', 'c'), reach) and time.monotonic()-start<5
+    assert pl._probe_internet(2, ('a', 'b', 'c'), reach) and time.monotonic()-start<1
 
 
 def test_all_refused_answers_at_once():
     def reach(host, timeout): raise ConnectionRefusedError
     start = time.monotonic()
-    assert not pl._probe_internet(10, reach=reach) and time.monotonic()-start<5
+    assert not pl._probe_internet(2, reach=reach) and time.monotonic()-start<1
 
 
 def test_answer_is_kept_for_a_minute(monkeypatch):
