@@ -19,7 +19,7 @@ from fastai.torch_core import set_seed
 
 from common import SHARED
 from fastclass.collab import quick_collab
-from fastclass.engine.tables import draw_ratings
+from fastclass.engine.packs.tables import draw_ratings
 
 Y_RANGE = (0.5, 5.5)
 

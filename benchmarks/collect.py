@@ -61,8 +61,8 @@ def serve(photos, hosts, latency, drip, pipe):
 
 def ours(urls, dest):
     "`(seconds, pictures, requests)` of fastclass"
-    from fastclass.engine.download import download_all
-    from fastclass.engine.hits import Hit
+    from fastclass.engine.collect.download import download_all
+    from fastclass.engine.collect.source import Hit
     hosts = {u.split('/')[2] for u in urls}
     start = time.perf_counter()
     m = download_all([('photo', 'benchmark', Hit(u)) for u in urls], dest, allow_hosts=hosts, progress=False)

@@ -3,7 +3,7 @@ import math
 from pathlib import Path
 from statistics import mean, stdev
 
-from fastclass.course.samples import pack
+from fastclass.engine.packs.packs import pack
 
 SHARED = Path(__file__).resolve().parents[2]/'shared' # real data beside the repository; it is not part of the project
 T95 = {2: 12.71, 3: 4.30, 4: 3.18, 5: 2.78, 6: 2.57, 7: 2.45, 8: 2.36, 9: 2.31, 10: 2.26} # Student's t for 95%, by number of seeds

@@ -3,7 +3,7 @@
     python benchmarks/crests.py [--masters FOLDER] [--seeds 5] [--json]
 
 FOLDER holds one PNG with transparency a class. Without it the real crests of ../shared/crests are taken where they are, else the bundled ones.
-Training pictures are drawn from them by `engine.changes.write_series`: scenes of the nuisance generator, several frames of each.
+Training pictures are drawn from them by `engine.predict.corruptions.write_series`: scenes of the nuisance generator, several frames of each.
 The usual recipe: a random split, so that frames of one scene lie on both sides, and no augmentation. Ours: a grouped split, and training pictures under
 five of the eight changes of the stress test. The other three (background, blur, noise) tell what that is worth beyond its own tricks.
 Both train the head of the same body with `quick_tune` and are asked about the same stressed pictures: every crest under eight changes at four levels.
@@ -19,12 +19,12 @@ from fastai.vision.all import CategoryBlock, DataBlock, ImageBlock, RandomSplitt
 from PIL import Image
 
 from common import interval
-from fastclass.course.samples import pack
-from fastclass.engine.changes import scene_of, write_series
-from fastclass.engine.loaders import UprightImage
-from fastclass.engine.split import stable_split
-from fastclass.engine.stress import RandomChanges, holding, stress_table
-from fastclass.engine.weights import find_weights, make_learner
+from fastclass.engine.packs.packs import pack
+from fastclass.engine.predict.corruptions import scene_of, write_series
+from fastclass.engine.datablock.loaders import UprightImage
+from fastclass.engine.datablock.split import stable_split
+from fastclass.engine.predict.robustness import RandomChanges, holding, stress_table
+from fastclass.engine.finetune.weights import find_weights, make_learner
 from fastclass.finetune import quick_tune
 
 SIZE, SEEN = 128, ('tilt', 'shadow', 'recolour', 'crop', 'monochrome') # SEEN: changes that our training makes; it never makes the other three

@@ -19,10 +19,10 @@ from pytorch_grad_cam import GradCAM
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
 from common import photos
-from fastclass.engine.features import fast_dtype
-from fastclass.engine.heatmap import mapper, scaled
-from fastclass.engine.loaders import folder_dls
-from fastclass.engine.weights import find_arch, find_weights
+from fastclass.engine.finetune.features import fast_dtype
+from fastclass.engine.interpret.gradcam import mapper, scaled
+from fastclass.engine.datablock.loaders import folder_dls
+from fastclass.engine.finetune.weights import find_arch, find_weights
 
 
 def timed(function, times):

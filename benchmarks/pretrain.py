@@ -19,14 +19,14 @@ from fastai.vision.all import URLs, create_body, model_meta, set_seed
 from torchvision.models import resnet18, squeezenet1_1
 
 from common import SHARED, interval
-from fastclass.course.samples import pack
-from fastclass.engine.features import fast_body
-from fastclass.engine.folder import scan_folder
-from fastclass.engine.loaders import folder_dls
-from fastclass.engine.masks import MaskOf, read_codes
-from fastclass.engine.untar import real_or_pack
-from fastclass.engine.manifest import write_atomic
-from fastclass.engine.weights import BUNDLED_FOLDER, find_weights, load_body, make_learner
+from fastclass.engine.packs.packs import pack
+from fastclass.engine.finetune.features import fast_body
+from fastclass.engine.datablock.folder import scan_folder
+from fastclass.engine.datablock.loaders import folder_dls
+from fastclass.engine.segment.masks import MaskOf, read_codes
+from fastclass.engine.collect.datasets import real_or_pack
+from fastclass.engine.collect.manifest import write_atomic
+from fastclass.engine.finetune.weights import BUNDLED_FOLDER, find_weights, load_body, make_learner
 from fastclass.pretrain import KINDS, compare_bodies
 from fastclass.quickstart import _train
 from fastclass.segment import quick_segment, score_masks, segment_dls, segment_learner

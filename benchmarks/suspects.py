@@ -14,10 +14,10 @@ import numpy as np
 import torch
 
 from common import photos
-from fastclass.engine.folder import scan_folder
-from fastclass.engine.loaders import folder_dls
-from fastclass.engine.suspects import _all_pictures, judged_by_others, linear_head
-from fastclass.engine.weights import make_learner
+from fastclass.engine.datablock.folder import scan_folder
+from fastclass.engine.datablock.loaders import folder_dls
+from fastclass.engine.interpret.label_issues import _all_pictures, judged_by_others, linear_head
+from fastclass.engine.finetune.weights import make_learner
 
 
 def found(ranking, swapped):

@@ -20,9 +20,9 @@ from fastai.tabular.learner import tabular_learner
 from fastai.torch_core import set_seed
 
 from common import SHARED
-from fastclass.course.platform import quiet
-from fastclass.course.samples import pack
-from fastclass.engine.rowmodel import fit_rows
+from fastclass.engine.base.machine import quiet
+from fastclass.engine.packs.packs import pack
+from fastclass.engine.tabular.model import fit_rows
 from fastclass.tabular import compare_models, train_table
 
 LESSON = dict(salary=(['workclass', 'education', 'marital-status', 'occupation', 'relationship', 'race'], ['age', 'fnlwgt', 'education-num']),

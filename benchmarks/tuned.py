@@ -14,11 +14,11 @@ import torch
 from fastai.vision.all import CategoryBlock, DataBlock, ImageBlock, IndexSplitter, Resize, accuracy, set_seed, vision_learner
 
 from common import photos
-from fastclass.engine.features import fast_dtype
-from fastclass.engine.folder import scan_folder, split_folder
-from fastclass.engine.loaders import ClassOf
-from fastclass.engine.tune import speed_up
-from fastclass.engine.weights import find_arch, find_weights
+from fastclass.engine.finetune.features import fast_dtype
+from fastclass.engine.datablock.folder import scan_folder, split_folder
+from fastclass.engine.datablock.loaders import ClassOf
+from fastclass.engine.finetune.speed import speed_up
+from fastclass.engine.finetune.weights import find_arch, find_weights
 
 SIZE = 192
 

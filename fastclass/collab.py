@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 from fastai.callback.schedule import Learner
 
-from .engine.tips import Answer, best_of, check_size, unknown_item
-from .engine.factors import NewUser, factors_of, load_factors, save_factors, solve_user
-from .engine.ranking import rank_report
-from .engine.ratings import check_ratings, leave_last_out, mean_and_bias, rmse_of
-from .engine.rounds import split_dls, train_factors
+from .engine.collab.tips import Answer, best_of, check_size, unknown_item
+from .engine.collab.factors import NewUser, factors_of, load_factors, save_factors, solve_user
+from .engine.collab.ranking import rank_report
+from .engine.collab.ratings import check_ratings, leave_last_out, mean_and_bias, rmse_of
+from .engine.collab.fit import split_dls, train_factors
 
 # %% auto #0
 __all__ = ['Collab', 'quick_collab', 'similar', 'recommend', 'add_user']

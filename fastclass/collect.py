@@ -5,12 +5,12 @@
 # %% ../nbs/01_collect.ipynb #675c5b78
 from __future__ import annotations
 from pathlib import Path
-from .engine.collection import Collection, current, fetch_one, gather, hit_of, known_hits
-from .engine.errors import DataError
-from .engine.hits import Hit
-from .engine.lists import local_file, read_labelled, read_urls
-from .engine.manifest import Manifest
-from .engine.search import find_hits, search_images
+from .engine.collect.collection import Collection, current, fetch_one, gather, hit_of, known_hits
+from .engine.base.errors import DataError
+from .engine.collect.source import Hit
+from .engine.collect.url_lists import local_file, read_labelled, read_urls
+from .engine.collect.manifest import Manifest
+from .engine.collect.search import find_hits, search_images
 
 # %% auto #0
 __all__ = ['collect', 'collect_urls', 'collect_folder', 'rebuild', 'collect_classes']
@@ -126,7 +126,7 @@ def collect_classes(
     as_json:bool=False     # Print one JSON object as the last line
 ) -> dict:                 # `ok`, `dest`, `counts` and `said`
     "Collect pictures for some classes: search, download, check, and write down where each came from"
-    from fastclass.engine.shards import collect_shards, export_hits
+    from fastclass.engine.collect.shards import collect_shards, export_hits
     pairs = [o.partition('=') for o in classes.split(',') if o.strip()]
     if not pairs and not shards: raise DataError('There is no class to collect.', 'Name some: --classes "cyclist=cyclist photo, pedestrian=pedestrian photo".')
     terms = {k.strip():(v or k).strip() for k,_,v in pairs}

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .engine.errors import DataError
-from .engine.guards import Finding, Report, check_dls, picture_files
-from .engine.loaders import ClassOf, UprightImage, folder_dls
-from .engine.manifest import Manifest
-from .engine.split import Split, look_alikes, near_groups, read_split, save_split, split_from_column, split_from_folder, stable_split
-from .engine.translate import translate_v1
+from .engine.base.errors import DataError
+from .engine.datablock.checks import Finding, Report, check_dls, picture_files
+from .engine.datablock.loaders import ClassOf, UprightImage, folder_dls
+from .engine.collect.manifest import Manifest
+from .engine.datablock.split import Split, look_alikes, near_groups, read_split, save_split, split_from_column, split_from_folder, stable_split
+from .engine.datablock.translate import translate_v1
 
 _all_ = ['check_dls', 'picture_files', 'Finding', 'Report', 'ClassOf', 'UprightImage', 'folder_dls', 'Split', 'look_alikes', 'near_groups',
          'read_split', 'save_split', 'split_from_column', 'split_from_folder', 'stable_split', 'translate_v1']

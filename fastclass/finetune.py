@@ -13,11 +13,11 @@ import torch
 from fastai.callback.schedule import Learner
 from torch import nn
 
-from .engine.errors import DataError
-from .engine.features import fast_dtype, split_model
-from .engine.head import batch_seconds, check_learner, device_of, features_of_both_sides, train_head
-from .engine.weights import arch_name, make_learner
-from .engine.verdicts import accuracy_interval
+from .engine.base.errors import DataError
+from .engine.finetune.features import fast_dtype, split_model
+from .engine.finetune.head import batch_seconds, check_learner, device_of, features_of_both_sides, train_head
+from .engine.finetune.weights import arch_name, make_learner
+from .engine.interpret.predictions import accuracy_interval
 
 # %% auto #0
 __all__ = ['what_trains', 'seconds_per_epoch', 'epochs_within', 'how_long', 'Tuned', 'quick_tune', 'compare_archs']

@@ -8,15 +8,15 @@ import math
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from .engine.verdicts import accuracy_interval, as_table, predictions
-from .engine.calibrate import (calibration_error, cross_tempered, describe_reliability, fit_temperature, plot_reliability,
+from .engine.interpret.predictions import accuracy_interval, as_table, predictions
+from .engine.interpret.calibration import (calibration_error, cross_tempered, describe_reliability, fit_temperature, plot_reliability,
                                         reliability, unavoidable_error, with_temperature)
-from .engine.confusion import confusion, describe_confusion, most_confused, per_class, plot_confusion
-from .engine.errors import DataError, PictureError
-from .engine.heatmap import heatmaps, overlay, where_hot
-from .engine.picture import read_picture
-from .engine.review import Review, apply_decisions
-from .engine.suspects import suspects, twins
+from .engine.interpret.confusion import confusion, describe_confusion, most_confused, per_class, plot_confusion
+from .engine.base.errors import DataError, PictureError
+from .engine.interpret.gradcam import heatmaps, overlay, where_hot
+from .engine.base.picture import read_picture
+from .engine.interpret.review import Review, apply_decisions
+from .engine.interpret.label_issues import suspects, twins
 
 _all_ = ['accuracy_interval', 'predictions', 'calibration_error', 'cross_tempered', 'describe_reliability', 'fit_temperature', 'plot_reliability',
          'reliability', 'unavoidable_error', 'confusion', 'describe_confusion', 'most_confused', 'per_class', 'plot_confusion',

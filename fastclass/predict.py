@@ -6,11 +6,11 @@
 from __future__ import annotations
 import math
 import pandas as pd
-from .engine.bundle import Prediction
-from .engine.errors import DataError
-from .engine.manifest import write_atomic
-from .engine.predictor import as_predictor, named_sources, predict_looks
-from .engine.stress import holding, stress_table, stress_test
+from .engine.predict.bundle import Prediction
+from .engine.base.errors import DataError
+from .engine.collect.manifest import write_atomic
+from .engine.predict.predictor import as_predictor, named_sources, predict_looks
+from .engine.predict.robustness import holding, stress_table, stress_test
 
 _all_ = ['holding', 'stress_table', 'stress_test']
 

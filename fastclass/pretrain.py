@@ -13,8 +13,8 @@ from fastai.metrics import accuracy
 from fastai.torch_core import set_seed
 from fastai.vision.learner import vision_learner
 
-from .engine.errors import DataError, WeightsError
-from .engine.weights import BUNDLED_FOLDER, add_normalize, find_arch, find_weights, load_body
+from .engine.base.errors import DataError, WeightsError
+from .engine.finetune.weights import BUNDLED_FOLDER, add_normalize, find_arch, find_weights, load_body
 from .finetune import quick_tune
 
 # %% auto #0

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from .course.platform import pick_device, quiet
-from .engine.errors import DataError, StorageError, storage_guard
-from .engine.folder import scan_folder
+from .engine.base.machine import pick_device, quiet
+from .engine.base.errors import DataError, StorageError, storage_guard
+from .engine.datablock.folder import scan_folder
 
 # %% auto #0
 __all__ = ['PACK', 'ARCH', 'SIZE', 'WHOLE_SIZE', 'WHOLE_BATCH', 'WHOLE_STEPS', 'WHOLE_LR', 'STYLE', 'PAGE', 'USE',
@@ -26,7 +26,7 @@ PACK = 'crests','train' # The bundled pack that the main job uses when it is giv
 def _find_data(data):
     "`(folder, source)`: that of the user, or the bundled pack"
     if data is not None: return Path(data).expanduser(), 'folder'
-    from fastclass.course.samples import pack
+    from fastclass.engine.packs.packs import pack
     name,part = PACK
     print(f'No --data was given: using the bundled pack {name!r}, drawn by fastclass itself.')
     return pack(name)/part, 'bundled'
@@ -69,8 +69,8 @@ WHOLE_LR = dict(bundled=slice(5e-4, 1.5e-3), untrained=5e-4) # Highest learning 
 # %% ../nbs/quickstart.ipynb #b19b477e
 def _learner(folder, arch, valid_pct, seed):
     "A learner with the best weights that can be had for `arch`, and pictures of a size that suits them"
-    from fastclass.engine.loaders import folder_dls
-    from fastclass.engine.weights import find_weights, make_learner
+    from fastclass.engine.datablock.loaders import folder_dls
+    from fastclass.engine.finetune.weights import find_weights, make_learner
     kwargs = dict(size=SIZE) if find_weights(arch or ARCH).from_photos else dict(size=WHOLE_SIZE, bs=WHOLE_BATCH)
     return make_learner(folder_dls(folder, valid_pct=valid_pct, seed=seed, **kwargs), arch or ARCH)
 
@@ -141,7 +141,7 @@ PAGE = '''<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name=
 <h2>Use the model</h2><pre>{{ code }}</pre></body></html>'''
 
 # %% ../nbs/quickstart.ipynb #d8c5a620
-USE = '''from fastclass.engine.bundle import load_bundle
+USE = '''from fastclass.engine.predict.bundle import load_bundle
 model = load_bundle({path!r})
 print(model.predict('photo.jpg'))'''
 
@@ -176,7 +176,7 @@ def _interval_text(o):
 # %% ../nbs/quickstart.ipynb #da894266
 def _export(learn, outcome, work, metrics):
     "Write the table of predictions and the bundle"
-    from fastclass.engine.bundle import save_bundle
+    from fastclass.engine.predict.bundle import save_bundle
     with open(work/'predictions.csv', 'w', encoding='utf-8', errors='replace', newline='') as f: outcome.frame.to_csv(f, index=False)
     learn.model.eval()
     save_bundle(learn, work/'bundle', metrics=metrics, weights_source=learn.weights.source)
@@ -202,7 +202,7 @@ def quickstart(
     seed:int=42,          # Decides on the split and on the training
     as_json:bool=False    # Print one JSON object as the last line
 ) -> dict:                # accuracy, interval, seconds, n_train, n_valid, classes, source, weights and more
-    "From a folder of photos to a trained, explained and exported model. Raises the errors of `fastclass.engine.errors`."
+    "From a folder of photos to a trained, explained and exported model. Raises the errors of `fastclass.engine.base.errors`."
     start = time.perf_counter()
     quiet()
     _check_numbers(seconds, epochs, valid_pct)

@@ -20,15 +20,15 @@ from fastai.vision.data import SegmentationDataLoaders
 from matplotlib.figure import Figure
 from PIL import Image
 
-from .course.platform import pick_device, worker_count
-from .engine.describe import item_files
-from .engine.errors import DataError
-from .engine.features import evaluating
-from .engine.masks import PixelAccuracy, bootstrap_interval, check_masks, count_pairs, scores_of, void_code
-from .engine.overlay import plot_masks
-from .engine.scales import body_and_decoder, segment_model
-from .engine.segmenter import Segmenter, codes_of, load_segmenter, save_segmenter, segmenter_of, size_of
-from .engine.weights import find_arch, find_weights, load_body
+from .engine.base.machine import pick_device, worker_count
+from .engine.predict.bundle_spec import item_files
+from .engine.base.errors import DataError
+from .engine.finetune.features import evaluating
+from .engine.segment.masks import PixelAccuracy, bootstrap_interval, check_masks, count_pairs, scores_of, void_code
+from .engine.segment.overlay import plot_masks
+from .engine.segment.decoder import body_and_decoder, segment_model
+from .engine.segment.segmenter import Segmenter, codes_of, load_segmenter, save_segmenter, segmenter_of, size_of
+from .engine.finetune.weights import find_arch, find_weights, load_body
 from .finetune import Tuned, quick_tune
 
 # %% auto #0

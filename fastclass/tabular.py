@@ -10,10 +10,10 @@ from fastai.data.transforms import Normalize
 from fastai.metrics import accuracy
 from fastai.tabular.core import Categorify, FillMissing, TabularPandas
 from fastai.tabular.learner import tabular_learner
-from .engine.errors import DataError
-from .engine.rowcheck import compare_models, partial_dependence, permutation_importance
-from .engine.rowmodel import EPOCHS, RowModel, close_gaps, fit_rows, load_rows, plan_of, save_rows, tidy_table
-from .engine.rows import check_table, choose_columns, split_rows, tabular_report
+from .engine.base.errors import DataError
+from .engine.tabular.baselines import compare_models, partial_dependence, permutation_importance
+from .engine.tabular.model import EPOCHS, RowModel, close_gaps, fit_rows, load_rows, plan_of, save_rows, tidy_table
+from .engine.tabular.columns import check_table, choose_columns, split_rows, tabular_report
 
 # %% auto #0
 __all__ = ['train_table']

@@ -9,9 +9,9 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from .course.platform import pick_device, quiet, worker_count
-from .engine.errors import DataError, storage_guard
-from .engine.folder import scan_folder
+from .engine.base.machine import pick_device, quiet, worker_count
+from .engine.base.errors import DataError, storage_guard
+from .engine.datablock.folder import scan_folder
 from .quickstart import ARCH, _check_numbers, _evaluate, _finish, _tell, result_folder
 
 # %% auto #0
@@ -21,9 +21,9 @@ __all__ = ['train']
 def _learner(folder, arch, size, bs, valid_pct, seed, drop):
     "A learner that is the same in each process"
     from fastai.torch_core import num_distrib
-    from fastclass.engine.loaders import folder_dls
-    from fastclass.engine.parallel import from_first
-    from fastclass.engine.weights import find_weights, make_learner
+    from fastclass.engine.datablock.loaders import folder_dls
+    from fastclass.engine.finetune.distributed import from_first
+    from fastclass.engine.finetune.weights import find_weights, make_learner
     workers = worker_count(pick_device())//max(1, num_distrib()) # they share the processors too
     dls = folder_dls(folder, size=size, bs=bs, valid_pct=valid_pct, seed=seed, workers=workers)
     from_first(lambda: find_weights(arch))
@@ -33,9 +33,9 @@ def _learner(folder, arch, size, bs, valid_pct, seed, drop):
 def _fit(learn, epochs, lr, processes):
     "`fine_tune`; the losses and metrics of its epochs of the whole network"
     import torch
-    from fastclass.engine.features import _free_memory
-    from fastclass.engine.parallel import in_parallel
-    from fastclass.engine.tune import speed_up
+    from fastclass.engine.finetune.features import _free_memory
+    from fastclass.engine.finetune.distributed import in_parallel
+    from fastclass.engine.finetune.speed import speed_up
     dtype = torch.float32 if pick_device().type=='cpu' else None
     with speed_up(learn, dtype, memory_limit=_free_memory()//(4*processes)), in_parallel(learn): learn.fine_tune(epochs, lr)
     return [dict(zip(('train_loss', 'valid_loss', 'accuracy'), map(float, o))) for o in learn.recorder.values]
@@ -43,7 +43,7 @@ def _fit(learn, epochs, lr, processes):
 # %% ../nbs/train.ipynb #198ffbd2
 def _job(folder, work, out, began, processes, fit, how):
     "Train in this process, together with the others where there are any; the result in the first process, None elsewhere"
-    from fastclass.engine.parallel import alone
+    from fastclass.engine.finetune.distributed import alone
     start = time.perf_counter()-(time.time()-began) # each process has a clock of its own, and one on the wall
     quiet()
     learn = _learner(folder, **how)
@@ -64,7 +64,7 @@ def _one_of_several(data, out, began, n, fit, how, timeout):
     "`_job` in a process that a launcher started"
     import os, sys
     from fastai.torch_core import rank_distrib
-    from fastclass.engine.parallel import from_first, joined
+    from fastclass.engine.finetune.distributed import from_first, joined
     rank = rank_distrib()
     if rank: os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno()) # one of them speaks
     with joined(timeout), ExitStack() as stack:
@@ -81,7 +81,7 @@ def _look(data):
 
 def _start(data, out, began, processes, fit, how, timeout):
     "`_job` in this process, or in several new ones"
-    from fastclass.engine.parallel import launch, process_count
+    from fastclass.engine.finetune.distributed import launch, process_count
     n = process_count(processes)
     print('Training on {0.name}: {0.why}.'.format(pick_device()))
     folder = _look(data)
@@ -117,7 +117,7 @@ def train(
     timeout:float=1800,      # Seconds that a process waits for another one before all give up
     as_json:bool=False       # Print one JSON object as the last line
 ) -> dict|None:              # accuracy, interval, seconds, history, processes and more; None in all but the first process under a launcher
-    "Fine-tune on a folder of photos, on one process or on several, and leave what quickstart leaves. Raises the errors of `fastclass.engine.errors`."
+    "Fine-tune on a folder of photos, on one process or on several, and leave what quickstart leaves. Raises the errors of `fastclass.engine.base.errors`."
     began = time.time()
     quiet()
     _check(timeout, epochs, valid_pct, bs, size, lr, drop)

@@ -13,7 +13,7 @@ from urllib.parse import unquote
 import numpy as np
 from PIL import Image, ImageDraw
 
-from fastclass.engine.hits import Hit
+from fastclass.engine.collect.source import Hit
 
 LONGEST = 12. # seconds after which a drip or a stall of this server ends; far over the deadline of the tests
 MOST = 60_000_000 # bytes after which the endless body ends
@@ -227,7 +227,7 @@ def fastai_words(server, dest, seconds):
 def main():
     import tempfile
     from pathlib import Path
-    from fastclass.engine.download import download_all
+    from fastclass.engine.collect.download import download_all
     server = ChaosServer()
     allow = (f'127.0.0.1:{server.port}', f'127.0.0.1:{server.closed+1}')
     with tempfile.TemporaryDirectory() as d:

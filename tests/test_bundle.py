@@ -17,9 +17,9 @@ from fastai.vision.data import ImageBlock, ImageDataLoaders, Normalize, imagenet
 from fastai.vision.learner import vision_learner
 from fastai.vision import models
 from fastclass.engine import bundle, describe, store
-from fastclass.engine.bundle import load_bundle, read_description, save_bundle, to_frame
-from fastclass.engine.describe import data_card, item_files, item_labels
-from fastclass.engine.errors import BundleError, DataError, PictureError, StorageError, UnsupportedError
+from fastclass.engine.predict.bundle import load_bundle, read_description, save_bundle, to_frame
+from fastclass.engine.predict.bundle_spec import data_card, item_files, item_labels
+from fastclass.engine.base.errors import BundleError, DataError, PictureError, StorageError, UnsupportedError
 
 CLASSES = ['a', 'b', 'c']
 
@@ -134,7 +134,7 @@ def test_from_tables_and_lists_with_labels_that_are_numbers(photos, tmp_path):
         assert item_labels(dls.valid_ds)==[CLASSES.index(Path(o).parent.name) for o in item_files(dls.valid_ds)]
 
 def test_learner_with_upright_pictures(photos, tmp_path):
-    from fastclass.engine.loaders import UprightImage
+    from fastclass.engine.datablock.loaders import UprightImage
     import shutil
     shutil.copytree(photos, tmp_path/'p')
     exif = Image.Exif(); exif[0x0112] = 6
@@ -173,7 +173,7 @@ def save_bundle_name(path):
 
 def test_fresh_process_without_the_data(saved, tmp_path, photos):
     file = next(get_image_files(photos).__iter__())
-    code = f"from fastclass.engine.bundle import load_bundle; p = load_bundle({str(saved)!r}).predict({str(file)!r}); print(repr((p.label, p.probability)))"
+    code = f"from fastclass.engine.predict.bundle import load_bundle; p = load_bundle({str(saved)!r}).predict({str(file)!r}); print(repr((p.label, p.probability)))"
     out = subprocess.run([sys.executable, '-c', code], cwd=tmp_path, capture_output=True, text=True, timeout=100)
     assert out.returncode==0, out.stderr
     label,probability = eval(out.stdout.strip().splitlines()[-1])

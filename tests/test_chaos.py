@@ -7,10 +7,10 @@ import pytest
 from PIL import Image
 
 from chaos_server import ChaosServer, photo, picture, saved, send, stall
-from fastclass.engine.download import download_all
-from fastclass.engine.errors import DataError, StorageError
-from fastclass.engine.hits import Hit
-from fastclass.engine.manifest import Manifest
+from fastclass.engine.collect.download import download_all
+from fastclass.engine.base.errors import DataError, StorageError
+from fastclass.engine.collect.source import Hit
+from fastclass.engine.collect.manifest import Manifest
 
 DEADLINE = 4
 LOOSE = dict(per_host=16, host_failures=10**6, deadline=DEADLINE, max_bytes=20_000_000, progress=False) # all cases share one host here
@@ -180,8 +180,8 @@ import signal
 signal.signal(signal.SIGINT, signal.default_int_handler) # a background job inherits that it is ignored
 import sys, threading
 sys.path.insert(0, sys.argv[1])
-from fastclass.engine.download import download_all
-from fastclass.engine.hits import Hit
+from fastclass.engine.collect.download import download_all
+from fastclass.engine.collect.source import Hit
 n, base, allow, dest = int(sys.argv[2]), sys.argv[3], sys.argv[4], sys.argv[5]
 names = [(l, f'{base}/{l}{i}') for i in range(n) for l in ('cat', 'dog')]
 names += [('cat', f'{base}/{o}') for o in ('gone', 'half', 'again cat0', 'both')]+[('dog', f'{base}/both')]

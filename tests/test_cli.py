@@ -20,7 +20,7 @@ def fake(
     as_json:bool=False  # One JSON object at the end
 ) -> dict:
     "Do something.\\n\\nAnd more of it."
-    from fastclass.engine.errors import DataError, StorageError
+    from fastclass.engine.base.errors import DataError, StorageError
     print('progress', end='\\r', flush=True)
     if data=='empty': raise DataError('The folder is\\nempty.', 'Put pictures into it.')
     if data=='full': raise StorageError('The disk is full.')

@@ -10,9 +10,9 @@ from fastai.collab import CollabDataLoaders, collab_learner
 from fastai.torch_core import set_seed
 from fastclass.collab import (add_user, check_ratings, factors_of, leave_last_out, load_factors, mean_and_bias, quick_collab, rank_report,
                               recommend, rmse_of, save_factors, similar, split_dls)
-from fastclass.engine.errors import BundleError, DataError, UnsupportedError
-from fastclass.engine.store import TEXT, WEIGHTS
-from fastclass.engine.tables import draw_ratings
+from fastclass.engine.base.errors import BundleError, DataError, UnsupportedError
+from fastclass.engine.base.bundle_files import TEXT, WEIGHTS
+from fastclass.engine.packs.tables import draw_ratings
 
 Y = (0, 5.5)
 
@@ -230,7 +230,7 @@ def test_a_bundle_answers_as_the_learner_does(learn, bundle):
 
 def test_a_bundle_opens_in_a_fresh_process_without_fastais_data(learn, tmp_path):
     path = save_factors(learn, tmp_path/'b.zip', users=False)
-    code = f"from fastclass.engine.factors import load_factors, solve_user; k = load_factors({str(path)!r}); print(len(k.users), len(k.items), solve_user(k, {{k.items[0]: 4}}).seen)"
+    code = f"from fastclass.engine.collab.factors import load_factors, solve_user; k = load_factors({str(path)!r}); print(len(k.users), len(k.items), solve_user(k, {{k.items[0]: 4}}).seen)"
     out = subprocess.run([sys.executable, '-W', 'ignore', '-c', code], capture_output=True, text=True)
     assert out.stdout.strip()==f'0 {len(factors_of(learn).items)} (0,)', out.stderr[-500:]
 

@@ -10,9 +10,9 @@ from PIL import Image
 
 from fastclass.collect import collect, collect_classes, collect_folder, collect_urls, rebuild
 from fastclass.engine import practice, search
-from fastclass.engine.collection import Collection, check_counts, contact_sheet
-from fastclass.engine.errors import BadQueryError, DataError, NothingFoundError
-from fastclass.engine.lists import local_file, read_labelled, read_urls
+from fastclass.engine.collect.collection import Collection, check_counts, contact_sheet
+from fastclass.engine.base.errors import BadQueryError, DataError, NothingFoundError
+from fastclass.engine.collect.url_lists import local_file, read_labelled, read_urls
 
 
 def scene(seed, size=(160, 120)): # a picture that looks like no other

@@ -7,11 +7,11 @@ import pytest
 from fastai.vision.all import parent_label
 from PIL import Image
 
-from fastclass.engine.changes import CHANGES, scene_of, write_series
-from fastclass.engine.errors import DataError
-from fastclass.engine.split import stable_split
-from fastclass.engine.stress import holding, stress_table, stress_test
-from fastclass.engine.weights import find_weights
+from fastclass.engine.predict.corruptions import CHANGES, scene_of, write_series
+from fastclass.engine.base.errors import DataError
+from fastclass.engine.datablock.split import stable_split
+from fastclass.engine.predict.robustness import holding, stress_table, stress_test
+from fastclass.engine.finetune.weights import find_weights
 
 REAL = Path('crests', '2021-22')
 

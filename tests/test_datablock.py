@@ -11,8 +11,8 @@ from fastai.tabular.all import TabularDataLoaders
 from PIL import Image
 
 from fastclass.datablock import (check_dls, fitting_bs, look_alikes, manifest_items, near_groups, picture_files, read_split, save_split, split_from_column, stable_split)
-from fastclass.engine.errors import DataError
-from fastclass.engine.folder import scan_folder, split_folder
+from fastclass.engine.base.errors import DataError
+from fastclass.engine.datablock.folder import scan_folder, split_folder
 
 pytestmark = [pytest.mark.usefixtures('one_thread'), pytest.mark.filterwarnings('ignore::FutureWarning', 'ignore::UserWarning')]
 
@@ -65,7 +65,7 @@ def test_names_places_and_order_do_not_matter(files, tmp_path):
 
 
 def test_the_same_split_in_a_fresh_process(files, tmp_path):
-    code = ('import sys, json; from pathlib import Path; from fastclass.engine.split import stable_split\n'
+    code = ('import sys, json; from pathlib import Path; from fastclass.engine.datablock.split import stable_split\n'
             'files = [Path(o) for o in json.loads(sys.argv[1])]; print(json.dumps(stable_split(files, [f.parent.name for f in files]).sides)); assert "torch" not in sys.modules')
     out = subprocess.run([sys.executable, '-c', code, json.dumps([str(f) for f in files])], capture_output=True, text=True, check=True).stdout
     assert json.loads(out)==stable_split(files, kinds(files)).sides

@@ -12,8 +12,8 @@ from torchvision.models import resnet18
 
 from fastclass.collect import collect_folder
 from fastclass.datablock import UprightImage, check_dls, folder_dls, near_groups, picture_files, stable_split
-from fastclass.engine.errors import DataError
-from fastclass.engine.guards import _header
+from fastclass.engine.base.errors import DataError
+from fastclass.engine.datablock.checks import _header
 from fastclass.finetune import quick_tune
 
 pytestmark = [pytest.mark.usefixtures('one_thread'), pytest.mark.filterwarnings('ignore::FutureWarning', 'ignore::UserWarning')]

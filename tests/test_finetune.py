@@ -12,8 +12,8 @@ from fastai.vision.all import (BCEWithLogitsLossFlat, CutMix, DataBlock, FocalLo
 from PIL import Image
 from torchvision.models import mobilenet_v3_small, resnet18
 
-from fastclass.engine.errors import DataError, UnsupportedError
-from fastclass.engine.features import FeatureStore, fast_dtype
+from fastclass.engine.base.errors import DataError, UnsupportedError
+from fastclass.engine.finetune.features import FeatureStore, fast_dtype
 from fastclass.finetune import epochs_within, quick_tune, seconds_per_epoch
 
 PICTURES = 40 # how many `files` makes

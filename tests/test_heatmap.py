@@ -11,8 +11,8 @@ from fastai.vision.learner import Learner, vision_learner
 from fastai.losses import CrossEntropyLossFlat
 from PIL import Image, ImageDraw
 from torch import nn
-from fastclass.engine.errors import DataError, UnsupportedError
-from fastclass.engine.heatmap import Heatmaps, cam, heatmaps, last_grid, mapper, overlay, scaled, where_hot
+from fastclass.engine.base.errors import DataError, UnsupportedError
+from fastclass.engine.interpret.gradcam import Heatmaps, cam, heatmaps, last_grid, mapper, overlay, scaled, where_hot
 from fastclass.interpret import plot_top_losses, predictions
 
 pytestmark = pytest.mark.usefixtures('one_thread')

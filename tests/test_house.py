@@ -13,8 +13,8 @@ from sync import clean_stale, export_stale
 NBS = sorted(o for o in tracked() if o.suffix=='.ipynb')
 MODULES = sorted(o for o in tracked() if o.parts[0]=='fastclass' and o.suffix=='.py' and o.name not in ('__init__.py','_modidx.py'))
 SCRIPTS = sorted(o for o in tracked() if o.suffix=='.py' and o.parts[0] in ('tests','tools','benchmarks'))
-FREE_OF_TORCH = ['fastclass', *(f'fastclass.{o}' for o in ('collect', 'engine.search', 'engine.download', 'engine.picture', 'engine.manifest',
-                 'engine.errors', 'engine.folder', 'course.platform', 'course.doctor', 'course.cli'))]
+FREE_OF_TORCH = ['fastclass', *(f'fastclass.{o}' for o in ('collect', 'engine.collect.search', 'engine.collect.download', 'engine.base.picture', 'engine.collect.manifest',
+                 'engine.base.errors', 'engine.datablock.folder', 'engine.base.machine', 'course.doctor', 'course.cli'))]
 HEAVY = {'torch', 'torchvision', 'fastai', 'pandas', 'matplotlib', 'scipy', 'sklearn', 'timm'}
 
 

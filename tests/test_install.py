@@ -186,7 +186,7 @@ def test_cell_installs_nothing_on_a_computer_of_your_own(monkeypatch):
 def test_library_imports_without_the_missing_packages():
     code = '''import sys
 for o in ('ddgs', 'duckduckgo_search', 'imagehash'): sys.modules[o] = None
-import fastclass.collect, fastclass.datablock, fastclass.engine.search, fastclass.course.cli'''
+import fastclass.collect, fastclass.datablock, fastclass.engine.collect.search, fastclass.course.cli'''
     r = subprocess.run([sys.executable, '-W', 'ignore', '-c', code], env={**os.environ, 'PYTHONPATH':str(ROOT)}, capture_output=True, text=True)
     assert r.returncode==0, r.stderr[-1500:]
 

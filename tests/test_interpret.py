@@ -16,7 +16,7 @@ from fastai.vision import models
 from fastai.vision.augment import Resize, aug_transforms
 from fastai.vision.data import ImageBlock, ImageDataLoaders
 from fastai.vision.learner import vision_learner
-from fastclass.engine.errors import DataError, UnsupportedError
+from fastclass.engine.base.errors import DataError, UnsupportedError
 from fastclass.interpret import (accuracy_interval, confusion, describe_confusion, describe_top_losses, most_confused, per_class, plot_confusion, plot_top_losses, predictions,
                                  review, suspects, top_losses)
 

@@ -16,14 +16,14 @@ from fastai.metrics import accuracy
 from fastai.torch_core import num_distrib, rank_distrib
 from chaos_server import free_port
 from fastclass import train
-from fastclass.course.platform import Device, cpu_count
-from fastclass.course.samples import pack
+from fastclass.engine.base.machine import Device, cpu_count
+from fastclass.engine.packs.packs import pack
 from fastclass.engine import parallel
-from fastclass.engine.best import keep_best
-from fastclass.engine.errors import DataError, UnsupportedError
-from fastclass.engine.folder import scan_folder
-from fastclass.engine.loaders import folder_dls
-from fastclass.engine.parallel import SharedLoader, in_parallel, launch, process_count
+from fastclass.engine.finetune.best_epoch import keep_best
+from fastclass.engine.base.errors import DataError, UnsupportedError
+from fastclass.engine.datablock.folder import scan_folder
+from fastclass.engine.datablock.loaders import folder_dls
+from fastclass.engine.finetune.distributed import SharedLoader, in_parallel, launch, process_count
 
 pytestmark = pytest.mark.skipif(cpu_count()<2, reason='needs two processors')
 MAIN = 'from fastclass.course.cli import main; main()'
@@ -215,7 +215,7 @@ TRAIN = ['--epochs', '2', '--size', '64', '--bs', '16', '--lr', str(SLOW), '--js
 
 @pytest.mark.parametrize('way', ['--processes 2', 'accelerate launch'])
 def test_train_on_two_processes_is_train_on_one(way, one, path, tmp_path):
-    from fastclass.engine.bundle import load_bundle
+    from fastclass.engine.predict.bundle import load_bundle
     out,ours = tmp_path/'out',['-W', 'ignore', '-c', MAIN, 'train', str(path), *TRAIN, '--out', str(tmp_path/'out')]
     # torch before 2.6 waits at port 0 for ever; on a machine without GPUs, accelerate starts several processes where it is told --multi_gpu; with --cpu it needs MPI
     before = ['-m', 'accelerate.commands.launch', '--multi_gpu', '--num_processes=2', '--num_machines=1', '--mixed_precision=no', '--dynamo_backend=no', f'--main_process_port={free_port()}', '--no_python', sys.executable]

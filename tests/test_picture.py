@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile, ImageOps
 
-from fastclass.engine.errors import PictureError
-from fastclass.engine.picture import REASONS, check_picture, clean_jpeg, picture_format, read_picture
+from fastclass.engine.base.errors import PictureError
+from fastclass.engine.base.picture import REASONS, check_picture, clean_jpeg, picture_format, read_picture
 
 
 Image.init()

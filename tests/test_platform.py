@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from fastclass.course import doctor as dr, platform as pl
-from fastclass.engine.errors import StorageError, UnsupportedError
+from fastclass.engine.base.errors import StorageError, UnsupportedError
 
 LIGHT = ('torch', 'fastai', 'numpy', 'rich', 'pandas', 'matplotlib')
 
@@ -35,7 +35,7 @@ def offline(monkeypatch, answer=False): monkeypatch.setattr(pl, '_ASKED', dict(a
 def test_where(env, place): assert pl.where(env)==place
 
 
-def test_where_is_local_without_a_kernel(): assert run('from fastclass.course.platform import where; print(where({}))').stdout=='local\n'
+def test_where_is_local_without_a_kernel(): assert run('from fastclass.engine.base.machine import where; print(where({}))').stdout=='local\n'
 
 
 # Folders
@@ -131,7 +131,7 @@ def test_hanging_name_lookup_costs_two_seconds_at_most_and_does_not_hold_the_pro
     code = '''
     import socket, time
     socket.getaddrinfo = lambda *a, **k: time.sleep(60)
-    from fastclass.course.platform import has_internet
+    from fastclass.engine.base.machine import has_internet
     t = time.monotonic(); first = has_internet(); a = time.monotonic()-t
     t = time.monotonic(); again = has_internet(); b = time.monotonic()-t
     print(first, again, a, b)'''
@@ -231,8 +231,8 @@ def test_start_lesson_is_one_line_and_seeds_everything(monkeypatch, capsys):
 def test_start_lesson_with_a_broken_fastai_sends_to_the_doctor(tmp_path):
     broken(tmp_path)
     out = run('''
-    from fastclass.course.platform import start_lesson
-    from fastclass.engine.errors import FastclassError
+    from fastclass.engine.base.machine import start_lesson
+    from fastclass.engine.base.errors import FastclassError
     try: start_lesson('x', 1)
     except FastclassError as e: print(e.message, e.next)''', PYTHONPATH=str(tmp_path), FASTCLASS_SOURCE='bundled', FASTCLASS_DEVICE='cpu')
     assert 'typedispatch' in out.stdout and 'fastclass doctor' in out.stdout
@@ -254,7 +254,7 @@ def test_quiet_takes_back_what_duckduckgo_search_does_to_everybody():
     out = run('''
     import warnings
     from duckduckgo_search import DDGS
-    from fastclass.course.platform import quiet
+    from fastclass.engine.base.machine import quiet
     quiet(); before = list(warnings.filters)
     DDGS(); quiet()
     print(sorted(map(str, before))==sorted(map(str, warnings.filters)))''')
@@ -267,12 +267,12 @@ def test_import_is_light_and_silent():
     t = time.process_time()
     import fastclass
     t = time.process_time()-t
-    import fastclass.course.platform, fastclass.course.doctor
+    import fastclass.engine.base.machine, fastclass.course.doctor
     print(t, [m for m in {LIGHT} if m in sys.modules])'''
     res = min((run(code) for _ in range(2)), key=lambda r: float(r.stdout.split()[0]))
     seconds,_,heavy = res.stdout.partition(' ')
     assert float(seconds)<.1 and heavy.strip()=='[]'
-    out = subprocess.run([sys.executable, '-W', 'error', '-c', 'import fastclass.course.platform, fastclass.course.doctor, fastclass.course.cli'], capture_output=True, text=True)
+    out = subprocess.run([sys.executable, '-W', 'error', '-c', 'import fastclass.engine.base.machine, fastclass.course.doctor, fastclass.course.cli'], capture_output=True, text=True)
     assert (out.returncode, out.stderr)==(0, '')
 
 

@@ -5,14 +5,14 @@ import pytest, torch
 from fastai.vision.all import Normalize
 from torchvision.models import squeezenet1_1
 
-from fastclass.course.samples import pack
-from fastclass.engine.errors import DataError, StorageError, WeightsError
-from fastclass.engine.folder import scan_folder
-from fastclass.engine.formulas import Bank, Dice, Recipe
-from fastclass.engine.loaders import folder_dls
-from fastclass.engine.pretrain import QUESTIONS, Plan, Run, go_on, loss_of, pretrain, twins_of, write_weights
-from fastclass.engine.scenes import draw_scenes
-from fastclass.engine.weights import BUNDLED_FOLDER, bundled_archs, find_weights, load_body, make_learner
+from fastclass.engine.packs.packs import pack
+from fastclass.engine.base.errors import DataError, StorageError, WeightsError
+from fastclass.engine.datablock.folder import scan_folder
+from fastclass.engine.pretrain.formulas import Bank, Dice, Recipe
+from fastclass.engine.datablock.loaders import folder_dls
+from fastclass.engine.pretrain.pretrain import QUESTIONS, Plan, Run, go_on, loss_of, pretrain, twins_of, write_weights
+from fastclass.engine.pretrain.scenes import draw_scenes
+from fastclass.engine.finetune.weights import BUNDLED_FOLDER, bundled_archs, find_weights, load_body, make_learner
 from fastclass.pretrain import compare_bodies, learner_on
 
 SMALL = Recipe(contours=8, fractals=2, textures=6, palettes=8, drawings=2, pieces=2)
@@ -102,8 +102,8 @@ def test_ctrl_c_and_going_on(tmp_path):
     code = f'''import signal, sys, torch
 signal.signal(signal.SIGINT, signal.default_int_handler) # a background job inherits that it is ignored
 torch.set_num_threads(1)
-from fastclass.engine.pretrain import *
-from fastclass.engine.formulas import Bank, Recipe
+from fastclass.engine.pretrain.pretrain import *
+from fastclass.engine.pretrain.formulas import Bank, Recipe
 recipe = {SMALL!r}
 run = Run(Plan(scenes=8*60, batch=8, sizes=(32,), recipe=recipe), sys.argv[1], 'cpu')
 print('from', run.step, flush=True)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fastclass.engine.errors import DataError, StorageError, UnsupportedError
-from fastclass.engine.folder import scan_folder
+from fastclass.engine.base.errors import DataError, StorageError, UnsupportedError
+from fastclass.engine.datablock.folder import scan_folder
 
 
 def picture(file, i, mode='RGB', **kwargs):
@@ -102,7 +102,7 @@ def test_predictions_say_what_the_json_says(finished):
 
 def test_bundle_gives_the_same_answers(finished):
     import pandas as pd
-    from fastclass.engine.bundle import load_bundle
+    from fastclass.engine.predict.bundle import load_bundle
     out, _ = finished
     table, model = pd.read_csv(out/'predictions.csv'), load_bundle(out/'bundle')
     rows = [r for r in table.itertuples() if Path(r.file).exists()]
@@ -142,7 +142,7 @@ def test_bad_input_on_the_command_line_is_two_lines_and_leaves_nothing(tmp_path)
 
 
 def test_unknown_architecture_names_its_neighbours(awkward, tmp_path):
-    from fastclass.engine.weights import find_arch
+    from fastclass.engine.finetune.weights import find_arch
     with pytest.raises(UnsupportedError, match='resnet18'): find_arch('resnet81')
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pandas as pd, pytest
 from PIL import Image
-from fastclass.engine.errors import DataError, StorageError
-from fastclass.engine.review import COLUMNS, Review, apply_decisions, file_hash, read_log, standing
+from fastclass.engine.base.errors import DataError, StorageError
+from fastclass.engine.interpret.review import COLUMNS, Review, apply_decisions, file_hash, read_log, standing
 
 @pytest.fixture
 def folder(tmp_path):
@@ -41,7 +41,7 @@ def test_restart_and_category_switch_forget_nothing(folder):
 def test_survives_a_killed_process(folder):
     code = f'''
 import os, pandas as pd
-from fastclass.engine.review import Review
+from fastclass.engine.interpret.review import Review
 r = Review(pd.DataFrame([dict(file=f"cat/{{i}}.png", label="cat") for i in range(3)]), {str(folder)!r})
 r.decide("keep"); r.decide("quarantine")
 os._exit(9)'''
@@ -139,7 +139,7 @@ def test_a_log_cannot_lead_out_of_the_folder(folder, tmp_path):
     assert len(pictures(folder))==9 and (tmp_path/'secret.png').read_bytes()==b'x'
 
 def test_quarantine_is_where_no_loader_looks(folder):
-    from fastclass.engine.folder import scan_folder
+    from fastclass.engine.datablock.folder import scan_folder
     r = full(folder); r.apply()
     found = scan_folder(folder, min_per_class=1, progress=False)
     assert len(found)==8 and found.counts=={'cat': 1, 'dog': 3, "größe's & <b>": 4}

@@ -7,10 +7,10 @@ import pytest
 from PIL import Image
 
 from fastclass.course import samples
-from fastclass.course.samples import CLUBS, CODES, HARD, KINDS, LAKES, PACKS, census_probability, draw_crest, draw_lake, draw_labelled_street, draw_street, nuisance, pack
+from fastclass.engine.packs.packs import CLUBS, CODES, HARD, KINDS, LAKES, PACKS, census_probability, draw_crest, draw_lake, draw_labelled_street, draw_street, nuisance, pack
 from fastclass.engine import tables
-from fastclass.engine.draw import planes, stream
-from fastclass.engine.errors import DataError, StorageError
+from fastclass.engine.packs.draw import planes, stream
+from fastclass.engine.base.errors import DataError, StorageError
 
 SMALL = dict(crests=dict(train=1), lakes=dict(each=2), streets=dict(photos=2, seg=2), census=dict(rows=300), ratings=dict(users=30, films=20, ratings=200))
 TINY = dict(lakes=dict(each=2), census=dict(rows=300)) # quick to draw, one of pictures and one of tables
@@ -94,7 +94,7 @@ def test_more_films_than_titles_stay_unique(tmp_path):
 # ---- the same bytes
 
 def test_same_seed_same_bytes_in_a_fresh_process_another_seed_others(packs, tmp_path):
-    code = f'from fastclass.course.samples import pack\nfor n,s in {SMALL!r}.items(): pack(n, root={str(tmp_path)!r}, **s)'
+    code = f'from fastclass.engine.packs.packs import pack\nfor n,s in {SMALL!r}.items(): pack(n, root={str(tmp_path)!r}, **s)'
     p = python(code); _,err = p.communicate(timeout=60)
     assert p.returncode==0, err
     for name,folder in packs.items():
@@ -140,7 +140,7 @@ def test_an_interrupted_build_leaves_nothing_and_can_be_run_again(packs, tmp_pat
 
 
 def test_a_killed_build_is_swept_by_the_next(packs, tmp_path):
-    p = python(f'from fastclass.course.samples import pack; pack("lakes", root={str(tmp_path)!r}, each=2000)')
+    p = python(f'from fastclass.engine.packs.packs import pack; pack("lakes", root={str(tmp_path)!r}, each=2000)')
     until = time.monotonic()+90
     while not list(tmp_path.glob('.lakes*/new/aldra/*.jpg')) and time.monotonic()<until: time.sleep(.02)
     p.kill(); p.communicate()
@@ -151,7 +151,7 @@ def test_a_killed_build_is_swept_by_the_next(packs, tmp_path):
 
 
 def test_two_processes_at_once(packs, tmp_path):
-    code = f'from fastclass.course.samples import pack; print(pack("lakes", root={str(tmp_path)!r}, each=2))'
+    code = f'from fastclass.engine.packs.packs import pack; print(pack("lakes", root={str(tmp_path)!r}, each=2))'
     both = [python(code) for _ in range(2)]; out = [p.communicate(timeout=60) for p in both]
     assert [p.returncode for p in both]==[0,0], out
     assert out[0][0]==out[1][0] and left(tmp_path)==['lakes-0-each2'] and digest(tmp_path/'lakes-0-each2')==digest(packs['lakes'])
@@ -270,5 +270,5 @@ def test_drawing_is_quick(): # processor time, and a wide margin for a machine t
 
 
 def test_no_torch_is_needed():
-    p = python('import sys, fastclass.course.samples; print("torch" in sys.modules, "fastai" in sys.modules, "pandas" in sys.modules)')
+    p = python('import sys, fastclass.engine.packs.packs; print("torch" in sys.modules, "fastai" in sys.modules, "pandas" in sys.modules)')
     out,err = p.communicate(timeout=60); assert out.split()==['False']*3, err

@@ -6,8 +6,8 @@ import httpx
 import pytest
 
 from fastclass.engine import errors, search, sources
-from fastclass.engine.errors import BadQueryError, BlockedError, NoInternetError, NothingFoundError, RateLimitedError, SourceError
-from fastclass.engine.hits import Hit, Source, user_agent
+from fastclass.engine.base.errors import BadQueryError, BlockedError, NoInternetError, NothingFoundError, RateLimitedError, SourceError
+from fastclass.engine.collect.source import Hit, Source, user_agent
 
 RECORDED = Path(__file__).parent/'recorded'
 
@@ -36,7 +36,7 @@ def made(cls, *answers):
 @pytest.fixture(autouse=True)
 def own_cache(monkeypatch, tmp_path):
     monkeypatch.setenv('FASTCLASS_HOME', str(tmp_path/'home'))
-    monkeypatch.setattr('fastclass.course.platform.has_internet', lambda *a, **k: True)
+    monkeypatch.setattr('fastclass.engine.base.machine.has_internet', lambda *a, **k: True)
     search.default_sources.cache_clear()
     yield
     search.default_sources.cache_clear()
@@ -152,7 +152,7 @@ def test_no_connection_is_told_from_a_source_that_is_down(monkeypatch):
     source,_ = made(sources.Commons, httpx.ConnectError('refused'), httpx.ConnectError('refused'), httpx.ReadTimeout('slow'))
     with pytest.raises(SourceError, match='there is internet') as e: source.search('cyclist', 5)
     assert type(e.value) is SourceError
-    monkeypatch.setattr('fastclass.course.platform.has_internet', lambda *a, **k: False)
+    monkeypatch.setattr('fastclass.engine.base.machine.has_internet', lambda *a, **k: False)
     with pytest.raises(NoInternetError, match='Kaggle'): source.search('cyclist', 5)
     with pytest.raises(SourceError, match='within 10 s'): source.search('cyclist', 5)
 
@@ -280,7 +280,7 @@ def test_a_bundled_run_asks_the_bundled_packs_only(monkeypatch):
 
 def test_without_internet_a_word_that_no_pack_has_names_the_switch_and_the_packs(monkeypatch):
     monkeypatch.delenv('FASTCLASS_SOURCE', raising=False)
-    monkeypatch.setattr('fastclass.course.platform.has_internet', lambda *a, **k: False)
+    monkeypatch.setattr('fastclass.engine.base.machine.has_internet', lambda *a, **k: False)
     with pytest.raises(NoInternetError, match='Kaggle.*cyclist, pedestrian'): search.find_hits('whale photo', 5)
 
 
@@ -380,7 +380,7 @@ def test_no_token_means_blocked(duck, source):
 @pytest.mark.parametrize('source', [sources.DDGS, sources.OldDDGS])
 def test_a_connection_error_is_told_from_a_block(duck, monkeypatch, source):
     duck(ConnectionError('no route to host'))
-    monkeypatch.setattr('fastclass.course.platform.has_internet', lambda *a, **k: False)
+    monkeypatch.setattr('fastclass.engine.base.machine.has_internet', lambda *a, **k: False)
     with pytest.raises(NoInternetError): quick(source).search('cyclist', 5)
 
 
@@ -427,7 +427,7 @@ def test_the_second_way_tells_blocked_from_nothing_found(duck, answer, error):
 
 def test_importing_search_loads_nothing_heavy():
     import subprocess, sys
-    code = "import sys, fastclass.engine.search; print([o for o in ('torch','fastai','pandas','numpy','ddgs','duckduckgo_search','httpx','PIL') if o in sys.modules])"
+    code = "import sys, fastclass.engine.collect.search; print([o for o in ('torch','fastai','pandas','numpy','ddgs','duckduckgo_search','httpx','PIL') if o in sys.modules])"
     assert subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True).stdout.strip()=='[]'
 
 

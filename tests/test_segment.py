@@ -7,9 +7,9 @@ import pytest
 import torch
 from PIL import Image
 
-from fastclass.course.samples import pack
-from fastclass.engine.errors import BundleError, DataError, PictureError, UnsupportedError
-from fastclass.engine.masks import MaskOf, check_masks, open_mask, read_codes, void_code
+from fastclass.engine.packs.packs import pack
+from fastclass.engine.base.errors import BundleError, DataError, PictureError, UnsupportedError
+from fastclass.engine.segment.masks import MaskOf, check_masks, open_mask, read_codes, void_code
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 
@@ -120,7 +120,7 @@ def test_metric_and_scores_agree(learn):
 
 
 def test_void_is_neither_learned_nor_scored(learn):
-    from fastclass.engine.segmenter import codes_of
+    from fastclass.engine.segment.segmenter import codes_of
     from fastclass.segment import score_masks
     void = codes_of(learn.dls).index('Void')
     out,y = torch.randn(1, 12, 4, 4),torch.full((1, 4, 4), void)
@@ -138,7 +138,7 @@ def test_sizes_that_do_not_fit_are_refused(parts):
 
 
 def test_a_classifier_is_no_segmenter(learn):
-    from fastclass.engine.segmenter import segmenter_of
+    from fastclass.engine.segment.segmenter import segmenter_of
     from fastcore.basics import NS
     with pytest.raises(UnsupportedError): segmenter_of(NS(dls=NS(valid=NS(after_item=NS(fs=[])))))
 
@@ -147,7 +147,7 @@ def test_a_classifier_is_no_segmenter(learn):
 
 @pytest.mark.parametrize('mode,size', [('RGB', (128, 96)), ('RGBA', (301, 77)), ('L', (33, 500)), ('P', (1, 1))])
 def test_mask_has_the_size_of_the_picture(learn, mode, size):
-    from fastclass.engine.segmenter import codes_of
+    from fastclass.engine.segment.segmenter import codes_of
     from fastclass.segment import predict_mask
     pred = predict_mask(learn, Image.new('RGB', size, 'grey').convert(mode))
     assert pred.mask.size==size and pred.mask.mode=='L'
@@ -192,7 +192,7 @@ def test_export_opens_in_a_fresh_process(learn, parts, tmp_path):
 # ---- real data
 
 def test_camvid_is_found_whole_and_a_changed_copy_is_not_used(shared, tmp_path):
-    from fastclass.engine.untar import why_not_whole
+    from fastclass.engine.collect.datasets import why_not_whole
     src = Path(shared)/'fastai_home'/'data'/'camvid_tiny'
     assert why_not_whole(src)==''
     import shutil

@@ -9,12 +9,12 @@ from PIL import Image
 
 from chaos_server import ChaosServer, page, photo, picture, saved
 from fastclass.collect import collect_classes, collect_folder
-from fastclass.engine.collection import Collection
-from fastclass.engine.connect import FetchError
-from fastclass.engine.errors import DataError, UnsupportedError
-from fastclass.engine.hits import Hit
-from fastclass.engine.manifest import Manifest
-from fastclass.engine.shards import COLUMNS, Shards, collect_shards, export_hits, img2dataset_command, word_for, write_hits
+from fastclass.engine.collect.collection import Collection
+from fastclass.engine.collect.transport import FetchError
+from fastclass.engine.base.errors import DataError, UnsupportedError
+from fastclass.engine.collect.source import Hit
+from fastclass.engine.collect.manifest import Manifest
+from fastclass.engine.collect.shards import COLUMNS, Shards, collect_shards, export_hits, img2dataset_command, word_for, write_hits
 
 PROGRAM = os.environ.get('FASTCLASS_IMG2DATASET') or shutil.which('img2dataset')
 needs_program = pytest.mark.skipif(not PROGRAM, reason='img2dataset is not installed: put it into PATH, or its path into FASTCLASS_IMG2DATASET')
@@ -28,7 +28,7 @@ def statuses(made): return {(o['label'], o['url']):o['status'] for o in made.row
 @pytest.fixture(autouse=True)
 def no_checks_on_counts(monkeypatch):
     "Most addresses of these tests are bad on purpose; that a set with too few pictures is refused is tested with `gather`"
-    monkeypatch.setattr('fastclass.engine.collection.check_counts', lambda counts, min_ok: None)
+    monkeypatch.setattr('fastclass.engine.collect.collection.check_counts', lambda counts, min_ok: None)
 
 
 @pytest.fixture(scope='module')

@@ -6,8 +6,8 @@ import pytest
 
 from house import ROOT
 from fastclass.collect import collect
-from fastclass.engine.errors import DataError
-from fastclass.engine.manifest import safe_folder
+from fastclass.engine.base.errors import DataError
+from fastclass.engine.collect.manifest import safe_folder
 
 MODULES = sorted(o for o in (ROOT/'fastclass').rglob('*.py') if o.name!='_modidx.py')
 
@@ -20,14 +20,14 @@ def main(out):
     multiprocessing.set_start_method('spawn')
     import torch
     from fastclass.collect import collect
-    from fastclass.course.platform import quiet, worker_count
-    from fastclass.course.samples import pack
+    from fastclass.engine.base.machine import quiet, worker_count
+    from fastclass.engine.packs.packs import pack
     from fastclass.engine import features
-    from fastclass.engine.bundle import save_bundle
-    from fastclass.engine.loaders import folder_dls
-    from fastclass.engine.masks import MaskOf, read_codes
-    from fastclass.engine.tune import speed_up
-    from fastclass.engine.weights import make_learner
+    from fastclass.engine.predict.bundle import save_bundle
+    from fastclass.engine.datablock.loaders import folder_dls
+    from fastclass.engine.segment.masks import MaskOf, read_codes
+    from fastclass.engine.finetune.speed import speed_up
+    from fastclass.engine.finetune.weights import make_learner
     from fastclass.finetune import quick_tune
     from fastclass.interpret import predictions
     from fastclass.predict import predict_files

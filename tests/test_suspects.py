@@ -8,13 +8,13 @@ from fastai.vision.augment import Resize, aug_transforms
 from fastai.vision.data import ImageDataLoaders
 from fastai.vision.learner import vision_learner
 from PIL import Image, ImageDraw
-from fastclass.engine.calibrate import (calibration_error, cross_tempered, describe_reliability, fit_temperature, plot_reliability, reliability,
+from fastclass.engine.interpret.calibration import (calibration_error, cross_tempered, describe_reliability, fit_temperature, plot_reliability, reliability,
                                         unavoidable_error, with_temperature)
-from fastclass.engine.errors import DataError, UnsupportedError
-from fastclass.engine.folder import scan_folder
-from fastclass.engine.loaders import folder_dls
-from fastclass.engine.suspects import judged_by_others, linear_head, suspects, twins
-from fastclass.engine.weights import make_learner
+from fastclass.engine.base.errors import DataError, UnsupportedError
+from fastclass.engine.datablock.folder import scan_folder
+from fastclass.engine.datablock.loaders import folder_dls
+from fastclass.engine.interpret.label_issues import judged_by_others, linear_head, suspects, twins
+from fastclass.engine.finetune.weights import make_learner
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 
@@ -147,7 +147,7 @@ def test_words_and_figure(scores, tmp_path):
 @pytest.fixture(scope='module')
 def bears(shared, request):
     "Features of all bears by SqueezeNet with its weights, once"
-    from fastclass.engine.suspects import _all_pictures
+    from fastclass.engine.interpret.label_issues import _all_pictures
     import contextlib, io
     with contextlib.redirect_stdout(io.StringIO()):
         dls = folder_dls(scan_folder(shared/'photos'/'bears', progress=False), size=128, workers=0)

@@ -9,11 +9,11 @@ from fastai.data.transforms import Normalize
 from fastai.tabular.core import Categorify, FillMissing, TabularPandas
 from fastai.tabular.learner import tabular_learner
 
-from fastclass.course.samples import pack
+from fastclass.engine.packs.packs import pack
 from fastclass.engine import rowmodel
-from fastclass.engine.errors import BundleError, DataError, UnsupportedError
-from fastclass.engine.rowmodel import RowModel, fit_rows, load_rows, plan_of, save_rows
-from fastclass.engine.rows import choose_columns, column_kind, split_rows, tabular_report
+from fastclass.engine.base.errors import BundleError, DataError, UnsupportedError
+from fastclass.engine.tabular.model import RowModel, fit_rows, load_rows, plan_of, save_rows
+from fastclass.engine.tabular.columns import choose_columns, column_kind, split_rows, tabular_report
 from fastclass.tabular import compare_models, partial_dependence, permutation_importance, train_table
 
 pytestmark = pytest.mark.usefixtures('one_thread')
@@ -200,7 +200,7 @@ def change(path, f):
 
 def test_bundle_in_a_fresh_process(model, census, tmp_path):
     path = save_rows(model, tmp_path/'m.zip', about={'licence': 'CC0'}); census.iloc[:3].drop(columns='income').to_csv(tmp_path/'rows.csv', index=False)
-    code = "import pandas as pd; from fastclass.engine.rowmodel import load_rows; m = load_rows('m.zip'); print(m.probabilities(pd.read_csv('rows.csv'))[:,0].tolist(), m.about['licence'])"
+    code = "import pandas as pd; from fastclass.engine.tabular.model import load_rows; m = load_rows('m.zip'); print(m.probabilities(pd.read_csv('rows.csv'))[:,0].tolist(), m.about['licence'])"
     out = subprocess.run([sys.executable, '-c', code], cwd=tmp_path, capture_output=True, text=True, timeout=400)
     assert out.returncode==0, out.stderr
     said = json.loads(out.stdout.rsplit(' ', 1)[0]); np.testing.assert_allclose(said, model.probabilities(census.iloc[:3])[:,0], atol=1e-5)

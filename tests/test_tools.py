@@ -138,11 +138,11 @@ def test_runner_gives_each_notebook_a_kernel_of_its_own(tmp_path):
 
 def test_sync_finds_stale_missing_and_changed(nbdev, tmp_path):
     tree = copy_tree(tmp_path/'tree')
-    (tree/'fastclass/engine/errors.py').write_text('changed = 1\n')
+    (tree/'fastclass/engine/base/errors.py').write_text('changed = 1\n')
     (tree/'fastclass/old.py').write_text('')
     found = export_stale(tree)
     assert any('errors.py differs' in o for o in found) and any('old.py comes from no notebook' in o for o in found)
-    path = tree/'nbs/engine/errors.ipynb'
+    path = tree/'nbs/engine/base/errors.ipynb'
     nb = json.loads(path.read_text())
     nb['cells'][1]['execution_count'] = 7
     path.write_text(json.dumps(nb))

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fastclass.engine.errors import DataError
-from fastclass.engine.translate import translate_v1
+from fastclass.engine.base.errors import DataError
+from fastclass.engine.datablock.translate import translate_v1
 
 pytestmark = [pytest.mark.usefixtures('one_thread'), pytest.mark.filterwarnings('ignore::DeprecationWarning', 'ignore::FutureWarning', 'ignore::UserWarning')]
 SMALL = 'model = nn.Sequential(nn.Conv2d(3, 8, 3, 2), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 2))\n'

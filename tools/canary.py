@@ -10,13 +10,13 @@ DATA_SETS = {'CAMVID_TINY':'streets', 'ADULT_SAMPLE':'census', 'ML_SAMPLE':'rati
 
 def source(name):
     "A search source answers with pictures"
-    from fastclass.engine.search import find_hits
+    from fastclass.engine.collect.search import find_hits
     return f"{len(find_hits('black bear photo', 10, sources=[name]))} of 10 pictures"
 
 
 def weights(arch):
     "Pretrained weights come, whole: those that are bundled do not count"
-    from fastclass.engine.weights import find_weights
+    from fastclass.engine.finetune.weights import find_weights
     found = find_weights(arch, download=True)
     if found.source!='download': raise OSError(f'{found}')
     return str(found)
@@ -25,7 +25,7 @@ def weights(arch):
 def data_set(name, pack):
     "A data set of fastai comes, with the right hash"
     from fastai.data.external import URLs
-    from fastclass.engine.untar import real_or_pack
+    from fastclass.engine.collect.datasets import real_or_pack
     found = real_or_pack(getattr(URLs, name), pack)
     if not found.real: raise OSError(found.why)
     return found.why
@@ -42,7 +42,7 @@ def address():
 
 def canaries() -> dict: # Name to a function without arguments that returns what it found, or raises
     "All of them"
-    from fastclass.engine.search import default_sources
+    from fastclass.engine.collect.search import default_sources
     res = {f'search: {k}': (lambda k=k: source(k)) for k,v in default_sources().items() if v.remote}
     res |= {f'weights: {o}': (lambda o=o: weights(o)) for o in WEIGHTS}
     res |= {f'data set: {k}': (lambda k=k, v=v: data_set(k, v)) for k,v in DATA_SETS.items()}

@@ -29,7 +29,7 @@ PACKAGES = ('fastclass-course', 'fastai', 'fastcore', 'torch', 'torchvision', 'n
 _claim = re.compile(r'^\s*(?:assert\b|with expect_fail\(|test_\w+\()|; *(?:assert\b|test_\w+\()', re.M)
 
 PROBE = '''import json, os, sys, torch
-from fastclass.course.platform import cpu_count, pick_device, version
+from fastclass.engine.base.machine import cpu_count, pick_device, version
 _device = pick_device()
 _found = dict(device_type=_device.type, device=f'CPU, {{cpu_count()}} cores' if _device.type=='cpu' else _device.name,
               versions=dict(python=sys.version.split()[0], **{{o: version(o) for o in {packages} if version(o)}}),

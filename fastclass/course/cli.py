@@ -8,7 +8,7 @@ import ast, importlib.util, inspect, json, os, sys
 from contextlib import nullcontext, redirect_stdout
 from functools import partial
 from .. import __version__
-from ..engine.errors import FastclassError
+from ..engine.base.errors import FastclassError
 
 # %% auto #0
 __all__ = ['COMMANDS', 'SHORT', 'TYPES', 'IMPLIED', 'options', 'required', 'guarded', 'call', 'command', 'app', 'spelled_out',
@@ -18,7 +18,7 @@ __all__ = ['COMMANDS', 'SHORT', 'TYPES', 'IMPLIED', 'options', 'required', 'guar
 COMMANDS = {'quickstart': 'fastclass.quickstart:quickstart', # name of the command -> module:function
             'collect':    'fastclass.collect:collect_classes',
             'train':      'fastclass.train:train',
-            'pretrain':   'fastclass.engine.pretrain:pretrain',
+            'pretrain':   'fastclass.engine.pretrain.pretrain:pretrain',
             'predict':    'fastclass.predict:predict',
             'doctor':     'fastclass.course.doctor:doctor'}
 
@@ -105,7 +105,7 @@ def call(
     kwargs:dict  # What the function is given
 ) -> int:        # 1 when the result says that it is not `ok`, else 0
     "Import the function behind a command, call it, and with `as_json` print its result as one line"
-    from fastclass.course.platform import interrupt_later
+    from fastclass.engine.base.machine import interrupt_later
     module,func = COMMANDS[name].split(':')
     as_json = kwargs.get('as_json', False)
     with redirect_stdout(sys.stderr) if as_json else nullcontext():

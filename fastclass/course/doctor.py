@@ -8,8 +8,8 @@ import json, os, re, shutil, subprocess, sys, threading
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
-from ..engine.errors import StorageError
-from .platform import _first_line, _text, _writable, cache_dir, cpu_count, has_internet, pick_device, version, where
+from ..engine.base.errors import StorageError
+from ..engine.base.machine import _first_line, _text, _writable, cache_dir, cpu_count, has_internet, pick_device, version, where
 
 # %% auto #0
 __all__ = ['PIP', 'KNOWN_BREAKS', 'MAIN', 'STEPS', 'MARK', 'CHECKS', 'TRIED', 'COLOURS', 'Check', 'Pair', 'check_python',

@@ -7,7 +7,7 @@ from __future__ import annotations
 import importlib, subprocess, sys, tempfile
 from pathlib import Path
 from .doctor import _asks
-from .platform import has_internet, version
+from ..engine.base.machine import has_internet, version
 
 # %% auto #0
 __all__ = ['KEEP', 'pins', 'install_missing']
