@@ -23,7 +23,7 @@ from fastclass.engine.packs.packs import pack
 from fastclass.engine.predict.corruptions import scene_of, write_series
 from fastclass.engine.datablock.loaders import UprightImage
 from fastclass.engine.datablock.split import stable_split
-from fastclass.engine.predict.robustness import RandomChanges, holding, stress_table
+from fastclass.engine.predict.robustness import RandomCorruptions, holding, stress_table
 from fastclass.engine.finetune.weights import find_weights, make_learner
 from fastclass.finetune import quick_tune
 
@@ -45,7 +45,7 @@ def usual(files, seed): return learner(files, RandomSplitter(.2, seed=seed), see
 def ours(files, seed):
     "Grouped split, stronger augmentation"
     split = stable_split(files, [parent_label(f) for f in files], groups=[scene_of(f) for f in files], seed=seed)
-    return learner(files, split, seed, [RandomChanges(SEEN)], views=6, epochs=24)
+    return learner(files, split, seed, [RandomCorruptions(SEEN)], views=6, epochs=24)
 
 
 def ask(learn, masters, seed):

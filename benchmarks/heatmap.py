@@ -19,7 +19,7 @@ from pytorch_grad_cam import GradCAM
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
 from common import photos
-from fastclass.engine.finetune.features import fast_dtype
+from fastclass.engine.base.torch_tools import fast_dtype
 from fastclass.engine.interpret.gradcam import mapper, scaled
 from fastclass.engine.datablock.loaders import folder_dls
 from fastclass.engine.finetune.weights import find_arch, find_weights

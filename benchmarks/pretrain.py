@@ -25,9 +25,9 @@ from fastclass.engine.datablock.folder import scan_folder
 from fastclass.engine.datablock.loaders import folder_dls
 from fastclass.engine.segment.masks import MaskOf, read_codes
 from fastclass.engine.collect.datasets import real_or_pack
-from fastclass.engine.collect.manifest import write_atomic
+from fastclass.engine.base.files import write_atomic
 from fastclass.engine.finetune.weights import BUNDLED_FOLDER, find_weights, load_body, make_learner
-from fastclass.pretrain import KINDS, compare_bodies
+from fastclass.pretrain import BODIES, compare_bodies
 from fastclass.quickstart import _train
 from fastclass.segment import quick_segment, score_masks, segment_dls, segment_learner
 from finetune import SIZE, dls_of, make_dls
@@ -101,7 +101,7 @@ def passes(n=5):
 
 def way(rows):
     "Share of the way from untrained to ImageNet, from means; None without ImageNet"
-    r,b,i = (mean(rows[k]) if k in rows else None for k in KINDS)
+    r,b,i = (mean(rows[k]) if k in rows else None for k in BODIES)
     return None if i is None or i<=r else (b-r)/(i-r)
 
 
@@ -121,7 +121,7 @@ def main():
     args = parser.parse_args()
     with redirect_stdout(stderr):
         found = find_weights('squeezenet1_1', download=False)
-        kinds = [k for k in KINDS if k!='imagenet' or found.source=='cache']
+        kinds = [k for k in BODIES if k!='imagenet' or found.source=='cache']
         sets = {Path(d).name: scan_folder(d, progress=False) for d in args.data}
         rows = {n: compare(f, kinds, args.seeds, args.weights, False) for n,f in sets.items()}
         both = {k: [mean(o) for o in zip(*(r[k] for r in rows.values()))] for k in kinds} if rows else {}
@@ -132,7 +132,7 @@ def main():
         if masks: print('segmentation: ' + told(masks))
         cost = passes()
     means = {k: mean(v) for k,v in both.items()}
-    res = dict(**{k: means.get(k) for k in KINDS}, share=way(both) if both else None, seeds=args.seeds,
+    res = dict(**{k: means.get(k) for k in BODIES}, share=way(both) if both else None, seeds=args.seeds,
                sets={n: {k: interval(v) for k,v in r.items()} for n,r in {**rows, **packs}.items()}, held={n: {k: interval(v) for k,v in r.items()} for n,r in held.items()},
                segmentation={k: interval(v) for k,v in masks.items()}, cost=cost, bytes=Path(args.weights).stat().st_size)
     if args.record: record(Path(args.weights).with_suffix('.json'), dict(res, date=time.strftime('%Y-%m-%d')))

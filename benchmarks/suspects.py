@@ -16,7 +16,7 @@ import torch
 from common import photos
 from fastclass.engine.datablock.folder import scan_folder
 from fastclass.engine.datablock.loaders import folder_dls
-from fastclass.engine.interpret.label_issues import _all_pictures, judged_by_others, linear_head
+from fastclass.engine.interpret.label_issues import _all_pictures, out_of_fold_probabilities, linear_head
 from fastclass.engine.finetune.weights import make_learner
 
 
@@ -59,7 +59,7 @@ def main():
     true, c, rows = np.array([dls.vocab.o2i[o] for o in labels]), len(dls.vocab), []
     for seed in range(args.seeds):
         y, at = swap(true, c, .05, np.random.default_rng(seed))
-        probs = judged_by_others(x, y, c, seed=seed)
+        probs = out_of_fold_probabilities(x, y, c, seed=seed)
         rows.append(dict(ours=found(np.argsort(probs[range(len(y)), y]), at), **{k: found(v, at) for k, v in reference(y, probs, x, c).items()}))
         print(f'seed {seed}: '+', '.join(f'{k} {v:.3f}' for k, v in rows[-1].items()), file=stderr)
     means = {k: float(np.mean([o[k] for o in rows])) for k in rows[0]}

@@ -14,7 +14,7 @@ import torch
 from fastai.vision.all import CategoryBlock, DataBlock, ImageBlock, IndexSplitter, Resize, accuracy, set_seed, vision_learner
 
 from common import photos
-from fastclass.engine.finetune.features import fast_dtype
+from fastclass.engine.base.torch_tools import fast_dtype
 from fastclass.engine.datablock.folder import scan_folder, split_folder
 from fastclass.engine.datablock.loaders import ClassOf
 from fastclass.engine.finetune.speed import speed_up

@@ -10,14 +10,22 @@ from dataclasses import dataclass
 import numpy as np
 from fastai.callback.schedule import Learner
 
-from .engine.collab.tips import Answer, best_of, check_size, unknown_item
-from .engine.collab.factors import NewUser, factors_of, load_factors, save_factors, solve_user
-from .engine.collab.ranking import rank_report
-from .engine.collab.ratings import check_ratings, leave_last_out, mean_and_bias, rmse_of
+from .engine.base.errors import DataError
+from fastclass.engine.collab.factors import (Factors, NewUser, factors_of, load_factors,
+    save_factors, solve_user)
 from .engine.collab.fit import split_dls, train_factors
+from fastclass.engine.collab.ranking import (Recommendations, best_of, check_size, rank_report,
+    unknown_item)
+from .engine.collab.ratings import check_ratings, leave_last_out, mean_and_bias, rmse_of
+
+_all_ = ['DataError', 'Factors', 'NewUser', 'Recommendations', 'check_ratings', 'factors_of',
+         'leave_last_out', 'load_factors', 'mean_and_bias', 'rank_report', 'rmse_of',
+         'save_factors', 'split_dls']
 
 # %% auto #0
-__all__ = ['Collab', 'quick_collab', 'similar', 'recommend', 'add_user']
+__all__ = ['Collab', 'quick_collab', 'similar', 'recommend', 'add_user', 'DataError', 'Factors', 'NewUser', 'Recommendations',
+           'check_ratings', 'factors_of', 'leave_last_out', 'load_factors', 'mean_and_bias', 'rank_report', 'rmse_of',
+           'save_factors', 'split_dls']
 
 # %% ../nbs/08_collab.ipynb #17772c3b
 @dataclass(frozen=True)
@@ -46,7 +54,7 @@ def similar(
     learn,    # A trained learner, or `Factors` from `load_factors`
     item,     # Name of the item, as in the ratings
     k:int=5   # How many
-) -> Answer:  # Raises `DataError` for k below 1, `UnsupportedError` for a model without factors
+) -> Recommendations:  # Raises `DataError` for k below 1, `UnsupportedError` for a model without factors
     "The items that the same people like; for an unknown one those with the most ratings, and a note"
     known = factors_of(learn)
     check_size(k)
@@ -64,7 +72,7 @@ def recommend(
     user=None,   # Name of a user as in the ratings, what `add_user` gave, or None for anybody
     k:int=5,     # How many
     least:int=1  # Ratings that an item must have in training
-) -> Answer:     # Raises `DataError` for k below 1, `UnsupportedError` for a model without factors
+) -> Recommendations:     # Raises `DataError` for k below 1, `UnsupportedError` for a model without factors
     "The items with the most predicted stars that the user has not rated; an unknown user gets what the average user likes, and a note"
     known = factors_of(learn)
     check_size(k)

@@ -4,16 +4,26 @@
 
 # %% ../nbs/01_collect.ipynb #675c5b78
 from __future__ import annotations
+
 from pathlib import Path
-from .engine.collect.collection import Collection, current, fetch_one, gather, hit_of, known_hits
-from .engine.base.errors import DataError
-from .engine.collect.source import Hit
-from .engine.collect.url_lists import local_file, read_labelled, read_urls
+
+from .engine.base.errors import (BlockedError, DataError, NoInternetError,
+    NothingFoundError, RateLimitedError, SourceError, StorageError)
+from fastclass.engine.collect.collection import (Collection, contact_sheet, current, fetch_one,
+    gather, hit_of, known_hits)
 from .engine.collect.manifest import Manifest
 from .engine.collect.search import find_hits, search_images
+from .engine.collect.source import Hit
+from .engine.collect.url_lists import local_file, read_labelled, read_urls
+
+_all_ = ['BlockedError', 'Collection', 'DataError', 'Hit', 'Manifest', 'NoInternetError',
+         'NothingFoundError', 'RateLimitedError', 'SourceError', 'StorageError', 'contact_sheet',
+         'fetch_one', 'find_hits', 'search_images']
 
 # %% auto #0
-__all__ = ['collect', 'collect_urls', 'collect_folder', 'rebuild', 'collect_classes']
+__all__ = ['collect', 'collect_urls', 'collect_folder', 'rebuild', 'collect_classes', 'BlockedError', 'Collection', 'DataError',
+           'Hit', 'Manifest', 'NoInternetError', 'NothingFoundError', 'RateLimitedError', 'SourceError', 'StorageError',
+           'contact_sheet', 'fetch_one', 'find_hits', 'search_images']
 
 # %% ../nbs/01_collect.ipynb #bb581d1c
 def collect(
@@ -27,7 +37,7 @@ def collect(
     **options     # For the download, see `gather`
 ) -> Collection:  # What was collected; `DataError` when a class has too few pictures or more than half was refused
     "Search for every class, fetch what is found, check it, and write down what became of each address"
-    jobs,said = _found(_checked(terms), dest, n, sources, safe)
+    jobs,said = _found(_checked_terms(terms), dest, n, sources, safe)
     return gather(jobs, dest, said=said, min_ok=min_ok, kept=kept, **options)
 
 def _found(searches, dest, n, sources=None, safe=True):
@@ -41,7 +51,7 @@ def _found(searches, dest, n, sources=None, safe=True):
     return jobs,said
 
 # %% ../nbs/01_collect.ipynb #79bdafc8
-def _checked(terms):
+def _checked_terms(terms):
     "Class to a list of searches; `DataError` for names that cannot be those of folders"
     if not isinstance(terms, dict) or not terms: raise DataError('There is no class to collect.', "Give a dict such as {'cyclist': 'cyclist photo'}.")
     for label in terms:
@@ -66,7 +76,7 @@ def collect_urls(
     "Fetch, check and write down the pictures of a list of addresses"
     found = {k:read_urls(v, column) for k,v in lists.items()} if isinstance(lists, dict) else read_labelled(lists, column)
     if root is None: root = Path(lists).parent if isinstance(lists, (str, Path)) else '.'
-    jobs = [(k, 'list', _listed(o, root)) for k,v in _checked(found).items() for o in v]
+    jobs = [(k, 'list', _listed(o, root)) for k,v in _checked_terms(found).items() for o in v]
     return gather(jobs, dest, min_ok=min_ok, kept=kept, **options)
 
 # %% ../nbs/01_collect.ipynb #6233fe84
@@ -130,7 +140,7 @@ def collect_classes(
     pairs = [o.partition('=') for o in classes.split(',') if o.strip()]
     if not pairs and not shards: raise DataError('There is no class to collect.', 'Name some: --classes "cyclist=cyclist photo, pedestrian=pedestrian photo".')
     terms = {k.strip():(v or k).strip() for k,_,v in pairs}
-    if hits_to: return export_hits(*_found(_checked(terms), dest, n), dest, hits_to)
+    if hits_to: return export_hits(*_found(_checked_terms(terms), dest, n), dest, hits_to)
     made = collect_shards(shards, dest, min_ok=min_ok) if shards else collect(terms, dest, n, min_ok=min_ok)
     made.credits(), made.card()
     print(made, made.table().to_string(), f'Now: fastclass quickstart --data {dest}', sep='\n')

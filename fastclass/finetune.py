@@ -13,14 +13,27 @@ import torch
 from fastai.callback.schedule import Learner
 from torch import nn
 
-from .engine.base.errors import DataError
-from .engine.finetune.features import fast_dtype, split_model
-from .engine.finetune.head import batch_seconds, check_learner, device_of, features_of_both_sides, train_head
-from .engine.finetune.weights import arch_name, make_learner
-from .engine.interpret.predictions import accuracy_interval
+from .engine.base.errors import DataError, UnsupportedError, WeightsError
+from .engine.base.intervals import accuracy_interval
+from .engine.base.torch_tools import device_of, fast_dtype
+from .engine.finetune.activations import most_exciting, plot_exciting, plot_filters
+from .engine.finetune.best_epoch import keep_best
+from .engine.finetune.distributed import SharedLoader, in_parallel
+from .engine.finetune.features import split_model
+from fastclass.engine.finetune.head import (batch_seconds, check_learner, features_of_both_sides,
+    train_head)
+from .engine.finetune.speed import speed_up, within_memory
+from .engine.finetune.weights import Weights, arch_name, find_weights, make_learner
+
+_all_ = ['DataError', 'SharedLoader', 'UnsupportedError', 'Weights', 'WeightsError',
+         'accuracy_interval', 'find_weights', 'in_parallel', 'keep_best', 'make_learner',
+         'most_exciting', 'plot_exciting', 'plot_filters', 'speed_up', 'within_memory']
 
 # %% auto #0
-__all__ = ['what_trains', 'seconds_per_epoch', 'epochs_within', 'how_long', 'Tuned', 'quick_tune', 'compare_archs']
+__all__ = ['what_trains', 'seconds_per_epoch', 'epochs_within', 'how_long', 'Tuned', 'quick_tune', 'compare_archs', 'DataError',
+           'SharedLoader', 'UnsupportedError', 'Weights', 'WeightsError', 'accuracy_interval', 'find_weights',
+           'in_parallel', 'keep_best', 'make_learner', 'most_exciting', 'plot_exciting', 'plot_filters', 'speed_up',
+           'within_memory']
 
 # %% ../nbs/03_finetune.ipynb #4150610c
 def what_trains(

@@ -4,30 +4,38 @@
 
 # %% ../nbs/04_interpret.ipynb #23e7fc88
 from __future__ import annotations
+
 import math
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from .engine.interpret.predictions import accuracy_interval, as_table, predictions
-from .engine.interpret.calibration import (calibration_error, cross_tempered, describe_reliability, fit_temperature, plot_reliability,
-                                        reliability, unavoidable_error, with_temperature)
-from .engine.interpret.confusion import confusion, describe_confusion, most_confused, per_class, plot_confusion
-from .engine.base.errors import DataError, PictureError
-from .engine.interpret.gradcam import heatmaps, overlay, where_hot
-from .engine.base.picture import read_picture
-from .engine.interpret.review import Review, apply_decisions
-from .engine.interpret.label_issues import suspects, twins
 
-_all_ = ['accuracy_interval', 'predictions', 'calibration_error', 'cross_tempered', 'describe_reliability', 'fit_temperature', 'plot_reliability',
-         'reliability', 'unavoidable_error', 'confusion', 'describe_confusion', 'most_confused', 'per_class', 'plot_confusion',
-         'with_temperature', 'heatmaps', 'where_hot', 'Review', 'apply_decisions', 'suspects', 'twins']
+from .engine.base.errors import DataError, PictureError
+from .engine.base.intervals import accuracy_interval
+from .engine.base.picture import read_picture
+from fastclass.engine.interpret.calibration import (calibration_error, cross_tempered,
+    describe_reliability, fit_temperature, plot_reliability, reliability, unavoidable_error,
+    with_temperature)
+from fastclass.engine.interpret.confusion import (confusion, describe_confusion, most_confused,
+    per_class, plot_confusion)
+from .engine.interpret.gradcam import heatmaps, overlay, scaled, where_hot
+from .engine.interpret.label_issues import find_label_issues, find_near_duplicates
+from .engine.interpret.predictions import as_table, predictions
+from .engine.interpret.review import Review, apply_decisions
+
+_all_ = ['DataError', 'Review', 'accuracy_interval', 'apply_decisions', 'calibration_error',
+         'confusion', 'cross_tempered', 'describe_confusion', 'describe_reliability',
+         'find_label_issues', 'find_near_duplicates', 'fit_temperature', 'heatmaps',
+         'most_confused', 'per_class', 'plot_confusion', 'plot_reliability', 'predictions',
+         'reliability', 'scaled', 'unavoidable_error', 'where_hot', 'with_temperature']
 
 # %% auto #0
-__all__ = ['top_losses', 'plot_top_losses', 'describe_top_losses', 'review', 'accuracy_interval', 'predictions',
-           'calibration_error', 'cross_tempered', 'describe_reliability', 'fit_temperature', 'plot_reliability',
-           'reliability', 'unavoidable_error', 'confusion', 'describe_confusion', 'most_confused', 'per_class',
-           'plot_confusion', 'with_temperature', 'heatmaps', 'where_hot', 'Review', 'apply_decisions', 'suspects',
-           'twins']
+__all__ = ['top_losses', 'plot_top_losses', 'describe_top_losses', 'review', 'DataError', 'Review', 'accuracy_interval',
+           'apply_decisions', 'calibration_error', 'confusion', 'cross_tempered', 'describe_confusion',
+           'describe_reliability', 'find_label_issues', 'find_near_duplicates', 'fit_temperature', 'heatmaps',
+           'most_confused', 'per_class', 'plot_confusion', 'plot_reliability', 'predictions', 'reliability', 'scaled',
+           'unavoidable_error', 'where_hot', 'with_temperature']
 
 # %% ../nbs/04_interpret.ipynb #61a19f40
 def top_losses(
@@ -45,7 +53,7 @@ def _percent(
     "A probability for people"
     return '>99%' if .995<=p<1 else f'{p:.0%}'
 
-def _panel(
+def _loss_panel(
     ax,          # Where to draw
     row,         # A row of the table of predictions
     picture=None # What to draw; None: the file
@@ -85,7 +93,7 @@ def plot_top_losses(
     fig = Figure(figsize=(2.5*columns, 2.6*rows+.7), layout='constrained')
     axes = np.atleast_1d(fig.subplots(rows, columns)).ravel()
     for ax in axes[len(worst):]: ax.set_axis_off()
-    for ax,(_,row),picture in zip(axes, worst.iterrows(), pictures): _panel(ax, row, picture)
+    for ax,(_,row),picture in zip(axes, worst.iterrows(), pictures): _loss_panel(ax, row, picture)
     fig.suptitle(_heading(len(worst), columns==1, heatmap), fontsize=10)
     return fig
 
@@ -104,9 +112,9 @@ def review(
     k:int=50,      # How many of the most suspicious pictures
     folder=None,   # The folder that holds the class folders; None: the one that the learner was made from
     log=None,      # CSV file for the decisions; None: `review.csv` in the folder
-    table=None     # What `suspects` gave; None: it is made now
+    table=None     # What `find_label_issues` gave; None: it is made now
 ) -> Review:       # Put `.widget()` on the last line of a cell for buttons and keys; raises `DataError`
     "Go through the pictures whose label is most likely wrong, and keep, relabel or set them aside"
     if k<1: raise DataError(f'k is {k}; at least 1 is needed.', next='Ask for one or more pictures.')
-    table = suspects(learn) if table is None else table
+    table = find_label_issues(learn) if table is None else table
     return Review(table.head(k), learn.dls.path if folder is None else folder, log, learn.dls.vocab)

@@ -4,18 +4,28 @@
 
 # %% ../nbs/05_predict.ipynb #0c55c3cc
 from __future__ import annotations
-import math
-import pandas as pd
-from .engine.predict.bundle import Prediction
-from .engine.base.errors import DataError
-from .engine.collect.manifest import write_atomic
-from .engine.predict.predictor import as_predictor, named_sources, predict_looks
-from .engine.predict.robustness import holding, stress_table, stress_test
 
-_all_ = ['holding', 'stress_table', 'stress_test']
+import math
+
+import pandas as pd
+
+from .engine.base.errors import BundleError, DataError, PictureError
+from .engine.base.files import write_atomic
+from .engine.predict.corruptions import CORRUPTIONS, corrupt, scene_of, write_series
+from .engine.predict.inputs import named_sources, predict_tta, uploads
+from fastclass.engine.predict.predictor import (Prediction, Predictor, as_predictor, load_bundle,
+    save_bundle)
+from fastclass.engine.predict.robustness import (RandomCorruptions, holding, stress_table,
+    stress_test)
+
+_all_ = ['BundleError', 'CORRUPTIONS', 'DataError', 'PictureError', 'Prediction', 'Predictor',
+         'RandomCorruptions', 'as_predictor', 'corrupt', 'holding', 'load_bundle', 'save_bundle',
+         'scene_of', 'stress_table', 'stress_test', 'uploads', 'write_series']
 
 # %% auto #0
-__all__ = ['predict_one', 'predict_files', 'choose_threshold', 'predict', 'holding', 'stress_table', 'stress_test']
+__all__ = ['predict_one', 'predict_files', 'choose_threshold', 'predict', 'BundleError', 'CORRUPTIONS', 'DataError',
+           'PictureError', 'Prediction', 'Predictor', 'RandomCorruptions', 'as_predictor', 'corrupt', 'holding',
+           'load_bundle', 'save_bundle', 'scene_of', 'stress_table', 'stress_test', 'uploads', 'write_series']
 
 # %% ../nbs/05_predict.ipynb #0b2659a1
 def predict_one(
@@ -28,7 +38,7 @@ def predict_one(
     if len(found)>1: raise DataError(f'{len(found)} pictures were given.', next='Use predict_files for more than one.')
     predictor,source = as_predictor(model),found[0][1]
     if not tta: return predictor.predict(source)
-    answer = predict_looks(predictor, [source], tta)[0]
+    answer = predict_tta(predictor, [source], tta)[0]
     return answer if not answer.error else predictor.predict(source) # which raises what was wrong
 
 # %% ../nbs/05_predict.ipynb #167d77c8
@@ -50,7 +60,7 @@ def predict_files(
     "What a model says about many pictures, one row each; a file that cannot be read has its reason in `error`"
     if csv is not None and not str(csv).lower().endswith('.csv'): raise DataError(f'{csv} is no name for a table.', next='Name a file that ends in .csv.')
     predictor,(names,sources) = as_predictor(model),zip(*named_sources(files))
-    answers = predict_looks(predictor, list(sources), tta, bs, progress)
+    answers = predict_tta(predictor, list(sources), tta, bs, progress)
     table = pd.DataFrame([_row(n, a, predictor.vocab, threshold) for n,a in zip(names, answers)])
     if csv is not None: write_atomic(csv, table.to_csv(index=False).encode('utf-8', 'replace'))
     return table

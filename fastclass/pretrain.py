@@ -14,23 +14,31 @@ from fastai.torch_core import set_seed
 from fastai.vision.learner import vision_learner
 
 from .engine.base.errors import DataError, WeightsError
-from .engine.finetune.weights import BUNDLED_FOLDER, add_normalize, find_arch, find_weights, load_body
+from fastclass.engine.finetune.weights import (BUNDLED_FOLDER, add_normalize, find_arch,
+    find_weights, load_body)
+from .engine.pretrain.formulas import Bank, Dice, Recipe
+from .engine.pretrain.pretrain import Plan, Run, go_on, loss_of, twins_of, write_weights
+from .engine.pretrain.scenes import draw_scenes
 from .finetune import quick_tune
 
+_all_ = ['Bank', 'DataError', 'Dice', 'Plan', 'Recipe', 'Run', 'WeightsError', 'draw_scenes',
+         'go_on', 'loss_of', 'twins_of', 'write_weights']
+
 # %% auto #0
-__all__ = ['KINDS', 'learner_on', 'compare_bodies']
+__all__ = ['BODIES', 'learner_on', 'compare_bodies', 'Bank', 'DataError', 'Dice', 'Plan', 'Recipe', 'Run', 'WeightsError',
+           'draw_scenes', 'go_on', 'loss_of', 'twins_of', 'write_weights']
 
 # %% ../nbs/10_pretrain.ipynb #0ab9a61a
-KINDS = 'random','bundled','imagenet'
+BODIES = 'random','bundled','imagenet'
 
 def learner_on(
     dls,      # `DataLoaders` of pictures of classes; they get ImageNet's `Normalize` where they have none
-    body,     # One of `KINDS`, or the path of a safetensors file that `fastclass pretrain` wrote
+    body,     # One of `BODIES`, or the path of a safetensors file that `fastclass pretrain` wrote
     arch='squeezenet1_1' # A torchvision function or its name
 ):            # fastai `Learner`; raises `DataError` for another word, `WeightsError` where the weights are not there
     "A learner with a new head on a frozen body"
-    file = BUNDLED_FOLDER/f'{find_arch(arch).__name__}.safetensors' if body=='bundled' else None if body in KINDS else Path(body)
-    if file is not None and not file.exists(): raise DataError(f'{body!r} is no body.', next=f"Take one of {', '.join(KINDS)}, or the path of a safetensors file.")
+    file = BUNDLED_FOLDER/f'{find_arch(arch).__name__}.safetensors' if body=='bundled' else None if body in BODIES else Path(body)
+    if file is not None and not file.exists(): raise DataError(f'{body!r} is no body.', next=f"Take one of {', '.join(BODIES)}, or the path of a safetensors file.")
     if body=='imagenet' and find_weights(arch, download=False).source!='cache': raise WeightsError(f"ImageNet's weights of {arch} are not in torch's cache.", next='Leave them out, or run this once with internet: find_weights(arch).')
     add_normalize(dls)
     learn = vision_learner(dls, find_arch(arch), pretrained=body=='imagenet', normalize=False, metrics=accuracy)
@@ -41,11 +49,11 @@ def learner_on(
 # %% ../nbs/10_pretrain.ipynb #522081b3
 def compare_bodies(
     make_dls,    # A function of a seed that gives `DataLoaders`, for example `lambda seed: folder_dls(folder, seed=seed)`
-    bodies=None, # Some of `KINDS`, and paths of weights; None: those of `KINDS` that are in reach
+    bodies=None, # Some of `BODIES`, and paths of weights; None: those of `BODIES` that are in reach
     seeds=3      # How many splits and new heads
 ) -> pd.DataFrame: # One row a head: seed, body, accuracy (0 to 1), seconds; raises what `learner_on` does
     "The accuracy of the same head on different bodies"
-    if bodies is None: bodies = KINDS if find_weights('squeezenet1_1', download=False).source=='cache' else KINDS[:2]
+    if bodies is None: bodies = BODIES if find_weights('squeezenet1_1', download=False).source=='cache' else BODIES[:2]
     return pd.DataFrame([(seed, str(body), *_tuned(make_dls(seed), body, seed)) for seed in range(seeds) for body in bodies], columns=['seed', 'body', 'accuracy', 'seconds'])
 
 def _tuned(dls, body, seed):

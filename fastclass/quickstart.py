@@ -5,19 +5,16 @@
 # %% ../nbs/quickstart.ipynb #3f9d062d
 from __future__ import annotations
 
-import base64, os, shutil, tempfile, time
-from collections import Counter
-from contextlib import contextmanager
-from dataclasses import dataclass
+import time
 from pathlib import Path
 
 from .engine.base.machine import pick_device, quiet
-from .engine.base.errors import DataError, StorageError, storage_guard
+from .engine.base.errors import storage_guard
 from .engine.datablock.folder import scan_folder
+from .report import check_numbers, describe_folder, evaluate, result_folder, write_results
 
 # %% auto #0
-__all__ = ['PACK', 'ARCH', 'SIZE', 'WHOLE_SIZE', 'WHOLE_BATCH', 'WHOLE_STEPS', 'WHOLE_LR', 'STYLE', 'PAGE', 'USE',
-           'result_folder', 'Outcome', 'quickstart']
+__all__ = ['PACK', 'SIZE', 'WHOLE_SIZE', 'WHOLE_BATCH', 'WHOLE_STEPS', 'WHOLE_LR', 'quickstart']
 
 # %% ../nbs/quickstart.ipynb #167e7395
 PACK = 'crests','train' # The bundled pack that the main job uses when it is given no folder, and the folder of class folders in it
@@ -31,48 +28,19 @@ def _find_data(data):
     print(f'No --data was given: using the bundled pack {name!r}, drawn by fastclass itself.')
     return pack(name)/part, 'bundled'
 
-def _tell(folder):
-    "Say what was found in the folder, and what was left out and why"
-    print(f"{len(folder)} pictures of {len(folder.classes)} classes: " + ', '.join(f'{k} {n}' for k,n in folder.counts.items()) + '.')
-    if folder.refused: print(f'{len(folder.refused)} left out: ' + ', '.join(f'{n} {k}' for k,n in Counter(o[1] for o in folder.refused).most_common()) + ' (listed in the report).')
-    if folder.stray: print('No part of the data: ' + ', '.join(o.name for o in folder.stray[:5]) + ('...' if len(folder.stray)>5 else '') + '.')
-
-# %% ../nbs/quickstart.ipynb #830293d1
-@contextmanager
-def result_folder(
-    out # Where the results will be: a new folder, or one of an earlier run
-):      # Yields a folder to write into; raises `StorageError` when nothing can be written there
-    "A folder whose files are moved to `out` at the end of the block, all or none"
-    out = Path(out).expanduser().resolve()
-    if out.exists() and not out.is_dir(): raise StorageError(f'{out} is a file.', next='Name a folder for the results with --out.')
-    with storage_guard(out):
-        out.parent.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=f'.{out.name}-', dir=out.parent))
-    try:
-        yield work
-        with storage_guard(out):
-            out.mkdir(exist_ok=True)
-            for o in sorted(work.iterdir()): _replace(o, out/o.name)
-    finally: shutil.rmtree(work, ignore_errors=True)
-
-def _replace(new, old):
-    "Move `new` to where `old` is, which may be a file or a folder"
-    if old.is_dir() and not old.is_symlink(): shutil.rmtree(old)
-    os.replace(new, old)
-
 # %% ../nbs/quickstart.ipynb #184eb905
-ARCH,SIZE = 'squeezenet1_1',192  # Where the body has learned from photos and only the head is trained
+SIZE = 192                       # Where the body has learned from photos and only the head is trained
 WHOLE_SIZE,WHOLE_BATCH = 96,16   # Where all of the network is: smaller pictures and batches make more steps in the same time
 WHOLE_STEPS = 240                # Fewer steps than these teach a network next to nothing
 WHOLE_LR = dict(bundled=slice(5e-4, 1.5e-3), untrained=5e-4) # Highest learning rates, found on the crests; the first layers of a body that knows something get less
 
 # %% ../nbs/quickstart.ipynb #b19b477e
-def _learner(folder, arch, valid_pct, seed):
+def _quick_learner(folder, arch, valid_pct, seed):
     "A learner with the best weights that can be had for `arch`, and pictures of a size that suits them"
     from fastclass.engine.datablock.loaders import folder_dls
-    from fastclass.engine.finetune.weights import find_weights, make_learner
-    kwargs = dict(size=SIZE) if find_weights(arch or ARCH).from_photos else dict(size=WHOLE_SIZE, bs=WHOLE_BATCH)
-    return make_learner(folder_dls(folder, valid_pct=valid_pct, seed=seed, **kwargs), arch or ARCH)
+    from fastclass.engine.finetune.weights import DEFAULT_ARCH, find_weights, make_learner
+    kwargs = dict(size=SIZE) if find_weights(arch or DEFAULT_ARCH).from_photos else dict(size=WHOLE_SIZE, bs=WHOLE_BATCH)
+    return make_learner(folder_dls(folder, valid_pct=valid_pct, seed=seed, **kwargs), arch or DEFAULT_ARCH)
 
 # %% ../nbs/quickstart.ipynb #42134028
 def _train(learn, epochs, seconds, seed):
@@ -90,107 +58,6 @@ def _train(learn, epochs, seconds, seed):
     epochs = epochs or (epochs_within(learn, seconds) if seconds else max(least, epochs_within(learn, 48)))
     learn.fit_one_cycle(epochs, WHOLE_LR[learn.weights.source], cbs=ChannelsLast())
 
-# %% ../nbs/quickstart.ipynb #406c9832
-@dataclass
-class Outcome:
-    "What the report is made from"
-    frame:object   # Table of predictions, as `fastclass.interpret.predictions` gives it
-    low:float      # Lower end of the 95% interval of the accuracy, 0 to 1
-    high:float     # Upper end
-    most_confused:object # Table of the pairs of classes that are mixed up most
-    per_class:object     # Table of the classes with their accuracy
-    in_words:str   # The confusion matrix as text
-    @property
-    def accuracy(self)->float:
-        "Share of the validation pictures that are right, 0 to 1"
-        return float(self.frame.correct.mean())
-
-def _evaluate(learn):
-    "One pass over the validation pictures, and all that follows from it"
-    from fastclass import interpret
-    frame = interpret.predictions(learn)
-    low,high = interpret.accuracy_interval(int(frame.correct.sum()), len(frame))
-    return Outcome(frame, low, high, interpret.most_confused(frame), interpret.per_class(frame).reset_index(), interpret.describe_confusion(frame))
-
-# %% ../nbs/quickstart.ipynb #5fd79791
-def _figures(outcome, folder):
-    "Write the figures into `folder`; `(title, file, text that says what it shows)` of each"
-    from fastclass import interpret
-    folder.mkdir()
-    worst = interpret.top_losses(outcome.frame, 9)
-    told = '; '.join(f'{Path(r.file).name} is {r.actual}, taken for {r.predicted}' for r in worst.itertuples())
-    todo = [('The pictures that it got most wrong', 'top_losses.png', interpret.plot_top_losses(outcome.frame, 9), f'The pictures with the largest loss: {told}.'),
-            ('Which class is taken for which', 'confusion.png', interpret.plot_confusion(outcome.frame), outcome.in_words)]
-    for _,name,fig,_ in todo: fig.savefig(folder/name, dpi=90)
-    return [(title, name, text) for title,name,_,text in todo]
-
-# %% ../nbs/quickstart.ipynb #2c66906c
-STYLE = '''body{font:16px/1.5 system-ui,sans-serif;max-width:56rem;margin:2rem auto;padding:0 1rem;color:#1b1b1b;background:#fff}
-h1{margin-bottom:.2rem}.big{font-size:2.2rem;font-weight:600}table{border-collapse:collapse;margin:1rem 0}
-th,td{padding:.25rem .8rem;text-align:left;border-bottom:1px solid #ddd}td.n{text-align:right;font-variant-numeric:tabular-nums}
-img{max-width:100%;height:auto}details{margin:.5rem 0}pre{white-space:pre-wrap;background:#f5f5f5;padding:.6rem}'''
-
-# %% ../nbs/quickstart.ipynb #e0803251
-PAGE = '''<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>fastclass report: {{ title }}</title><style>{{ style }}</style></head><body><h1>{{ title }}</h1><p>{{ intro }}</p>
-<p><span class="big">{{ accuracy }}</span> of {{ n_valid }} validation pictures are right. {{ interval }}</p>{% for o in notes %}<p>{{ o }}</p>{% endfor %}
-{% for f in figures %}<h2>{{ f.title }}</h2><img src="data:image/png;base64,{{ f.data }}" alt="{{ f.text }}">
-<details><summary>The figure in words</summary><pre>{{ f.text }}</pre></details>{% endfor %}
-{% for t in tables %}{% if t.rows %}<h2>{{ t.title }}</h2><table><tr>{% for c in t.columns %}<th>{{ c }}</th>{% endfor %}</tr>
-{% for r in t.rows %}<tr>{% for c in r %}<td>{{ c }}</td>{% endfor %}</tr>{% endfor %}</table>{% endif %}{% endfor %}
-<h2>Use the model</h2><pre>{{ code }}</pre></body></html>'''
-
-# %% ../nbs/quickstart.ipynb #d8c5a620
-USE = '''from fastclass.engine.predict.bundle import load_bundle
-model = load_bundle({path!r})
-print(model.predict('photo.jpg'))'''
-
-def _rows(df): return [[f'{v:.1%}' if isinstance(v, float) else str(v) for v in r] for r in df.itertuples(index=False)]
-
-def _table(title, df): return dict(title=title, columns=[str(c).replace('_', ' ') for c in df.columns], rows=_rows(df))
-
-# %% ../nbs/quickstart.ipynb #53d565d5
-def _render(**parts):
-    "The report as HTML; whatever a file or a class is called, it is shown as text"
-    from jinja2 import Environment
-    html = Environment(autoescape=True).from_string(PAGE).render(style=STYLE, **parts)
-    return html.encode('utf-8', 'replace') # names of files need not be valid text
-
-# %% ../nbs/quickstart.ipynb #78696e83
-def _report(outcome, folder, learn, figures, work, out, notes):
-    "Write the page"
-    import pandas as pd
-    shown = [dict(title=t, text=text, data=base64.b64encode((work/'figures'/name).read_bytes()).decode()) for t,name,text in figures]
-    refused = pd.DataFrame([(os.path.relpath(f, folder.path), why, text) for f,why,text in folder.refused], columns=['file', 'reason', 'what was found'])
-    tables = [_table('Most confused', outcome.most_confused.head(5)), _table('Each class: how much of it was found (recall, with its 95% interval), and how often its name was right (precision)', outcome.per_class), _table('Left out', refused)]
-    n = len(outcome.frame)
-    html = _render(title=f"{' or '.join(folder.classes)}?" if len(folder.classes)<4 else f'{len(folder.classes)} classes',
-        intro=f'{len(folder)} pictures in {folder.path.name}. {learn.weights}', accuracy=f'{outcome.accuracy:.1%}', n_valid=n, notes=notes,
-        interval=_interval_text(outcome), figures=shown, tables=tables, code=USE.format(path=str(out/'bundle')))
-    (work/'report.html').write_bytes(html)
-
-def _interval_text(o):
-    n = len(o.frame)
-    return f'With 95% confidence the true accuracy is between {o.low:.1%} and {o.high:.1%}: one of these {n} pictures is worth {100/n:.1f} points.'
-
-# %% ../nbs/quickstart.ipynb #da894266
-def _export(learn, outcome, work, metrics):
-    "Write the table of predictions and the bundle"
-    from fastclass.engine.predict.bundle import save_bundle
-    with open(work/'predictions.csv', 'w', encoding='utf-8', errors='replace', newline='') as f: outcome.frame.to_csv(f, index=False)
-    learn.model.eval()
-    save_bundle(learn, work/'bundle', metrics=metrics, weights_source=learn.weights.source)
-
-def _summary(outcome, folder, out, source):
-    "The lines that end the run"
-    pairs = ', '.join(f'{r.actual} taken for {r.predicted} ({r.count})' for r in outcome.most_confused.head(3).itertuples(index=False)) or 'none'
-    worst = outcome.frame.sort_values('loss', ascending=False).head(3)
-    print(f'\nAccuracy {outcome.accuracy:.1%}. {_interval_text(outcome)}')
-    print(f'Most confused: {pairs}.')
-    for r in worst.itertuples(): print(f'Loss {r.loss:.2f}: {os.path.relpath(r.file, folder.path)} is {r.actual}, taken for {r.predicted} ({r.probability:.0%}).')
-    print(f'Report, figures, predictions and model: {out}')
-    print('Next: ' + ('fastclass quickstart --data FOLDER, with one sub-folder of photos a class.' if source=='bundled' else f'open {out/"report.html"} in a browser.'))
-
 # %% ../nbs/quickstart.ipynb #4dc84a8e
 def quickstart(
     data:str|None=None,   # Folder with one sub-folder of photos a class; without it a bundled pack is used
@@ -202,36 +69,16 @@ def quickstart(
     seed:int=42,          # Decides on the split and on the training
     as_json:bool=False    # Print one JSON object as the last line
 ) -> dict:                # accuracy, interval, seconds, n_train, n_valid, classes, source, weights and more
-    "From a folder of photos to a trained, explained and exported model. Raises the errors of `fastclass.engine.base.errors`."
+    "From a folder of photos to a trained, explained and exported model. Raises `DataError`, `WeightsError` or `StorageError`."
     start = time.perf_counter()
     quiet()
-    _check_numbers(seconds, epochs, valid_pct)
+    check_numbers(seconds, epochs, valid_pct)
     with result_folder(out) as work:
         print('Training on {0.name}: {0.why}.'.format(pick_device()))
         path,source = _find_data(data)
         folder = scan_folder(path)
-        _tell(folder)
-        learn = _learner(folder, arch, valid_pct, seed)
+        describe_folder(folder)
+        learn = _quick_learner(folder, arch, valid_pct, seed)
         _train(learn, epochs, seconds, seed)
-        outcome = _evaluate(learn)
-        with storage_guard(out): return _finish(learn, folder, outcome, work, Path(out), source, start)
-
-# %% ../nbs/quickstart.ipynb #bab993c7
-def _check_numbers(seconds, epochs, valid_pct):
-    "Refuse what cannot be meant, before any work is done"
-    if not 0<valid_pct<1: raise DataError(f'The share for validation is {valid_pct}.', next='Take a number between 0 and 1, for example --valid 0.2.')
-    if epochs is not None and epochs<1: raise DataError(f'{epochs} epochs would train nothing.', next='Take 1 or more.')
-    if seconds is not None and seconds<=0: raise DataError(f'{seconds} seconds are no time to train in.', next='Take a number above 0.')
-
-def _finish(learn, folder, outcome, work, shown, source, start):
-    "Write everything, say what came out, and return it"
-    out = Path(shown).expanduser().resolve()
-    metrics = dict(accuracy=outcome.accuracy, accuracy_low=outcome.low, accuracy_high=outcome.high)
-    figures = _figures(outcome, work/'figures')
-    notes = {'bundled': ["ImageNet's weights were not to be had, so the network started from those that fastclass brings along, made from drawings. With ImageNet's, expect clearly more on photos."],
-             'untrained': ['No pretrained weights were to be had, so the network learned from these pictures alone. With weights, expect clearly more.']}.get(learn.weights.source, [])
-    _report(outcome, folder, learn, figures, work, out, notes)
-    _export(learn, outcome, work, metrics)
-    _summary(outcome, folder, shown, source)
-    return dict(metrics, seconds=time.perf_counter()-start, n_train=len(learn.dls.train_ds), n_valid=len(outcome.frame), classes=list(folder.classes),
-                source=source, weights=learn.weights.source, arch=learn.weights.arch, refused=len(folder.refused), out=str(out))
+        outcome = evaluate(learn)
+        with storage_guard(out): return write_results(learn, folder, outcome, work, Path(out), source, start)

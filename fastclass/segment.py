@@ -20,19 +20,28 @@ from fastai.vision.data import SegmentationDataLoaders
 from matplotlib.figure import Figure
 from PIL import Image
 
+# %% auto #0
+__all__ = ['segment_dls', 'segment_learner', 'quick_segment', 'MaskScores', 'score_masks', 'plot_worst', 'predict_mask',
+           'BundleError', 'DataError', 'MaskOf', 'PixelAccuracy', 'Segmenter', 'check_masks', 'load_segmenter',
+           'open_mask', 'place_prior', 'plot_masks', 'read_codes', 'save_segmenter']
+
+# %% ../nbs/06_segment.ipynb #16018e4d
+from .engine.base.errors import BundleError, DataError
+from .engine.base.intervals import bootstrap_interval
 from .engine.base.machine import pick_device, worker_count
-from .engine.predict.bundle_spec import item_files
-from .engine.base.errors import DataError
-from .engine.finetune.features import evaluating
-from .engine.segment.masks import PixelAccuracy, bootstrap_interval, check_masks, count_pairs, scores_of, void_code
-from .engine.segment.overlay import plot_masks
-from .engine.segment.decoder import body_and_decoder, segment_model
-from .engine.segment.segmenter import Segmenter, codes_of, load_segmenter, save_segmenter, segmenter_of, size_of
+from .engine.base.torch_tools import evaluating
+from .engine.datablock.items import item_files
 from .engine.finetune.weights import find_arch, find_weights, load_body
+from .engine.segment.decoder import body_and_decoder, segment_model
+from .engine.segment.masks import (MaskOf, PixelAccuracy, check_masks, count_pairs,
+    open_mask, place_prior, read_codes, scores_of, void_code)
+from .engine.segment.overlay import plot_masks
+from fastclass.engine.segment.segmenter import (Segmenter, codes_of, load_segmenter, save_segmenter,
+    segmenter_of, size_of)
 from .finetune import Tuned, quick_tune
 
-# %% auto #0
-__all__ = ['segment_dls', 'segment_learner', 'quick_segment', 'MaskScores', 'score_masks', 'plot_worst', 'predict_mask']
+_all_ = ['BundleError', 'DataError', 'MaskOf', 'PixelAccuracy', 'Segmenter', 'check_masks',
+         'load_segmenter', 'open_mask', 'place_prior', 'plot_masks', 'read_codes', 'save_segmenter']
 
 # %% ../nbs/06_segment.ipynb #0001315f
 def _fitting(picture, longest=256):

@@ -4,19 +4,28 @@
 
 # %% ../nbs/07_tabular.ipynb #03ccf455
 from __future__ import annotations
+
 import torch
 from fastai.data.block import CategoryBlock
 from fastai.data.transforms import Normalize
 from fastai.metrics import accuracy
 from fastai.tabular.core import Categorify, FillMissing, TabularPandas
 from fastai.tabular.learner import tabular_learner
-from .engine.base.errors import DataError
-from .engine.tabular.baselines import compare_models, partial_dependence, permutation_importance
-from .engine.tabular.model import EPOCHS, RowModel, close_gaps, fit_rows, load_rows, plan_of, save_rows, tidy_table
+
+from .engine.base.errors import BundleError, DataError
+from fastclass.engine.tabular.baselines import (compare_models, partial_dependence,
+    permutation_importance)
 from .engine.tabular.columns import check_table, choose_columns, split_rows, tabular_report
+from .engine.tabular.model import (EPOCHS, RowModel, close_gaps, fit_rows, load_rows,
+    plan_of, save_rows, tidy_table)
+
+_all_ = ['BundleError', 'DataError', 'RowModel', 'compare_models', 'fit_rows', 'load_rows',
+         'partial_dependence', 'permutation_importance', 'save_rows', 'split_rows',
+         'tabular_report']
 
 # %% auto #0
-__all__ = ['train_table']
+__all__ = ['train_table', 'BundleError', 'DataError', 'RowModel', 'compare_models', 'fit_rows', 'load_rows', 'partial_dependence',
+           'permutation_importance', 'save_rows', 'split_rows', 'tabular_report']
 
 # %% ../nbs/07_tabular.ipynb #99b04680
 def train_table(

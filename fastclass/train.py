@@ -12,13 +12,13 @@ from pathlib import Path
 from .engine.base.machine import pick_device, quiet, worker_count
 from .engine.base.errors import DataError, storage_guard
 from .engine.datablock.folder import scan_folder
-from .quickstart import ARCH, _check_numbers, _evaluate, _finish, _tell, result_folder
+from .report import check_numbers, describe_folder, evaluate, result_folder, write_results
 
 # %% auto #0
 __all__ = ['train']
 
 # %% ../nbs/train.ipynb #3fa157cd
-def _learner(folder, arch, size, bs, valid_pct, seed, drop):
+def _same_learner(folder, arch, size, bs, valid_pct, seed, drop):
     "A learner that is the same in each process"
     from fastai.torch_core import num_distrib
     from fastclass.engine.datablock.loaders import folder_dls
@@ -33,11 +33,11 @@ def _learner(folder, arch, size, bs, valid_pct, seed, drop):
 def _fit(learn, epochs, lr, processes):
     "`fine_tune`; the losses and metrics of its epochs of the whole network"
     import torch
-    from fastclass.engine.finetune.features import _free_memory
+    from fastclass.engine.base.machine import free_memory
     from fastclass.engine.finetune.distributed import in_parallel
     from fastclass.engine.finetune.speed import speed_up
     dtype = torch.float32 if pick_device().type=='cpu' else None
-    with speed_up(learn, dtype, memory_limit=_free_memory()//(4*processes)), in_parallel(learn): learn.fine_tune(epochs, lr)
+    with speed_up(learn, dtype, memory_limit=free_memory()//(4*processes)), in_parallel(learn): learn.fine_tune(epochs, lr)
     return [dict(zip(('train_loss', 'valid_loss', 'accuracy'), map(float, o))) for o in learn.recorder.values]
 
 # %% ../nbs/train.ipynb #198ffbd2
@@ -46,11 +46,11 @@ def _job(folder, work, out, began, processes, fit, how):
     from fastclass.engine.finetune.distributed import alone
     start = time.perf_counter()-(time.time()-began) # each process has a clock of its own, and one on the wall
     quiet()
-    learn = _learner(folder, **how)
+    learn = _same_learner(folder, **how)
     history = _fit(learn, *fit, processes)
     if work is None: return None
     with alone(), storage_guard(out):
-        return _finish(learn, folder, _evaluate(learn), work, out, 'folder', start) | dict(processes=processes, history=history)
+        return write_results(learn, folder, evaluate(learn), work, out, 'folder', start) | dict(processes=processes, history=history)
 
 # %% ../nbs/train.ipynb #06a93847
 def _launched(processes):
@@ -68,15 +68,15 @@ def _one_of_several(data, out, began, n, fit, how, timeout):
     rank = rank_distrib()
     if rank: os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno()) # one of them speaks
     with joined(timeout), ExitStack() as stack:
-        folder = from_first(lambda: _look(data))
+        folder = from_first(lambda: _scan(data))
         work = None if rank else stack.enter_context(result_folder(out))
         return _job(folder, work, Path(out), began, n, fit, how)
 
 # %% ../nbs/train.ipynb #9c19f4ce
-def _look(data):
+def _scan(data):
     "What is in the folder, said in a line or two"
     folder = scan_folder(data)
-    _tell(folder)
+    describe_folder(folder)
     return folder
 
 def _start(data, out, began, processes, fit, how, timeout):
@@ -84,7 +84,7 @@ def _start(data, out, began, processes, fit, how, timeout):
     from fastclass.engine.finetune.distributed import launch, process_count
     n = process_count(processes)
     print('Training on {0.name}: {0.why}.'.format(pick_device()))
-    folder = _look(data)
+    folder = _scan(data)
     with result_folder(out) as work:
         if n==1: return _job(folder, work, Path(out), began, 1, fit, how)
         print(f'Starting {n} processes, each with 1/{n} of every batch of {how["bs"]}: about ten seconds.')
@@ -98,7 +98,7 @@ def _job_of_rank(folder, work, *args):
 # %% ../nbs/train.ipynb #0f76e30c
 def _check(timeout, epochs, valid_pct, bs, size, lr, drop):
     "Refuse what cannot be meant, before any work is done"
-    _check_numbers(timeout, epochs, valid_pct)
+    check_numbers(timeout, epochs, valid_pct)
     if bs<2 or size<16 or lr<=0 or not 0<=drop<1: raise DataError(f'A batch of {bs} pictures, {size} pixels, a rate of {lr} and a dropout of {drop} cannot be meant.', next='Take --bs 2 or more, --size 16 or more, --lr above 0, and --drop below 1.')
 
 # %% ../nbs/train.ipynb #c11221f4
@@ -117,11 +117,12 @@ def train(
     timeout:float=1800,      # Seconds that a process waits for another one before all give up
     as_json:bool=False       # Print one JSON object as the last line
 ) -> dict|None:              # accuracy, interval, seconds, history, processes and more; None in all but the first process under a launcher
-    "Fine-tune on a folder of photos, on one process or on several, and leave what quickstart leaves. Raises the errors of `fastclass.engine.base.errors`."
+    "Fine-tune on a folder of photos, on one process or on several, and leave what quickstart leaves. Raises `DataError`, `WeightsError` or `StorageError`."
+    from fastclass.engine.finetune.weights import DEFAULT_ARCH
     began = time.time()
     quiet()
     _check(timeout, epochs, valid_pct, bs, size, lr, drop)
-    how = dict(arch=arch or ARCH, size=size, bs=bs, valid_pct=valid_pct, seed=seed, drop=drop)
+    how = dict(arch=arch or DEFAULT_ARCH, size=size, bs=bs, valid_pct=valid_pct, seed=seed, drop=drop)
     launched = _launched(processes)
     if launched: return _one_of_several(data, out, began, launched, (epochs, lr), how, timeout)
     return _start(data, out, began, processes, (epochs, lr), how, timeout)

@@ -16,9 +16,11 @@ from fastai.vision.core import PILImage, PILImageBW
 from fastai.vision.data import ImageBlock, ImageDataLoaders, Normalize, imagenet_stats
 from fastai.vision.learner import vision_learner
 from fastai.vision import models
-from fastclass.engine import bundle, describe, store
-from fastclass.engine.predict.bundle import load_bundle, read_description, save_bundle, to_frame
-from fastclass.engine.predict.bundle_spec import data_card, item_files, item_labels
+from fastclass.engine.base import bundle_files
+from fastclass.engine.predict import bundle_spec, predictor
+from fastclass.engine.predict.predictor import load_bundle, read_description, save_bundle, to_frame
+from fastclass.engine.predict.bundle_spec import data_card
+from fastclass.engine.datablock.items import item_files, item_labels
 from fastclass.engine.base.errors import BundleError, DataError, PictureError, StorageError, UnsupportedError
 
 CLASSES = ['a', 'b', 'c']
@@ -173,7 +175,7 @@ def save_bundle_name(path):
 
 def test_fresh_process_without_the_data(saved, tmp_path, photos):
     file = next(get_image_files(photos).__iter__())
-    code = f"from fastclass.engine.predict.bundle import load_bundle; p = load_bundle({str(saved)!r}).predict({str(file)!r}); print(repr((p.label, p.probability)))"
+    code = f"from fastclass.engine.predict.predictor import load_bundle; p = load_bundle({str(saved)!r}).predict({str(file)!r}); print(repr((p.label, p.probability)))"
     out = subprocess.run([sys.executable, '-c', code], cwd=tmp_path, capture_output=True, text=True, timeout=100)
     assert out.returncode==0, out.stderr
     label,probability = eval(out.stdout.strip().splitlines()[-1])
@@ -251,7 +253,7 @@ FULL = OSError(errno.ENOSPC, 'No space left on device')
 def test_what_was_there_stays_when_saving_fails(learn, tmp_path, monkeypatch, name, fault, where):
     path = save_bundle(learn, tmp_path/name, metrics={'run': 1})
     def fail(*args): raise fault
-    monkeypatch.setattr(bundle if where=='_check_same' else store, where, fail)
+    monkeypatch.setattr(predictor if where=='_check_same' else bundle_files, where, fail)
     with pytest.raises(StorageError if isinstance(fault, OSError) else KeyboardInterrupt): save_bundle(learn, path, metrics={'run': 2})
     assert [o.name for o in tmp_path.iterdir()]==[name] and read_description(path)['metrics']=={'run': 1}
     monkeypatch.undo()
@@ -264,7 +266,7 @@ def test_the_last_rename_fails(learn, tmp_path, monkeypatch):
         calls.append(a)
         if len(calls)==2: raise OSError(errno.EIO, 'I/O error')
         rename(a, b)
-    monkeypatch.setattr(store.os, 'rename', second_fails)
+    monkeypatch.setattr(bundle_files.os, 'rename', second_fails)
     with pytest.raises(OSError): save_bundle(learn, path, metrics={'run': 2})
     assert read_description(path)['metrics']=={'run': 1} and [o.name for o in tmp_path.iterdir()]==['m']
 
@@ -303,7 +305,7 @@ def test_pickles_are_refused_and_not_run(copy, tmp_path, kind, zipped):
     assert e.value.next and not flag.exists()
 
 def test_module_never_unpickles():
-    text = ''.join(Path(o.__file__).read_text() for o in (bundle, describe, store))
+    text = ''.join(Path(o.__file__).read_text() for o in (predictor, bundle_spec, bundle_files))
     assert not any(o in text for o in ['import pickle', 'torch.load', 'load_learner', ' eval(', ' exec(', 'extractall'])
 
 def test_zip_made_by_hand_slip_and_bomb(saved, tmp_path):

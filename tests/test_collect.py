@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from fastclass.collect import collect, collect_classes, collect_folder, collect_urls, rebuild
-from fastclass.engine import practice, search
+from fastclass.engine.collect import practice_server, search
 from fastclass.engine.collect.collection import Collection, check_counts, contact_sheet
 from fastclass.engine.base.errors import BadQueryError, DataError, NothingFoundError
 from fastclass.engine.collect.url_lists import local_file, read_labelled, read_urls
@@ -32,10 +32,10 @@ def web(tmp_path, monkeypatch):
         (tmp_path/'src'/name).mkdir(parents=True)
         packs['toys'][name] = [tmp_path/'src'/name/f'{i:02d}.jpg' for i in range(30)]
         for i,p in enumerate(packs['toys'][name]): scene(1000*k+i).save(p)
-    web = practice.PracticeWeb(packs)
+    web = practice_server.PracticeWeb(packs)
     def running(): return web
     running.cache_info = lambda: SimpleNamespace(currsize=1)
-    monkeypatch.setattr(practice, 'practice_web', running)
+    monkeypatch.setattr(practice_server, 'practice_web', running)
     search.default_sources.cache_clear()
     yield web
     web.close()
@@ -90,10 +90,10 @@ def test_a_kept_picture_never_gets_in(web, tmp_path):
 def test_a_port_that_changed_is_no_reason_to_fetch_again(web, tmp_path, monkeypatch):
     collect(TERMS, tmp_path/'set', n=12)
     before = tree(tmp_path/'set')
-    other = practice.PracticeWeb(web._packs.__self__)
+    other = practice_server.PracticeWeb(web._packs.__self__)
     def moved(): return other
     moved.cache_info = lambda: SimpleNamespace(currsize=1)
-    monkeypatch.setattr(practice, 'practice_web', moved)
+    monkeypatch.setattr(practice_server, 'practice_web', moved)
     collect(TERMS, tmp_path/'set', n=12)
     assert other.log==[] and tree(tmp_path/'set')==before
     other.close()
@@ -214,7 +214,7 @@ def test_shared_lists_are_read(shared):
     lists = shared/'url_lists'
     assert {p.name:len(read_urls(p)) for p in lists.glob('collins*')}=={f'collinswm_{k}.csv':80 for k in ('black', 'grizzly', 'panda', 'polar', 'teddy')}
     assert [len(read_urls(lists/f'urls_{k}.txt')) for k in ('black', 'grizzly', 'teddys')]==[320, 319, 319]
-    assert all(u.startswith('https://') for p in lists.glob('*.txt') for u in read_urls(p))
+    assert all(u.startswith('https://') for p in lists.glob('urls_*.txt') for u in read_urls(p))
     assert any('%3A' in u for u in read_urls(lists/'collinswm_black.csv'))
     assert {k:len(v) for k,v in read_labelled(lists/'cleaned_windows_paths.csv').items()}=={'black':160, 'grizzly':160, 'teddys':160}
     assert local_file('black\\00000000.jpg', shared/'photos'/'bears').is_file()

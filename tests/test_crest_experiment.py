@@ -7,7 +7,7 @@ import pytest
 from fastai.vision.all import parent_label
 from PIL import Image
 
-from fastclass.engine.predict.corruptions import CHANGES, scene_of, write_series
+from fastclass.engine.predict.corruptions import CORRUPTIONS, scene_of, write_series
 from fastclass.engine.base.errors import DataError
 from fastclass.engine.datablock.split import stable_split
 from fastclass.engine.predict.robustness import holding, stress_table, stress_test
@@ -49,12 +49,12 @@ def test_because_its_validation_pictures_have_siblings_in_training(usual, files)
 
 def test_the_stress_test_shows_where_it_breaks_and_our_recipe_holds_more_often(crests, usual, files, masters):
     kinds = dict(changes=('tilt', 'shadow', 'crop', 'monochrome', 'noise'), levels=(.5, 1.))
-    ours = crests.learner(files, stable_split(files, [parent_label(f) for f in files], groups=[scene_of(f) for f in files]), 0, [crests.RandomChanges(crests.SEEN)], views=3, epochs=20)
+    ours = crests.learner(files, stable_split(files, [parent_label(f) for f in files], groups=[scene_of(f) for f in files]), 0, [crests.RandomCorruptions(crests.SEEN)], views=3, epochs=20)
     before,after = (stress_table(m, list(masters.values()), list(masters), **kinds) for m in (usual, ours))
     assert holding(before)['all'].min()<.7
     assert after.holds.sum()>before.holds.sum(), (after.holds.sum(), before.holds.sum()) # of 220; over five seeds with intervals: benchmarks/crests.py
     one = stress_test(usual, masters['Burnley'], 'Burnley', levels=(.5, 1.))
-    assert list(one.breaks.index)==list(CHANGES) and len(one.describe().splitlines())==9 and one.plot().axes
+    assert list(one.breaks.index)==list(CORRUPTIONS) and len(one.describe().splitlines())==9 and one.plot().axes
 
 
 # ---- the benchmark's own sums

@@ -13,7 +13,8 @@ from PIL import Image
 from torchvision.models import mobilenet_v3_small, resnet18
 
 from fastclass.engine.base.errors import DataError, UnsupportedError
-from fastclass.engine.finetune.features import FeatureStore, fast_dtype
+from fastclass.engine.finetune.features import FeatureStore
+from fastclass.engine.base.torch_tools import fast_dtype
 from fastclass.finetune import epochs_within, quick_tune, seconds_per_epoch
 
 PICTURES = 40 # how many `files` makes
@@ -33,13 +34,26 @@ def learner(files, arch=resnet18, dls=None, **kwargs):
     return learn
 
 
-def agree(learn):
+@pytest.fixture
+def in_32_bits(monkeypatch):
+    "Features as 32-bit numbers, also where the processor is faster with 16"
+    monkeypatch.setattr('fastclass.engine.finetune.features.fast_dtype', lambda device: torch.float32)
+
+
+def agree(learn, atol=1e-3):
     "The last line of the progress table is what `validate` finds with the whole model"
     table = list(learn.recorder.values[-1])[1:]
-    np.testing.assert_allclose(learn.validate(), table, atol=1e-3)
+    np.testing.assert_allclose(learn.validate(), table, atol=atol)
 
 
-def test_the_table_says_what_validate_says_and_the_learner_is_whole(files, tmp_path):
+def test_features_in_16_bits_change_the_loss_a_little(files, tmp_path, monkeypatch):
+    monkeypatch.setattr('fastclass.engine.finetune.features.fast_dtype', lambda device: torch.bfloat16)
+    learn = learner(files, path=tmp_path)
+    quick_tune(learn, 12)
+    agree(learn, atol=1e-2)
+
+
+def test_the_table_says_what_validate_says_and_the_learner_is_whole(files, tmp_path, in_32_bits):
     learn = learner(files, path=tmp_path, metrics=[accuracy, error_rate])
     opt, dls = learn.opt, learn.dls
     tuned = quick_tune(learn, 12)
@@ -92,7 +106,7 @@ def test_losses(files, loss):
 
 
 @pytest.mark.parametrize('head', ['pooled', 'maps', 'module'])
-def test_heads_of_ones_own(files, head):
+def test_heads_of_ones_own(files, head, in_32_bits):
     class Own(nn.Module):
         def __init__(self):
             super().__init__()
@@ -107,7 +121,7 @@ def test_heads_of_ones_own(files, head):
 
 @pytest.mark.parametrize('arch', [mobilenet_v3_small])
 @pytest.mark.filterwarnings("ignore:The parameter 'pretrained':UserWarning", "ignore:Arguments other than a weight:UserWarning")
-def test_other_architectures(files, arch):
+def test_other_architectures(files, arch, in_32_bits):
     learn = learner(files, arch)
     quick_tune(learn, 2)
     agree(learn)
@@ -124,7 +138,7 @@ def test_several_labels_a_picture(files):
     assert isinstance(learn.loss_func, BCEWithLogitsLossFlat) and learn.validate()[1]>.8
 
 
-def test_regression(files):
+def test_regression(files, in_32_bits):
     block = DataBlock((ImageBlock, RegressionBlock), get_y=brightness, splitter=RandomSplitter(seed=1), item_tfms=Resize(48, method='squish'))
     learn = learner(files, dls=block.dataloaders(files, bs=8, num_workers=0), metrics=mae, loss_func=L1LossFlat(), y_range=(0, 1))
     quick_tune(learn, 6)

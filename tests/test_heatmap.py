@@ -65,13 +65,17 @@ def vision_net(arch):
     from fastai.vision.learner import create_vision_model
     return no_relu_in_place(create_vision_model(arch, 3, pretrained=False))
 
+@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16], ids=str)
 @pytest.mark.parametrize('name', NETWORKS)
-def test_maps_are_those_of_the_definition(name):
+def test_maps_are_those_of_the_definition(name, dtype, monkeypatch):
+    monkeypatch.setattr('fastclass.engine.finetune.features.fast_dtype', lambda device: dtype) # both, whatever this processor is fast with
     torch.manual_seed(1)
     model,xb,classes = NETWORKS[name]().eval(),torch.rand(3, 3, 96, 96),torch.tensor([0, 2, 1])
     layer = last_grid(model, xb[:1])
     with mapper(model, xb) as maps_of: maps = scaled(maps_of(xb, classes)[0], (96, 96)).numpy()
-    np.testing.assert_allclose(maps, naive(model, model.get_submodule(layer), xb, classes), atol=.03 if torch.backends.cpu.get_cpu_capability()!='DEFAULT' else 1e-3)
+    gap = np.abs(maps-naive(model, model.get_submodule(layer), xb, classes))
+    if dtype==torch.float32: assert gap.max()<1e-3
+    else: assert gap.mean()<.03 and gap.max()<.25 # 8 bits a number: measured .021 and .153
 
 @pytest.mark.parametrize('name,layer', [('squeezenet', '0.5'), ('resnet18', '0.6'), ('plain resnet', 'layer3'), ('tiny', '1')])
 def test_any_layer_can_be_asked(name, layer):

@@ -18,7 +18,7 @@ from fastai.vision.data import ImageBlock, ImageDataLoaders
 from fastai.vision.learner import vision_learner
 from fastclass.engine.base.errors import DataError, UnsupportedError
 from fastclass.interpret import (accuracy_interval, confusion, describe_confusion, describe_top_losses, most_confused, per_class, plot_confusion, plot_top_losses, predictions,
-                                 review, suspects, top_losses)
+                                 review, find_label_issues, top_losses)
 
 ODD = ["it's $x_1$", '100% "b"', 'größe\nneu']
 
@@ -216,7 +216,7 @@ def test_training_part_without_augmentation(photos):
         assert a.equals(b)
 
 def test_review_of_a_learner(photos, tmp_path):
-    learn = learner(loaders(photos)); table = suspects(learn)
+    learn = learner(loaders(photos)); table = find_label_issues(learn)
     r = review(learn, k=5, table=table, log=tmp_path/'r.csv')
     assert len(r.rows)==5 and r.classes==sorted(ODD) and [photos/o['file'] for o in r.rows]==[Path(o) for o in table.file[:5]]
     assert len(review(learn, k=10**6, table=table, log=tmp_path/'r.csv').rows)==len(table)

@@ -18,7 +18,7 @@ from chaos_server import free_port
 from fastclass import train
 from fastclass.engine.base.machine import Device, cpu_count
 from fastclass.engine.packs.packs import pack
-from fastclass.engine import parallel
+from fastclass.engine.finetune import distributed
 from fastclass.engine.finetune.best_epoch import keep_best
 from fastclass.engine.base.errors import DataError, UnsupportedError
 from fastclass.engine.datablock.folder import scan_folder
@@ -151,10 +151,10 @@ def test_waiting_in_vain_is_told_at_the_meeting_too():
     "The address book of torch, where the processes meet, has other words for it than gloo"
     store = torch.distributed.TCPStore('127.0.0.1', 0, is_master=True)
     with pytest.raises(RuntimeError) as late: store.wait(['nobody'], timedelta(milliseconds=50))
-    error = parallel._told(late.value, 3)
+    error = distributed._told(late.value, 3)
     assert isinstance(error, UnsupportedError) and 'waited 3 s in vain' in str(error)
     other = RuntimeError('size mismatch')
-    assert isinstance(parallel._told(other, 3), RuntimeError) and str(parallel._told(other, 3))==str(other)
+    assert isinstance(distributed._told(other, 3), RuntimeError) and str(distributed._told(other, 3))==str(other)
 
 
 def start(*args, **kwargs):
@@ -179,9 +179,9 @@ def test_ctrl_c_ends_all_processes_and_leaves_nothing(path, tmp_path):
 def test_a_process_ends_when_its_parent_is_gone(monkeypatch):
     ended,(gone,kept) = [],os.pipe()
     os.close(kept)
-    monkeypatch.setattr(parallel, 'parent_process', lambda: SimpleNamespace(sentinel=gone))
+    monkeypatch.setattr(distributed, 'parent_process', lambda: SimpleNamespace(sentinel=gone))
     monkeypatch.setattr(os, '_exit', ended.append)
-    parallel._end_with_parent()
+    distributed._end_with_parent()
     assert ended==[1]
 
 
@@ -198,7 +198,7 @@ def one(path, tmp_path_factory, one_thread):
 def trained(path, processes):
     "The loss of each step and the results of each epoch of the command's own training, in 64-bit numbers"
     torch.set_num_threads(1)
-    learn = train._learner(scan_folder(path), arch='squeezenet1_1', size=64, bs=16, valid_pct=.2, seed=42, drop=.5)
+    learn = train._same_learner(scan_folder(path), arch='squeezenet1_1', size=64, bs=16, valid_pct=.2, seed=42, drop=.5)
     learn.model.double()
     with learn.no_bar(), learn.no_logging(), learn.added_cbs(watch := Watch(True)): history = train._fit(learn, 2, 2e-4, processes)
     return watch.losses + [v for o in history for v in o.values()]
@@ -215,7 +215,7 @@ TRAIN = ['--epochs', '2', '--size', '64', '--bs', '16', '--lr', str(SLOW), '--js
 
 @pytest.mark.parametrize('way', ['--processes 2', 'accelerate launch'])
 def test_train_on_two_processes_is_train_on_one(way, one, path, tmp_path):
-    from fastclass.engine.predict.bundle import load_bundle
+    from fastclass.engine.predict.predictor import load_bundle
     out,ours = tmp_path/'out',['-W', 'ignore', '-c', MAIN, 'train', str(path), *TRAIN, '--out', str(tmp_path/'out')]
     # torch before 2.6 waits at port 0 for ever; on a machine without GPUs, accelerate starts several processes where it is told --multi_gpu; with --cpu it needs MPI
     before = ['-m', 'accelerate.commands.launch', '--multi_gpu', '--num_processes=2', '--num_machines=1', '--mixed_precision=no', '--dynamo_backend=no', f'--main_process_port={free_port()}', '--no_python', sys.executable]
@@ -235,14 +235,14 @@ def test_train_on_two_processes_is_train_on_one(way, one, path, tmp_path):
 
 @pytest.mark.parametrize('kind,gpus,asked,want', [('cuda', 2, None, 2), ('cuda', 1, None, 1), ('cuda', 2, 2, 2), ('cpu', 0, None, 1), ('mps', 0, None, 1), ('mps', 0, 1, 1)])
 def test_one_process_for_each_gpu(kind, gpus, asked, want, monkeypatch):
-    monkeypatch.setattr(parallel, 'pick_device', lambda: Device(kind, 'made up', 'for a test'))
+    monkeypatch.setattr(distributed, 'pick_device', lambda: Device(kind, 'made up', 'for a test'))
     monkeypatch.setattr(torch.cuda, 'device_count', lambda: gpus)
     assert process_count(asked)==want
 
 
 @pytest.mark.parametrize('kind,gpus,asked', [('cuda', 2, 3), ('mps', 0, 2), ('cpu', 0, 999)])
 def test_more_processes_than_there_is_room_for_are_refused(kind, gpus, asked, monkeypatch):
-    monkeypatch.setattr(parallel, 'pick_device', lambda: Device(kind, 'made up', 'for a test'))
+    monkeypatch.setattr(distributed, 'pick_device', lambda: Device(kind, 'made up', 'for a test'))
     monkeypatch.setattr(torch.cuda, 'device_count', lambda: gpus)
     with pytest.raises(UnsupportedError) as e: process_count(asked)
     assert f'{asked} processes' in e.value.message and 'Take ' in e.value.next
@@ -254,7 +254,7 @@ def test_a_launcher_and_an_option_that_disagree(monkeypatch, path):
 
 
 def test_without_accelerate_there_is_an_error_that_says_what_to_install(monkeypatch):
-    monkeypatch.setattr(parallel, 'find_spec', lambda name: None)
+    monkeypatch.setattr(distributed, 'find_spec', lambda name: None)
     with pytest.raises(UnsupportedError, match='pip install'): launch(rank_distrib, processes=2)
 
 

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from fastclass.course import doctor as dr, platform as pl
+from fastclass.course import doctor as dr
+from fastclass.course.lesson import start_lesson
+from fastclass.engine.base import machine as pl
 from fastclass.engine.base.errors import StorageError, UnsupportedError
 
 LIGHT = ('torch', 'fastai', 'numpy', 'rich', 'pandas', 'matplotlib')
@@ -72,7 +74,7 @@ def test_workers(kind, cpus, start, shm, n): assert pl._workers(kind, cpus, star
     ({'cpu.cfs_quota_us': '200000\n', 'cpu.cfs_period_us': '100000\n'}, 2), ({'cpu.cfs_quota_us': '-1\n', 'cpu.cfs_period_us': '100000\n'}, 16)])
 def test_cpu_count_knows_container_limits(limits, cpus, monkeypatch):
     monkeypatch.setattr(os, 'sched_getaffinity', lambda _: set(range(16)), raising=False)
-    monkeypatch.setattr(pl, '_text', lambda path: limits.get(Path(path).name, ''))
+    monkeypatch.setattr(pl, 'system_text', lambda path: limits.get(Path(path).name, ''))
     assert pl.cpu_count()==cpus
 
 
@@ -218,7 +220,7 @@ def test_start_lesson_is_one_line_and_seeds_everything(monkeypatch, capsys):
     monkeypatch.setenv('FASTCLASS_SOURCE', 'bundled')
     monkeypatch.setenv('FASTCLASS_DEVICE', 'cpu')
     with warnings.catch_warnings():
-        draws = [(pl.start_lesson('Lesson', 5, seed=3), random.random(), np.random.rand(), torch.rand(1).item()) for _ in range(2)]
+        draws = [(start_lesson('Lesson', 5, seed=3), random.random(), np.random.rand(), torch.rand(1).item()) for _ in range(2)]
     assert draws[0]==draws[1]
     first,second = capsys.readouterr().out.splitlines()
     assert first==second
@@ -231,7 +233,7 @@ def test_start_lesson_is_one_line_and_seeds_everything(monkeypatch, capsys):
 def test_start_lesson_with_a_broken_fastai_sends_to_the_doctor(tmp_path):
     broken(tmp_path)
     out = run('''
-    from fastclass.engine.base.machine import start_lesson
+    from fastclass.course.lesson import start_lesson
     from fastclass.engine.base.errors import FastclassError
     try: start_lesson('x', 1)
     except FastclassError as e: print(e.message, e.next)''', PYTHONPATH=str(tmp_path), FASTCLASS_SOURCE='bundled', FASTCLASS_DEVICE='cpu')
@@ -357,7 +359,7 @@ def test_second_process_ends_with_the_first(tmp_path):
     def ended():
         try: os.kill(int((tmp_path/'pid').read_text()), 0)
         except ProcessLookupError: return True
-        return 'State:\tZ' in pl._text(f"/proc/{(tmp_path/'pid').read_text()}/status")
+        return 'State:\tZ' in pl.system_text(f"/proc/{(tmp_path/'pid').read_text()}/status")
     assert wait(lambda: (tmp_path/'pid').exists() and (tmp_path/'pid').read_text())
     first.kill(); first.wait()
     assert wait(ended)

@@ -386,11 +386,11 @@ def test_the_newest_receipt_of_each_machine_is_kept(tmp_path):
 
 
 def test_a_lesson_says_its_last_run(monkeypatch, capsys):
-    from fastclass.course import platform, receipts
+    from fastclass.course import lesson, receipts
     asked = []
     monkeypatch.setattr(receipts, 'last_run', lambda *args: asked.append(args) or ('last run: Kaggle, Tesla T4, 3 days ago, 0.8 minutes' if args[0]=='Tables' else ''))
     for o in ('FASTCLASS_SOURCE', 'bundled'), ('FASTCLASS_DEVICE', 'cpu'): monkeypatch.setenv(*o)
-    for title in ('Tables', 'Another'): platform.start_lesson(title, 2)
+    for title in ('Tables', 'Another'): lesson.start_lesson(title, 2)
     with_run,without = capsys.readouterr().out.splitlines()
     assert with_run.endswith(' | last run: Kaggle, Tesla T4, 3 days ago, 0.8 minutes') and without.endswith('on a CPU') and asked[0]==('Tables', 'cpu')
 

@@ -14,10 +14,10 @@ from PIL import Image
 from torchvision.models import squeezenet1_1
 
 from fastclass.course import cli
-from fastclass.engine.predict.bundle import load_bundle, save_bundle
-from fastclass.engine.predict.corruptions import CHANGES, SIDE, changed, scene_of, write_series
+from fastclass.engine.predict.predictor import as_predictor, load_bundle, save_bundle
+from fastclass.engine.predict.corruptions import CORRUPTIONS, SIDE, corrupt, scene_of, write_series
 from fastclass.engine.base.errors import BundleError, DataError, PictureError, StorageError, UnsupportedError
-from fastclass.engine.predict.predictor import as_predictor, looks, predict_looks, uploads
+from fastclass.engine.predict.inputs import tta_views, predict_tta, uploads
 from fastclass.predict import choose_threshold, predict_files, predict_one
 
 pytestmark = pytest.mark.usefixtures('one_thread')
@@ -211,16 +211,16 @@ def test_threshold_adds_sure(learn, folder):
 
 def test_looks_are_the_whole_and_crops_and_no_mirror():
     im = Image.new('RGB', (100, 60)); im.putpixel((0, 0), (255, 0, 0))
-    assert [o.size for o in looks(im, 5)]==[(100, 60)]+[(90, 54)]*5
-    assert [o.getpixel((0, 0))[0] for o in looks(im, 5)]==[255, 255, 0, 0, 0, 0]
+    assert [o.size for o in tta_views(im, 5)]==[(100, 60)]+[(90, 54)]*5
+    assert [o.getpixel((0, 0))[0] for o in tta_views(im, 5)]==[255, 255, 0, 0, 0, 0]
     for n in (-1, 6):
-        with pytest.raises(DataError): looks(im, n)
+        with pytest.raises(DataError): tta_views(im, n)
 
 @pytest.mark.parametrize('bs', [1, 2, 32])
 def test_tta_is_the_mean_over_looks(model, photos, bs):
     files = sorted(photos.rglob('*.png'))[::5]
-    res = predict_looks(as_predictor(model), [*files, b'no'], 3, bs)
-    byhand = [np.mean([probs(predict_one(model, v)) for v in looks(Image.open(f), 3)], 0) for f in files]
+    res = predict_tta(as_predictor(model), [*files, b'no'], 3, bs)
+    byhand = [np.mean([probs(predict_one(model, v)) for v in tta_views(Image.open(f), 3)], 0) for f in files]
     np.testing.assert_allclose([probs(o) for o in res[:-1]], byhand, atol=1e-5)
     assert res[-1].error and res[-1].label is None
     np.testing.assert_allclose(probs(predict_one(model, files[0], tta=3)), byhand[0], atol=1e-5)
@@ -252,20 +252,20 @@ def test_threshold_needs_pictures():
 
 # ---- the changes of the stress test
 
-@pytest.mark.parametrize('kind', list(CHANGES))
+@pytest.mark.parametrize('kind', list(CORRUPTIONS))
 @pytest.mark.parametrize('size', [(1, 1), (7, 300), (640, 480), (161, 97)])
 def test_every_change_takes_every_size(kind, size):
     im = Image.effect_noise(size, 80).convert('RGB')
-    for level in (0, .3, 1): assert max(changed(im, kind, level, 5).size)==min(SIDE, max(size))
+    for level in (0, .3, 1): assert max(corrupt(im, kind, level, 5).size)==min(SIDE, max(size))
 
 @pytest.mark.parametrize('mode', ['RGBA', 'L', 'P', 'CMYK'])
 def test_changes_take_every_mode(mode):
-    for kind in CHANGES: assert changed(Image.new('RGB', (50, 40), 'teal').convert(mode), kind, .7).mode=='RGB'
+    for kind in CORRUPTIONS: assert corrupt(Image.new('RGB', (50, 40), 'teal').convert(mode), kind, .7).mode=='RGB'
 
 def test_a_change_is_stronger_at_a_higher_level():
     im = Image.effect_noise((120, 120), 90).convert('RGB').resize((120, 120)); im.paste((200, 30, 30), (30, 30, 80, 90))
     for kind in ('blur', 'noise', 'monochrome', 'shadow', 'recolour'):
-        far = [np.abs(np.asarray(changed(im, kind, l, 1), float)-np.asarray(im, float)).mean() for l in (0, .25, .5, 1)]
+        far = [np.abs(np.asarray(corrupt(im, kind, l, 1), float)-np.asarray(im, float)).mean() for l in (0, .25, .5, 1)]
         assert far==sorted(far) and far[0]<1<far[-1], kind
 
 def test_a_series_is_the_same_from_the_same_seed(tmp_path):

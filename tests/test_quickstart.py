@@ -102,7 +102,7 @@ def test_predictions_say_what_the_json_says(finished):
 
 def test_bundle_gives_the_same_answers(finished):
     import pandas as pd
-    from fastclass.engine.predict.bundle import load_bundle
+    from fastclass.engine.predict.predictor import load_bundle
     out, _ = finished
     table, model = pd.read_csv(out/'predictions.csv'), load_bundle(out/'bundle')
     rows = [r for r in table.itertuples() if Path(r.file).exists()]

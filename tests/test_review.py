@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd, pytest
 from PIL import Image
 from fastclass.engine.base.errors import DataError, StorageError
-from fastclass.engine.interpret.review import COLUMNS, Review, apply_decisions, file_hash, read_log, standing
+from fastclass.engine.interpret.review import LOG_COLUMNS, Review, apply_decisions, file_hash, read_log, standing
 
 @pytest.fixture
 def folder(tmp_path):
@@ -28,7 +28,7 @@ def test_each_decision_is_on_the_disk_at_once(folder):
     for n,(what,to) in enumerate([('keep', ''), ('relabel', 'dog'), ('quarantine', '')], 1):
         r.decide(what, to)
         rows = list(csv.DictReader(open(r.log, encoding='utf-8')))
-        assert len(rows)==n and rows[-1]['decision']==what and tuple(rows[-1])==COLUMNS
+        assert len(rows)==n and rows[-1]['decision']==what and tuple(rows[-1])==LOG_COLUMNS
     assert pictures(folder)==pictures(folder) and len(pictures(folder))==9 # nothing has moved
 
 def test_restart_and_category_switch_forget_nothing(folder):
@@ -67,9 +67,9 @@ def test_logs_that_are_none(folder):
     log = folder/'x.csv'
     log.write_text('a,b\n1,2\n')
     with pytest.raises(DataError, match="no column 'time'"): reviewer(folder, log=log)
-    log.write_text(','.join(COLUMNS)+'\n,cat/0.png,cat,burn,,0f\n')
+    log.write_text(','.join(LOG_COLUMNS)+'\n,cat/0.png,cat,burn,,0f\n')
     with pytest.raises(DataError, match='Line 2 .*burn'): apply_decisions(log, folder)
-    log.write_text(','.join(COLUMNS)+'\r\n', encoding='utf-8-sig') # as a spreadsheet saves it
+    log.write_text(','.join(LOG_COLUMNS)+'\r\n', encoding='utf-8-sig') # as a spreadsheet saves it
     assert apply_decisions(log, folder).moved==[]
 
 def test_what_cannot_be_decided(folder):
@@ -132,9 +132,9 @@ def test_a_log_cannot_lead_out_of_the_folder(folder, tmp_path):
     (tmp_path/'secret.png').write_bytes(b'x')
     log = tmp_path/'l.csv'
     for name in ('../secret.png', str(tmp_path/'secret.png')):
-        log.write_text(','.join(COLUMNS)+f'\n,{name},cat,quarantine,,{file_hash(tmp_path/"secret.png")}\n')
+        log.write_text(','.join(LOG_COLUMNS)+f'\n,{name},cat,quarantine,,{file_hash(tmp_path/"secret.png")}\n')
         with pytest.raises(DataError, match='outside'): apply_decisions(log, folder)
-    log.write_text(','.join(COLUMNS)+f'\n,cat/0.png,cat,relabel,../../out,{file_hash(folder/"cat/0.png")}\n')
+    log.write_text(','.join(LOG_COLUMNS)+f'\n,cat/0.png,cat,relabel,../../out,{file_hash(folder/"cat/0.png")}\n')
     apply_decisions(log, folder)
     assert len(pictures(folder))==9 and (tmp_path/'secret.png').read_bytes()==b'x'
 

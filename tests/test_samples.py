@@ -6,9 +6,14 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from fastclass.course import samples
-from fastclass.engine.packs.packs import CLUBS, CODES, HARD, KINDS, LAKES, PACKS, census_probability, draw_crest, draw_lake, draw_labelled_street, draw_street, nuisance, pack
-from fastclass.engine import tables
+from fastclass.engine.packs import packs as packs_module
+from fastclass.engine.packs.crests import CLUBS, draw_crest
+from fastclass.engine.packs.streets import CODES, STREET_KINDS, draw_labelled_street, draw_street
+from fastclass.engine.packs.photo_effects import HARD, nuisance
+from fastclass.engine.packs.lakes import LAKES, draw_lake
+from fastclass.engine.packs.packs import PACKS, pack
+from fastclass.engine.packs.tables import census_probability
+from fastclass.engine.packs import tables
 from fastclass.engine.packs.draw import planes, stream
 from fastclass.engine.base.errors import DataError, StorageError
 
@@ -64,7 +69,7 @@ def test_lakes_are_class_folders(packs):
 
 def test_streets_are_photos_and_camvid_like_pairs(packs):
     root = packs['streets']; images,labels = (sorted((root/'seg'/o).iterdir()) for o in ('images','labels'))
-    assert [o.name for o in sorted((root/'photos').iterdir())]==KINDS
+    assert [o.name for o in sorted((root/'photos').iterdir())]==STREET_KINDS
     assert (root/'seg'/'codes.txt').read_bytes()==('\n'.join(CODES)+'\n').encode()
     assert [f'{o.stem}_P.png' for o in images]==[o.name for o in labels]
     for image,label in zip(images, labels):
@@ -133,7 +138,7 @@ def test_nuisance_takes_real_crests(shared):
 def test_an_interrupted_build_leaves_nothing_and_can_be_run_again(packs, tmp_path, monkeypatch):
     def stop(folder, seed, each): (folder/'aldra').mkdir(); (folder/'aldra'/'000.jpg').write_bytes(b'half'); raise KeyboardInterrupt
     with monkeypatch.context() as m:
-        m.setitem(samples._BUILD, 'lakes', stop)
+        m.setitem(packs_module._BUILD, 'lakes', stop)
         with pytest.raises(KeyboardInterrupt): pack('lakes', root=tmp_path, each=2)
     assert left(tmp_path)==[]
     assert digest(pack('lakes', root=tmp_path, each=2))==digest(packs['lakes'])
@@ -160,9 +165,9 @@ def test_two_processes_at_once(packs, tmp_path):
 def test_a_pack_is_drawn_once_and_anew_by_another_version(tmp_path, monkeypatch):
     file = pack('lakes', root=tmp_path, each=1)/'aldra'/'000.jpg'; first = file.stat().st_mtime_ns
     pack('lakes', root=tmp_path, each=1); assert file.stat().st_mtime_ns==first
-    monkeypatch.setattr(samples, 'VERSION', samples.VERSION+1)
+    monkeypatch.setattr(packs_module, 'PACK_VERSION', packs_module.PACK_VERSION+1)
     pack('lakes', root=tmp_path, each=1); assert file.stat().st_mtime_ns!=first
-    assert json.loads((tmp_path/'lakes-0-each1'/'pack.json').read_text())['version']==samples.VERSION
+    assert json.loads((tmp_path/'lakes-0-each1'/'pack.json').read_text())['version']==packs_module.PACK_VERSION
 
 
 def test_a_folder_without_a_stamp_is_replaced(packs, tmp_path):
@@ -172,7 +177,7 @@ def test_a_folder_without_a_stamp_is_replaced(packs, tmp_path):
 
 def test_a_full_disk_says_so(tmp_path, monkeypatch):
     def full(folder, seed, each): raise OSError(errno.ENOSPC, 'No space left on device')
-    monkeypatch.setitem(samples._BUILD, 'lakes', full)
+    monkeypatch.setitem(packs_module._BUILD, 'lakes', full)
     with pytest.raises(StorageError, match='disk is full'): pack('lakes', root=tmp_path)
     assert left(tmp_path)==[]
 
@@ -201,7 +206,7 @@ def test_what_cannot_be_drawn_lists_what_can(draw):
 @pytest.mark.parametrize('size', [(64,64), (420,64), (64,420), (301,299)])
 def test_every_allowed_size_can_be_drawn(size):
     for i in range(4):
-        for im in (draw_lake(i, stream(0, i), size), draw_street(KINDS[i%2], stream(0, i), size), *draw_labelled_street(stream(0, i), size)): assert im.size==size
+        for im in (draw_lake(i, stream(0, i), size), draw_street(STREET_KINDS[i%2], stream(0, i), size), *draw_labelled_street(stream(0, i), size)): assert im.size==size
     with pytest.raises(DataError, match='from 64 to 420'): draw_lake(0, stream(0), (size[0],421))
 
 
@@ -245,7 +250,7 @@ def test_expected_stars_agree_with_a_simulation():
 def test_a_long_wait_is_announced_and_counted(tmp_path, capsys, monkeypatch):
     pack('lakes', root=tmp_path, each=2); pack('census', root=tmp_path, rows=50)
     assert capsys.readouterr().out==''
-    monkeypatch.setattr(samples, 'SPEED', 4) # as on a slow machine
+    monkeypatch.setattr(packs_module, 'SPEED', 4) # as on a slow machine
     pack('lakes', root=tmp_path, each=3)
     assert 'lakes' in (said := capsys.readouterr().out) and '15 pictures, about 4 s' in said
     pack('lakes', root=tmp_path, each=3)
@@ -255,7 +260,7 @@ def test_a_long_wait_is_announced_and_counted(tmp_path, capsys, monkeypatch):
 @pytest.mark.parametrize('name', SMALL)
 def test_the_bar_counts_what_is_drawn(name, tmp_path):
     full = {**PACKS[name]['sizes'], **SMALL[name]}
-    assert sum(1 for _ in samples._BUILD[name](tmp_path, 0, **full) or ())==samples._n_pictures(name, full)
+    assert sum(1 for _ in packs_module._BUILD[name](tmp_path, 0, **full) or ())==packs_module._n_pictures(name, full)
 
 
 def test_packs_tell_what_they_are():
@@ -264,7 +269,7 @@ def test_packs_tell_what_they_are():
 
 def test_drawing_is_quick(): # processor time, and a wide margin for a machine that others use too
     master = draw_crest('corvale')
-    for draw in (lambda i: nuisance(master, stream(0, i)), lambda i: draw_lake(i%5, stream(0, i)), lambda i: draw_street(KINDS[i%2], stream(0, i))):
+    for draw in (lambda i: nuisance(master, stream(0, i)), lambda i: draw_lake(i%5, stream(0, i)), lambda i: draw_street(STREET_KINDS[i%2], stream(0, i))):
         [draw(i) for i in range(20)]; start = time.process_time(); [draw(i) for i in range(30)]
         assert 30/(time.process_time()-start)>50
 

@@ -5,9 +5,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from fastclass.engine import errors, search, sources
+from fastclass.engine.base import errors
+from fastclass.engine.collect import search, sources
 from fastclass.engine.base.errors import BadQueryError, BlockedError, NoInternetError, NothingFoundError, RateLimitedError, SourceError
-from fastclass.engine.collect.source import Hit, Source, user_agent
+from fastclass.engine.collect.source import Hit, SearchSource, user_agent
 
 RECORDED = Path(__file__).parent/'recorded'
 
@@ -180,7 +181,7 @@ def test_every_default_source_says_how_it_keeps_safe_search_and_comes_in_order()
 
 # --- find_hits -------------------------------------------------------------------------------------------------------
 
-class Shelf(Source):
+class Shelf(SearchSource):
     name,label,keeps_safe,interval = 'shelf','shelf','mine',0
     def __init__(self, name='shelf', urls=(), error=None):
         super().__init__()

@@ -14,7 +14,7 @@ from fastclass.engine.collect.transport import FetchError
 from fastclass.engine.base.errors import DataError, UnsupportedError
 from fastclass.engine.collect.source import Hit
 from fastclass.engine.collect.manifest import Manifest
-from fastclass.engine.collect.shards import COLUMNS, Shards, collect_shards, export_hits, img2dataset_command, word_for, write_hits
+from fastclass.engine.collect.shards import SHARD_COLUMNS, Shards, collect_shards, export_hits, img2dataset_command, word_for, write_hits
 
 PROGRAM = os.environ.get('FASTCLASS_IMG2DATASET') or shutil.which('img2dataset')
 needs_program = pytest.mark.skipif(not PROGRAM, reason='img2dataset is not installed: put it into PATH, or its path into FASTCLASS_IMG2DATASET')
@@ -46,7 +46,7 @@ class Writer:
         table = []
         for i,(row,data) in enumerate(rows):
             empty = dict(error_message=None, width=None, height=None, original_width=None, original_height=None, exif=None, sha256=None)
-            table.append(dict.fromkeys(COLUMNS, '') | dict(rank=i, key=f'{name}{i:02d}', status='success' if data else 'failed_to_download') | empty | row)
+            table.append(dict.fromkeys(SHARD_COLUMNS, '') | dict(rank=i, key=f'{name}{i:02d}', status='success' if data else 'failed_to_download') | empty | row)
         pq.write_table(pa.Table.from_pylist(table), self.folder/f'{name}.parquet')
         members = [m for o,(_,data) in zip(table, rows) if data for m in self._members(o, data)]
         (self._write_files if self.files else self._write_tar)(name, [*members, *extra])
@@ -289,7 +289,7 @@ def test_on_the_command_line(pq, tmp_path, monkeypatch, capsys):
     told = collect_classes('cat=cat photo', str(tmp_path/'set'), hits_to=str(tmp_path/'hits.parquet'))
     assert told['addresses']==2 and 'nothing was downloaded' in capsys.readouterr().out
     w = Writer(tmp_path/'out')
-    w.shard('00000', [(dict(good(i)[0], **{k:r[k] for k in COLUMNS}), good(i)[1]) for i,r in enumerate(pq.read_table(tmp_path/'hits.parquet').to_pylist())])
+    w.shard('00000', [(dict(good(i)[0], **{k:r[k] for k in SHARD_COLUMNS}), good(i)[1]) for i,r in enumerate(pq.read_table(tmp_path/'hits.parquet').to_pylist())])
     told = collect_classes(dest=str(tmp_path/'set'), shards=str(w.folder), min_ok=1)
     assert told['ok'] and told['counts']=={'cat':{'ok':2}}
     assert {(o['query'], o['title']) for o in Manifest(tmp_path/'set')}=={('cat photo', 'cat photo 0'), ('cat photo', 'cat photo 1')}

@@ -7,7 +7,7 @@ import pytest
 from house import ROOT
 from fastclass.collect import collect
 from fastclass.engine.base.errors import DataError
-from fastclass.engine.collect.manifest import safe_folder
+from fastclass.engine.base.files import safe_folder
 
 MODULES = sorted(o for o in (ROOT/'fastclass').rglob('*.py') if o.name!='_modidx.py')
 
@@ -22,8 +22,8 @@ def main(out):
     from fastclass.collect import collect
     from fastclass.engine.base.machine import quiet, worker_count
     from fastclass.engine.packs.packs import pack
-    from fastclass.engine import features
-    from fastclass.engine.predict.bundle import save_bundle
+    from fastclass.engine.finetune import features
+    from fastclass.engine.predict.predictor import save_bundle
     from fastclass.engine.datablock.loaders import folder_dls
     from fastclass.engine.segment.masks import MaskOf, read_codes
     from fastclass.engine.finetune.speed import speed_up

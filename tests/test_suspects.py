@@ -13,7 +13,7 @@ from fastclass.engine.interpret.calibration import (calibration_error, cross_tem
 from fastclass.engine.base.errors import DataError, UnsupportedError
 from fastclass.engine.datablock.folder import scan_folder
 from fastclass.engine.datablock.loaders import folder_dls
-from fastclass.engine.interpret.label_issues import judged_by_others, linear_head, suspects, twins
+from fastclass.engine.interpret.label_issues import out_of_fold_probabilities, linear_head, find_label_issues, find_near_duplicates
 from fastclass.engine.finetune.weights import make_learner
 
 pytestmark = pytest.mark.usefixtures('one_thread')
@@ -29,7 +29,7 @@ def clouds(n=300, classes=3, d=20, seed=0):
 def test_wrong_labels_come_first(seed):
     x,y = clouds(seed=seed); at = np.random.default_rng(seed).choice(300, 15, replace=False)
     wrong = y.copy(); wrong[at] = (y[at]+1)%3
-    p = judged_by_others(x, wrong, 3, seed=seed)
+    p = out_of_fold_probabilities(x, wrong, 3, seed=seed)
     np.testing.assert_allclose(p.sum(1), 1, atol=1e-5)
     assert np.isin(np.argsort(p[range(300), wrong])[:30], at).sum()>=12
 
@@ -38,15 +38,15 @@ def test_own_training_hides_them():
     x,y = clouds(n=90, d=300); wrong = y.copy(); wrong[:6] = (y[:6]+1)%3
     w,b = linear_head(torch.tensor(x).float(), torch.tensor(wrong), 3, penalty=1e-4)
     own = (torch.tensor(x).float()@w+b).softmax(1).numpy()
-    assert (own[range(6), wrong[:6]]>.5).all() and (judged_by_others(x, wrong, 3)[range(6), wrong[:6]]<.5).sum()>=5
+    assert (own[range(6), wrong[:6]]>.5).all() and (out_of_fold_probabilities(x, wrong, 3)[range(6), wrong[:6]]<.5).sum()>=5
 
 def test_twins_do_not_vouch_for_each_other():
     x,y = clouds(n=60, d=200); x[1] = x[0]; y[:2] = (y[0]+1)%3 # the same picture twice, both with the wrong label
-    alone = judged_by_others(x, y, 3, seed=1)[0, y[0]]
-    assert judged_by_others(x, y, 3, groups=[0, 0, *range(2, 60)], seed=1)[0, y[0]]<=alone+1e-6
+    alone = out_of_fold_probabilities(x, y, 3, seed=1)[0, y[0]]
+    assert out_of_fold_probabilities(x, y, 3, groups=[0, 0, *range(2, 60)], seed=1)[0, y[0]]<=alone+1e-6
 
 def test_too_few():
-    with pytest.raises(DataError, match='too few'): judged_by_others(np.zeros((1, 3)), [0], 2)
+    with pytest.raises(DataError, match='too few'): out_of_fold_probabilities(np.zeros((1, 3)), [0], 2)
 
 # ---- a learner
 
@@ -66,31 +66,31 @@ def photos(tmp_path_factory):
 def test_table_of_a_learner(photos):
     dls = ImageDataLoaders.from_folder(photos, valid_pct=.3, seed=0, item_tfms=Resize(64), batch_tfms=aug_transforms(), bs=4, num_workers=0)
     learn = vision_learner(dls, models.squeezenet1_1, pretrained=False)
-    t = suspects(learn)
+    t = find_label_issues(learn)
     assert list(t.columns)==['file', 'label', 'suggested', 'score', 'p_label', 'p_suggested', 'side', 'twin'] and len(t)==32
     assert {Path(o).name for o in t.file[:2]}=={'disc3.png', 'copy.png'} and (t.twin[:2]!='').all() and (t.twin[2:]=='').all()
     assert t.score[2:].is_monotonic_decreasing and (t.label!=t.suggested).all() and t.score.between(0, 1).all()
     assert set(t.side)=={'training', 'validation'} and (t.side=='validation').sum()==len(dls.valid_ds)
-    pd.testing.assert_frame_equal(t, suspects(learn)) # no chance in it, in spite of the augmentation
-    learn.model[1].train(); assert suspects(learn).score.equals(t.score)
+    pd.testing.assert_frame_equal(t, find_label_issues(learn)) # no chance in it, in spite of the augmentation
+    learn.model[1].train(); assert find_label_issues(learn).score.equals(t.score)
 
 def test_a_body_that_saw_the_labels_is_named(photos):
     dls = ImageDataLoaders.from_folder(photos, valid_pct=.3, seed=0, item_tfms=Resize(64), bs=4, num_workers=0)
     learn = vision_learner(dls, models.squeezenet1_1, pretrained=False); learn.unfreeze()
-    with pytest.warns(UserWarning, match='fresh learner'): suspects(learn)
+    with pytest.warns(UserWarning, match='fresh learner'): find_label_issues(learn)
 
 def test_other_models_are_refused(photos):
     dls = ImageDataLoaders.from_folder(photos, valid_pct=.3, seed=0, item_tfms=Resize(64), bs=4, num_workers=0)
     from fastai.vision.learner import Learner
-    with pytest.raises(UnsupportedError): suspects(Learner(dls, torch.nn.Linear(3, 2), loss_func=torch.nn.functional.cross_entropy))
+    with pytest.raises(UnsupportedError): find_label_issues(Learner(dls, torch.nn.Linear(3, 2), loss_func=torch.nn.functional.cross_entropy))
 
 def test_twins(photos, tmp_path):
     (tmp_path/'no.png').write_bytes(b'no picture')
     files = [*sorted(o for o in photos.rglob('*') if o.is_file()), tmp_path/'no.png', tmp_path/'gone.png']
-    t = twins(files, [o.parent.name for o in files])
+    t = find_near_duplicates(files, [o.parent.name for o in files])
     assert list(t.kind)==['two labels', 'same class'] and list(t.same_bytes)==[True, False] and t.bits[0]==0
     assert {Path(t.file[1]).name, Path(t.twin[1]).name}=={'disc5.png', 'again.jpg'}
-    assert twins([], []).empty
+    assert find_near_duplicates([], []).empty
 
 # ---- calibration
 
@@ -161,18 +161,18 @@ def test_swapped_bears(bears, seed):
     "5% of the labels swapped: at least 60% of them in the first tenth (97% were found)"
     x,y,_ = bears; rng = np.random.default_rng(seed); at = rng.choice(len(y), round(.05*len(y)), replace=False)
     wrong = y.copy(); wrong[at] = (y[at]+rng.integers(1, 3, len(at)))%3
-    p = judged_by_others(x, wrong, 3, seed=seed)
+    p = out_of_fold_probabilities(x, wrong, 3, seed=seed)
     assert np.isin(np.argsort(p[range(len(y)), wrong])[:round(.1*len(y))], at).sum()/len(at)>=.6
 
 def test_calibrated_bears(bears):
     "Every bear is judged by a classifier and a temperature from other bears: error at most 0.05"
-    x,y,_ = bears; p = judged_by_others(x, y, 3)
+    x,y,_ = bears; p = out_of_fold_probabilities(x, y, 3)
     f = answers(np.log(p.clip(1e-9)), y); honest = cross_tempered(f)
     assert calibration_error(honest)<=.05
 
 def test_known_doubles_of_the_bears(shared):
     files = sorted((shared/'photos'/'bears').rglob('*.jpg'))
-    t = twins(files, [o.parent.name for o in files])
+    t = find_near_duplicates(files, [o.parent.name for o in files])
     same = t[t.same_bytes]
     assert list(same.kind)==['two labels', 'same class', 'same class'] and {same.label.iloc[0], same.twin_label.iloc[0]}=={'black', 'grizzly'}
     assert {frozenset(map(Path, (a, b))).__len__() for a,b in zip(same.file, same.twin)}=={2}

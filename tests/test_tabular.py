@@ -10,7 +10,7 @@ from fastai.tabular.core import Categorify, FillMissing, TabularPandas
 from fastai.tabular.learner import tabular_learner
 
 from fastclass.engine.packs.packs import pack
-from fastclass.engine import rowmodel
+from fastclass.engine.tabular import model as model_module
 from fastclass.engine.base.errors import BundleError, DataError, UnsupportedError
 from fastclass.engine.tabular.model import RowModel, fit_rows, load_rows, plan_of, save_rows
 from fastclass.engine.tabular.columns import choose_columns, column_kind, split_rows, tabular_report
@@ -233,7 +233,7 @@ def test_learners_that_are_refused(census, model, tmp_path):
     np.testing.assert_allclose(RowModel(bare.model, plan).probabilities(census.iloc[split_rows(census)[1]]), theirs.numpy(), atol=1e-4)
 
 
-def test_no_module_unpickles(): assert not any(o in Path(rowmodel.__file__).read_text() for o in ('import pickle', 'torch.load', 'load_learner', ' eval(', ' exec('))
+def test_no_module_unpickles(): assert not any(o in Path(model_module.__file__).read_text() for o in ('import pickle', 'torch.load', 'load_learner', ' eval(', ' exec('))
 
 
 # ---- the real table

@@ -8,14 +8,14 @@ import json, os, re, shutil, subprocess, sys, threading
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
-from ..engine.base.errors import StorageError
-from ..engine.base.machine import _first_line, _text, _writable, cache_dir, cpu_count, has_internet, pick_device, version, where
+from ..engine.base.errors import StorageError, first_line
+from ..engine.base.machine import cache_dir, cpu_count, has_internet, pick_device, system_text, version, where, write_error
 
 # %% auto #0
-__all__ = ['PIP', 'KNOWN_BREAKS', 'MAIN', 'STEPS', 'MARK', 'CHECKS', 'TRIED', 'COLOURS', 'Check', 'Pair', 'check_python',
-           'check_versions', 'check_pairs', 'check_requirements', 'try_imports', 'check_imports', 'check_device',
-           'check_memory', 'check_disk', 'check_internet', 'check_write', 'check_kernel', 'check_widgets', 'checks',
-           'doctor']
+__all__ = ['PIP', 'KNOWN_BREAKS', 'MAIN', 'IMPORT_STEPS', 'MARK', 'CHECKS', 'TRIED', 'STATUS_COLOURS', 'Check', 'Pair',
+           'check_python', 'check_versions', 'check_pairs', 'unmet_requirements', 'check_requirements', 'try_imports',
+           'check_imports', 'check_device', 'check_memory', 'check_disk', 'check_internet', 'check_write',
+           'check_kernel', 'check_widgets', 'checks', 'doctor']
 
 # %% ../../nbs/course/doctor.ipynb #d402c8c2
 @dataclass(frozen=True)
@@ -106,8 +106,10 @@ def check_pairs(
     return Check('Pairs', status, '; '.join(f'{n}: {p.what}' for n,p in zip(names, bad)), '; '.join(p.fix for p in bad if p.fix))
 
 # %% ../../nbs/course/doctor.ipynb #307293aa
-def _asks(name):
-    "What an installed distribution asks for and does not get: `(requirement, version found)`"
+def unmet_requirements(
+    name:str # Of a distribution, as pip knows it
+) -> list:   # `(requirement, version found)`, with '' for a version that is not there; [] for a distribution that is not installed
+    "What an installed distribution asks for and does not get"
     from packaging.requirements import Requirement
     try: rules = [Requirement(r) for r in metadata.requires(name) or ()]
     except metadata.PackageNotFoundError: return []
@@ -117,7 +119,7 @@ def _asks(name):
 # %% ../../nbs/course/doctor.ipynb #be5266f7
 def check_requirements():
     "What fastclass, fastai and torchvision ask for, against what is there"
-    try: bad = [(n, r, v) for n in ('fastclass-course', 'fastai', 'fasttransform', 'torchvision') for r,v in _asks(n)]
+    try: bad = [(n, r, v) for n in ('fastclass-course', 'fastai', 'fasttransform', 'torchvision') for r,v in unmet_requirements(n)]
     except ImportError: return Check('Requirements', 'note', 'not checked: packaging is missing', f'{PIP} packaging')
     if not bad: return Check('Requirements', 'ok', 'all met')
     return Check('Requirements', 'warn', '; '.join(f"{n} asks for {r}, found {v or 'none'}" for n,r,v in bad),
@@ -144,7 +146,7 @@ def _culprit(err):
     return f"{path.name} of this folder, which hides a library" if path.parent==Path.cwd() else '/'.join(path.parts[-3:])
 
 # %% ../../nbs/course/doctor.ipynb #ddfa6527
-STEPS = {'torch': None, 'torchvision': None, 'numpy in torch': _step_numpy, 'fastai.vision.all': None, 'device': _step_device} # None: import it
+IMPORT_STEPS = {'torch': None, 'torchvision': None, 'numpy in torch': _step_numpy, 'fastai.vision.all': None, 'device': _step_device} # None: import it
 MARK = 'fastclass-doctor '
 
 # %% ../../nbs/course/doctor.ipynb #84cea267
@@ -157,10 +159,10 @@ def _end_with_parent():
 def _try_steps():
     "Run in the second process: try each step and write what came of it"
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    for name,step in STEPS.items():
+    for name,step in IMPORT_STEPS.items():
         print(MARK+json.dumps([name, 'began', None]), flush=True)
         try: res = 'ok',step() if step else bool(__import__(name))
-        except Exception as e: res = 'failed',f'{type(e).__name__}: {_first_line(e)} (in {_culprit(e)})'
+        except Exception as e: res = 'failed',f'{type(e).__name__}: {first_line(e)} (in {_culprit(e)})'
         print(MARK+json.dumps([name, *res]), flush=True)
 
 # %% ../../nbs/course/doctor.ipynb #31c86672
@@ -219,8 +221,8 @@ def check_device(
 # %% ../../nbs/course/doctor.ipynb #ea99f704
 def _memory():
     "Bytes of memory that are free for this process, None where the system does not say"
-    free = [int(n)*1024 for n in re.findall(r'MemAvailable:\s+(\d+) kB', _text('/proc/meminfo'))]
-    limit,used = (_text(f'/sys/fs/cgroup/memory.{n}').strip() for n in ('max', 'current'))
+    free = [int(n)*1024 for n in re.findall(r'MemAvailable:\s+(\d+) kB', system_text('/proc/meminfo'))]
+    limit,used = (system_text(f'/sys/fs/cgroup/memory.{n}').strip() for n in ('max', 'current'))
     if limit.isdigit() and used.isdigit(): free.append(int(limit)-int(used))
     if free: return min(free)
     try: import psutil
@@ -255,7 +257,7 @@ def check_internet():
     return Check('Internet', 'note', 'not reached within 2 s', fix)
 
 # %% ../../nbs/course/doctor.ipynb #eabe975c
-def _short(path):
+def _shortened(path):
     "A path with the home folder as ~"
     return re.sub(f'^{re.escape(str(Path.home()))}(?=/|$)', '~', str(path))
 
@@ -264,8 +266,8 @@ def check_write():
     "May we write here and in the cache folder?"
     try: cache = cache_dir()
     except StorageError as e: return Check('Writing', 'fail', e.message, e.next)
-    if err := _writable(Path.cwd()): return Check('Writing', 'warn', f'not in this folder ({err.strerror})', 'Start from a folder of your own.')
-    return Check('Writing', 'ok', f'here and in {_short(cache)}')
+    if err := write_error(Path.cwd()): return Check('Writing', 'warn', f'not in this folder ({err.strerror})', 'Start from a folder of your own.')
+    return Check('Writing', 'ok', f'here and in {_shortened(cache)}')
 
 # %% ../../nbs/course/doctor.ipynb #c71b2694
 def _kernel():
@@ -282,11 +284,11 @@ def check_kernel():
     fix = f'{PIP} ipykernel, then: python -m ipykernel install --sys-prefix'
     try: python = _kernel()
     except ImportError: return Check('Kernel', 'note', 'Jupyter is not installed here', f'For notebooks: {PIP} jupyterlab')
-    except (OSError, ValueError, LookupError) as e: return Check('Kernel', 'warn', f'its description cannot be read ({_first_line(e)})', fix)
+    except (OSError, ValueError, LookupError) as e: return Check('Kernel', 'warn', f'its description cannot be read ({first_line(e)})', fix)
     if python is None: return Check('Kernel', 'warn', 'there is no python3 kernel', fix)
     if not os.path.isabs(python): return Check('Kernel', 'ok', 'python3 runs this Python') # Jupyter puts its own Python in for a bare name
     if os.path.dirname(python)==os.path.dirname(sys.executable): return Check('Kernel', 'ok', 'python3 runs this Python')
-    return Check('Kernel', 'warn', f'python3 runs {_short(python)}, not {_short(sys.executable)}', fix)
+    return Check('Kernel', 'warn', f'python3 runs {_shortened(python)}, not {_shortened(sys.executable)}', fix)
 
 # %% ../../nbs/course/doctor.ipynb #6788e698
 def check_widgets():
@@ -308,7 +310,7 @@ TRIED = (check_imports, check_device) # these are given what the second process 
 def _safe(check, *args):
     "What `check` finds, or a finding that it failed"
     try: return check(*args)
-    except Exception as e: return Check(check.__name__.removeprefix('check_').title(), 'warn', f'the check failed: {_first_line(e)}', 'Please report this.')
+    except Exception as e: return Check(check.__name__.removeprefix('check_').title(), 'warn', f'the check failed: {first_line(e)}', 'Please report this.')
 
 # %% ../../nbs/course/doctor.ipynb #5aad84df
 def checks(
@@ -326,7 +328,7 @@ def checks(
     return first + [_safe(c, box[0]) for c in tried]
 
 # %% ../../nbs/course/doctor.ipynb #a7af0a6c
-COLOURS = dict(ok='green', note='cyan', warn='yellow', fail='bold red')
+STATUS_COLOURS = dict(ok='green', note='cyan', warn='yellow', fail='bold red')
 
 # %% ../../nbs/course/doctor.ipynb #1b888bd0
 def _show(found):
@@ -337,7 +339,7 @@ def _show(found):
         from rich.text import Text
     except ImportError: return print(*(f'{c.status:5} {c.name:12} {c.found}  {c.fix}'.rstrip() for c in found), sep='\n')
     table = Table('', 'Check', 'Found', 'What to do')
-    for c in found: table.add_row(Text(c.status, COLOURS[c.status]), c.name, Text(c.found), Text(c.fix))
+    for c in found: table.add_row(Text(c.status, STATUS_COLOURS[c.status]), c.name, Text(c.found), Text(c.fix))
     Console().print(table)
 
 # %% ../../nbs/course/doctor.ipynb #b1086308

@@ -6,7 +6,7 @@
 from __future__ import annotations
 import importlib, subprocess, sys, tempfile
 from pathlib import Path
-from .doctor import _asks
+from .doctor import unmet_requirements
 from ..engine.base.machine import has_internet, version
 
 # %% auto #0
@@ -34,7 +34,7 @@ def _pip(names, options):
 
 # %% ../../nbs/course/install.ipynb #19c52a55
 def install_missing(
-    asks=_asks,          # Gives what a distribution asks for and does not get, as `(requirement, version found)`
+    asks=unmet_requirements, # Gives what a distribution asks for and does not get, as `(requirement, version found)`
     pip=_pip,            # Installs `names` with `options`; returns '' or what went wrong
     online=has_internet  # Is there internet?
 ) -> list:               # What is still missing, as requirements

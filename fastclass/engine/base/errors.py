@@ -10,7 +10,7 @@ from contextlib import contextmanager
 # %% auto #0
 __all__ = ['expect_fail', 'FastclassError', 'DataError', 'UnsupportedError', 'BundleError', 'WeightsError', 'StorageError',
            'PictureError', 'SourceError', 'NoInternetError', 'BlockedError', 'NothingFoundError', 'BadQueryError',
-           'RateLimitedError', 'storage_guard']
+           'RateLimitedError', 'storage_guard', 'first_line']
 
 # %% ../../../nbs/engine/base/errors.ipynb #d7374548
 @contextmanager
@@ -94,3 +94,12 @@ def storage_guard(
         if e.errno not in _STORAGE: raise
         what,next = _STORAGE[e.errno]
         raise StorageError(f'{what}: could not write {path}.', next) from e
+
+# %% ../../../nbs/engine/base/errors.ipynb #5f78e9b7
+def first_line(
+    error,     # An exception, or its text
+    n:int=150  # Characters at most
+) -> str:      # The name of its type where it says nothing
+    "The first line of an error"
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0][:n]

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
-from .errors import StorageError, UnsupportedError
+from .errors import StorageError, UnsupportedError, first_line
 
 # %% auto #0
-__all__ = ['TROUBLE', 'ADVICE', 'DEVICES', 'HOSTS', 'SOURCES', 'QUIET', 'where', 'cache_dir', 'cpu_count', 'worker_count',
-           'Device', 'interrupt_later', 'pick_device', 'has_internet', 'Source', 'choose_source', 'quiet', 'Lesson',
-           'version', 'seed_all', 'start_lesson']
+__all__ = ['TROUBLE', 'ADVICE', 'DEVICES', 'HOSTS', 'SOURCES', 'QUIET', 'where', 'write_error', 'cache_dir', 'system_text',
+           'cpu_count', 'worker_count', 'free_memory', 'Device', 'interrupt_later', 'importing', 'pick_device',
+           'tls_context', 'has_internet', 'DataSource', 'choose_source', 'quiet', 'version']
 
 # %% ../../../nbs/engine/base/machine.ipynb #5d44b0b0
 def where(
@@ -29,8 +29,10 @@ def where(
     return 'jupyter' if env.get('JPY_PARENT_PID') or 'ipykernel' in sys.modules else 'local'
 
 # %% ../../../nbs/engine/base/machine.ipynb #56299ad1
-def _writable(path):
-    "The error that writing into `path` gives, or None; makes the folder"
+def write_error(
+    path # A folder; it is made where it is not there
+):       # An `OSError`, or None
+    "The error that writing into a folder gives"
     try:
         path.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path): return None
@@ -54,7 +56,7 @@ def cache_dir(
     home = os.environ.get('FASTCLASS_HOME')
     base = Path(home).expanduser() if home else user_cache_path('fastclass', appauthor=False)
     path = base.joinpath(*parts)
-    err = _writable(path)
+    err = write_error(path)
     if err is None: return path
     if home: raise StorageError(f'FASTCLASS_HOME is {home}, and it cannot be written to ({err.strerror}).',
                                 'Let FASTCLASS_HOME name a folder that you may write to, or unset it.') from err
@@ -63,16 +65,18 @@ def cache_dir(
     return path
 
 # %% ../../../nbs/engine/base/machine.ipynb #a5ca818a
-def _text(path):
-    "The text of a small file of the system, '' when there is none"
+def system_text(
+    path   # Where it lies, for example in /proc
+) -> str:  # '' when there is none
+    "The text of a small file of the system"
     try: return Path(path).read_text()
     except OSError: return ''
 
 def cpu_count() -> int: # At least 1
     "Processors that this process may use: not those of the machine, where a container or a class room shares it"
     n = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
-    limit = _text('/sys/fs/cgroup/cpu.max').split() # 'max 100000' or quota and period in microseconds
-    if not limit: limit = [_text(f'/sys/fs/cgroup/cpu/cpu.cfs_{k}_us').strip() or 'max' for k in ('quota', 'period')]
+    limit = system_text('/sys/fs/cgroup/cpu.max').split() # 'max 100000' or quota and period in microseconds
+    if not limit: limit = [system_text(f'/sys/fs/cgroup/cpu/cpu.cfs_{k}_us').strip() or 'max' for k in ('quota', 'period')]
     if not all(o.isdigit() for o in limit): return n
     return max(1, min(n, int(limit[0])//int(limit[1])))
 
@@ -94,6 +98,13 @@ def worker_count(
     shm = shutil.disk_usage('/dev/shm').free//2**20 if os.path.isdir('/dev/shm') else 2**20
     return _workers(getattr(device, 'type', device), cpu_count(), start, shm)[0]
 
+# %% ../../../nbs/engine/base/machine.ipynb #9b77dd85
+def free_memory() -> int: # Bytes; 4 GB where the system does not tell
+    "Memory that can be had, roughly"
+    names = getattr(os, 'sysconf_names', {})
+    if 'SC_AVPHYS_PAGES' in names: return os.sysconf('SC_AVPHYS_PAGES')*os.sysconf('SC_PAGE_SIZE')
+    return 4<<30
+
 # %% ../../../nbs/engine/base/machine.ipynb #d7dc7a67
 @dataclass(frozen=True)
 class Device:
@@ -103,11 +114,6 @@ class Device:
     why:str  # The reason of the choice, with what to choose instead of a GPU that fails
 
 # %% ../../../nbs/engine/base/machine.ipynb #96d013a5
-def _first_line(err, n=150):
-    "The first line of an error, at most `n` characters"
-    lines = str(err).strip().splitlines() or [type(err).__name__]
-    return lines[0][:n]
-
 @contextmanager
 def interrupt_later():
     "Ctrl-C in this block counts at its end. In the middle of importing torch, it would end the process with a message from C++"
@@ -122,12 +128,14 @@ def interrupt_later():
         if came: before(*came[0])
 
 @contextmanager
-def _needs(name):
-    "Turn a library that does not import into an error that sends the reader to the doctor"
+def importing(
+    name:str # Of the library, for the message
+):           # Raises `UnsupportedError`
+    "Turn a library that does not import in this block into an error that sends the reader to the doctor"
     try:
         with interrupt_later(): yield
     except (ImportError, AttributeError, OSError, RuntimeError) as e:
-        raise UnsupportedError(f'{name} does not import here ({_first_line(e)}).', 'Run `fastclass doctor`: it names the culprit and the fix.') from e
+        raise UnsupportedError(f'{name} does not import here ({first_line(e)}).', 'Run `fastclass doctor`: it names the culprit and the fix.') from e
 
 # %% ../../../nbs/engine/base/machine.ipynb #0be81761
 def _real_op(kind):
@@ -171,7 +179,7 @@ def _trouble(name, err, place):
     advice = ADVICE.get(key, 'run `fastclass doctor`')
     if key=='no kernel image' and place=='kaggle': advice = "choose T4 x2 in Kaggle's accelerator menu"
     if key=='no kernel image' and place=='colab': advice = 'choose T4 under Runtime, Change runtime type'
-    return f'{name} is listed but {TROUBLE.get(key) or "fails: "+_first_line(err, 80)}: {advice}'
+    return f'{name} is listed but {TROUBLE.get(key) or "fails: "+first_line(err, 80)}: {advice}'
 
 # %% ../../../nbs/engine/base/machine.ipynb #e28f8e53
 @lru_cache
@@ -208,14 +216,14 @@ def pick_device(
     forced = _known(forced, DEVICES, 'FASTCLASS_DEVICE') if forced else None
     prefer = _known(prefer, DEVICES, 'prefer') if prefer else None
     if 'cpu' not in (forced, prefer):
-        with _needs('torch'): import torch
+        with importing('torch'): import torch
     return _pick(forced, prefer)
 
 # %% ../../../nbs/engine/base/machine.ipynb #0fcb70a2
 HOSTS = ('www.wikipedia.org', 'github.com', 'huggingface.co')
 
 @lru_cache
-def _certificates():
+def tls_context(): # An `ssl.SSLContext`, made once
     "A TLS context that trusts what this system and certifi trust"
     import ssl
     context = ssl.create_default_context()
@@ -233,7 +241,7 @@ def _reach(host, timeout):
     from urllib.request import getproxies, proxy_bypass
     proxy = '' if proxy_bypass(host) else getproxies().get('https', '')
     at = urlsplit(proxy if '//' in proxy else f'//{proxy or host}')
-    connection = HTTPSConnection(at.hostname, at.port or (8080 if proxy else 443), timeout=timeout, context=_certificates())
+    connection = HTTPSConnection(at.hostname, at.port or (8080 if proxy else 443), timeout=timeout, context=tls_context())
     if proxy: connection.set_tunnel(host, 443)
     try: connection.connect()
     finally: connection.close()
@@ -263,7 +271,7 @@ def has_internet(
 
 # %% ../../../nbs/engine/base/machine.ipynb #317d77f7
 @dataclass(frozen=True)
-class Source:
+class DataSource:
     "Where a lesson's data comes from, and why from there"
     name:str # 'live', 'cached' or 'bundled'
     why:str  # The reason of the choice
@@ -278,13 +286,13 @@ def _there(cached):
 # %% ../../../nbs/engine/base/machine.ipynb #36b56172
 def choose_source(
     cached=False # Is there something cached: a bool, the path of a manifest, or a function that returns a bool
-) -> Source:     # `UnsupportedError` when `FASTCLASS_SOURCE` is none of live, cached, bundled, auto
+) -> DataSource:     # `UnsupportedError` when `FASTCLASS_SOURCE` is none of live, cached, bundled, auto
     "`FASTCLASS_SOURCE` where it is set; else live with internet, cached where something is, bundled otherwise"
     name = _known(os.environ.get('FASTCLASS_SOURCE') or 'auto', SOURCES, 'FASTCLASS_SOURCE')
-    if name!='auto': return Source(name, 'FASTCLASS_SOURCE says so')
-    if has_internet(): return Source('live', 'internet is there')
+    if name!='auto': return DataSource(name, 'FASTCLASS_SOURCE says so')
+    if has_internet(): return DataSource('live', 'internet is there')
     off = 'no internet: switch it on in the side bar' if where()=='kaggle' else 'no internet'
-    return Source('cached', f'{off}; an earlier run left its files') if _there(cached) else Source('bundled', off)
+    return DataSource('cached', f'{off}; an earlier run left its files') if _there(cached) else DataSource('bundled', off)
 
 # %% ../../../nbs/engine/base/machine.ipynb #d9a6ac96
 QUIET = (r'load_learner` uses Python', # fastai says this at each load; our bundles need no pickle
@@ -303,16 +311,6 @@ def quiet():
     for text in QUIET: warnings.filterwarnings('ignore', message=text)
     warnings.filterwarnings('ignore', 'A value is trying to be set on a copy', FutureWarning, r'fastai\.tabular') # with pandas 2; elsewhere it is worth reading
 
-# %% ../../../nbs/engine/base/machine.ipynb #d342b5f6
-@dataclass(frozen=True)
-class Lesson:
-    "What a lesson's first cell found: use `device`, `source.name` and `workers` in the cells that follow"
-    device:Device # Where to train
-    source:Source # Where the data comes from
-    where:str     # The place, see `where`
-    seed:int      # What all generators were seeded with
-    workers:int   # For `num_workers` of a DataLoader
-
 # %% ../../../nbs/engine/base/machine.ipynb #bdda20e3
 def version(
     name:str # Name of a distribution, as pip knows it
@@ -320,41 +318,3 @@ def version(
     "The installed version, read without importing anything"
     try: return metadata.version(name) or ''
     except metadata.PackageNotFoundError: return ''
-
-# %% ../../../nbs/engine/base/machine.ipynb #7ecc8c5b
-def seed_all(
-    seed:int=42 # Any whole number from 0
-):
-    "Seed Python, NumPy and torch (all devices), as fastai's `set_seed` does; nothing is made slower"
-    import random
-    import numpy as np
-    import torch
-    random.seed(seed)
-    np.random.seed(seed%(2**32-1))
-    torch.manual_seed(seed)
-
-# %% ../../../nbs/engine/base/machine.ipynb #41624df7
-def _use(device):
-    "Make `device` fastai's default"
-    with _needs('fastai'): from fastai.torch_core import default_device
-    default_device(device.type!='cpu')
-
-# %% ../../../nbs/engine/base/machine.ipynb #5ba7768d
-def start_lesson(
-    title:str,      # The lesson's name
-    minutes:float,  # How long it takes on a CPU with two cores
-    seed:int=42,    # For Python, NumPy and torch
-    cached=False    # See `choose_source`
-) -> Lesson:        # `UnsupportedError` when torch or fastai do not import, or a FASTCLASS_ variable has a bad value
-    "Choose device, source and workers, set seeds, silence known warnings, and say it all in one line, with the last recorded run"
-    from fastclass import __version__
-    from fastclass.course.receipts import last_run
-    quiet()
-    source,device = choose_source(cached),pick_device()
-    _use(device)
-    seed_all(seed)
-    versions = f"fastclass {__version__}, fastai {version('fastai')}, torch {version('torch')}, Python {sys.version.split()[0]}"
-    wait = f'about {minutes:g} minute'+'s'*(minutes!=1)+' on a CPU' + (', less here' if device.type!='cpu' else '')
-    line = f'{title} | {device.type}: {device.name} ({device.why}) | {source.name} data ({source.why}) | {versions} | {wait}'
-    print(' | '.join(filter(None, (line, last_run(title, device.type)))))
-    return Lesson(device, source, where(), seed, worker_count(device))

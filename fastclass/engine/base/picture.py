@@ -269,7 +269,7 @@ def _draft(
     if ratio>=2: im.draft(None, (max(1, int(im.width/ratio)), max(1, int(im.height/ratio))))
 
 # %% ../../../nbs/engine/base/picture.ipynb #668e52e4
-def _finish(
+def _finish_picture(
     im,               # An opened PIL picture
     name:str,         # What to call it in an error
     background:tuple, # What lies under transparent pixels
@@ -313,12 +313,12 @@ def read_picture(
     if hasattr(source, 'getexif') and hasattr(source, 'mode'):
         name = name or getattr(source, 'filename', '') or 'The picture'
         _check_size(source.size, max_pixels, name)
-        return _finish(source, name, background)
+        return _finish_picture(source, name, background)
     data,found = _bytes_of(source)
     name = name or found
     im = _open(data, name, max_pixels)
     if near: _draft(im, near, min)
-    return _finish(im, name, background)
+    return _finish_picture(im, name, background)
 
 # %% ../../../nbs/engine/base/picture.ipynb #bc4ffd35
 def flatness(
@@ -377,7 +377,7 @@ def clean_jpeg(
     im = _open(data, name, max_pixels)
     kind,full,turn = im.format,im.size,_orientation(im)
     _draft(im, max_side, max)
-    im = _finish(im, name, (255,255,255), copy=False)
+    im = _finish_picture(im, name, (255,255,255), copy=False)
     if turn>4: full = full[::-1]
     scale = min(1., max_side/max(full))
     size = tuple(max(1, round(s*scale)) for s in full)

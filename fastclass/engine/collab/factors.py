@@ -18,8 +18,8 @@ from ..base.errors import BundleError, DataError, UnsupportedError
 from ..base.bundle_files import ASK, TEXT, need, read_store, write_store
 
 # %% auto #0
-__all__ = ['WIDER', 'FORMAT', 'VERSION', 'Factors', 'NewUser', 'check_dot', 'coded_ratings', 'factors_of', 'solve_user',
-           'save_factors', 'load_factors']
+__all__ = ['WIDER', 'FACTORS_FORMAT', 'FACTORS_VERSION', 'Factors', 'NewUser', 'check_dot', 'coded_ratings', 'factors_of',
+           'solve_user', 'save_factors', 'load_factors']
 
 # %% ../../../nbs/engine/collab/factors.ipynb #79187071
 @dataclass(frozen=True, eq=False)
@@ -112,7 +112,7 @@ def factors_of(
     if isinstance(learn, Factors): return learn
     check_dot(learn)
     model,(uf,itf,ub,ib) = learn.model,_arrays(learn.model)
-    users,items = ([_plain(o) for o in model.classes[n]][1:] for n in (model.user, model.item))
+    users,items = ([_python_value(o) for o in model.classes[n]][1:] for n in (model.user, model.item))
     codes,_ = coded_ratings(learn, learn.dls.train)
     seen = {}
     for u,i in codes[(codes>0).all(1)]-1: seen.setdefault(users[u], set()).add(int(i))
@@ -122,7 +122,7 @@ def factors_of(
     return Factors(users, items, uf[1:], itf[1:], ub[1:, 0], ib[1:, 0], y_range, {k:tuple(sorted(v)) for k,v in seen.items()},
                    counts, _noise(learn), (theta.mean(0), _covariance(theta)), (model.user, model.item))
 
-def _plain(o): return o.item() if isinstance(o, np.generic) else o
+def _python_value(o): return o.item() if isinstance(o, np.generic) else o
 
 # %% ../../../nbs/engine/collab/factors.ipynb #dfd27fe8
 def _noise(learn):
@@ -202,7 +202,7 @@ def _downhill(known, X, at, stars, theta, inverse, change, loss):
     return theta,loss,True
 
 # %% ../../../nbs/engine/collab/factors.ipynb #604bd4db
-FORMAT,VERSION = 'fastclass-factors',1
+FACTORS_FORMAT,FACTORS_VERSION = 'fastclass-factors',1
 
 def _named(names, what):
     "Names that JSON keeps as they are"
@@ -224,7 +224,7 @@ def save_factors(
                    prior_mean=f.prior[0], prior_cov=f.prior[1])
     tensors = {k:torch.tensor(v, dtype=torch.float32) for k,v in tensors.items()}
     tensors |= dict(counts=torch.tensor(f.counts), seen=torch.tensor(seen, dtype=torch.int64).reshape(-1, 2))
-    text = dict(format=FORMAT, version=VERSION, users=names, items=_named(f.items, 'item'), factors=f.item_factors.shape[1],
+    text = dict(format=FACTORS_FORMAT, version=FACTORS_VERSION, users=names, items=_named(f.items, 'item'), factors=f.item_factors.shape[1],
                 y_range=None if f.y_range is None else list(f.y_range), noise=f.noise, names=list(map(str, f.names)), seen=len(seen))
     return write_store(path, tensors, text, check=load_factors)
 
@@ -233,7 +233,7 @@ def load_factors(
     path        # What `save_factors` wrote
 ) -> Factors:   # Raises `BundleError`, which names the file and what to do
     "Open a rating model; nothing in it is run"
-    d,load_tensors = read_store(path, FORMAT, VERSION)
+    d,load_tensors = read_store(path, FACTORS_FORMAT, FACTORS_VERSION)
     where = f'{path}/{TEXT}'
     users,items,k,n = (need(d, key, kind, where) for key,kind in (('users', list), ('items', list), ('factors', int), ('seen', int)))
     noise,y_range,names = (need(d, key, kind, where) for key,kind in (('noise', (int, float)), ('y_range', (list, type(None))), ('names', list)))

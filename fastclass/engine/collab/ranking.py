@@ -5,16 +5,55 @@
 # %% ../../../nbs/engine/collab/ranking.ipynb #12bec3ca
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass
+from html import escape
 
 import numpy as np
+import pandas as pd
 
 from ..base.errors import DataError
 from .factors import factors_of
 from .ratings import rating_columns
 
 # %% auto #0
-__all__ = ['precision_recall', 'Ranked', 'rank_report']
+__all__ = ['Recommendations', 'check_size', 'best_of', 'unknown_item', 'precision_recall', 'Ranked', 'rank_report']
+
+# %% ../../../nbs/engine/collab/ranking.ipynb #4814088b
+@dataclass(frozen=True)
+class Recommendations:
+    "A table of films or other items, and what to know about it"
+    table:pd.DataFrame # One row an item, best first
+    note:str = ''      # Empty when there is nothing to say
+    def __str__(self): return '\n'.join(o for o in (self.table.to_string(index=False), self.note) if o)
+    def _repr_html_(self): return self.table.to_html(index=False, float_format='{:.2f}'.format) + (f'<p>{escape(self.note)}</p>' if self.note else '')
+
+# %% ../../../nbs/engine/collab/ranking.ipynb #265d4b90
+def check_size(
+    k # How many are asked for
+):    # Raises `DataError`
+    "Raise unless `k` is a whole number from 1"
+    if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k<1: raise DataError(f'k is {k!r}.', next='Ask for 1 or more.')
+
+def best_of(
+    known,   # `Factors`
+    order,   # Positions of items, best first
+    k:int,   # How many
+    note='', # What to know about it
+    **columns # More columns: an array each, one value an item of `known`
+) -> Recommendations: # One row an item
+    "The first `k` positions of `order` as an `Recommendations`"
+    at = np.asarray(order, int)[:k]
+    rows = {'item': [known.items[i] for i in at], **{name:np.asarray(v)[at] for name,v in columns.items()}, 'ratings': known.counts[at]}
+    return Recommendations(pd.DataFrame(rows), note)
+
+def unknown_item(
+    known, # `Factors`
+    item   # A name that is not in it
+) -> str:  # One or two sentences
+    "What to say about an item without factors"
+    close = difflib.get_close_matches(str(item), list(map(str, known.items)), 1)
+    return f'{item!r} has no ratings in training, so nothing is known about it' + (f'. Did you mean {close[0]!r}?' if close else '.')
 
 # %% ../../../nbs/engine/collab/ranking.ipynb #9154d81b
 def precision_recall(

@@ -12,7 +12,7 @@ import numpy as np
 from ..base.errors import DataError
 
 # %% auto #0
-__all__ = ['rating_columns', 'Finding', 'RatingsReport', 'check_ratings', 'leave_last_out', 'rmse_of', 'MeanAndBias',
+__all__ = ['rating_columns', 'RatingsFinding', 'RatingsReport', 'check_ratings', 'leave_last_out', 'rmse_of', 'MeanAndBias',
            'mean_and_bias']
 
 # %% ../../../nbs/engine/collab/ratings.ipynb #ee8553f6
@@ -32,7 +32,7 @@ def rating_columns(
 
 # %% ../../../nbs/engine/collab/ratings.ipynb #10ef0539
 @dataclass(frozen=True)
-class Finding:
+class RatingsFinding:
     "One thing that `check_ratings` found"
     kind:str    # One word: text, missing, infinite, empty, constant, duplicates, title, scale, one_rating, rare_item
     bad:bool    # Must it be mended before training?
@@ -46,7 +46,7 @@ class RatingsReport:
     users:int      # How many there are
     items:int      # How many there are
     ratings:int    # Rows
-    findings:tuple # `Finding`s, bad ones first
+    findings:tuple # `RatingsFinding`s, bad ones first
 
 # %% ../../../nbs/engine/collab/ratings.ipynb #a9e8c7ba
 from fastcore.basics import patch
@@ -70,31 +70,31 @@ def _where(mask): return tuple(np.flatnonzero(np.asarray(mask)).tolist())
 def _check_values(df, user, item, rating):
     "Findings about single cells"
     import pandas as pd
-    if not len(df): yield Finding('empty', True, 'The table has no rows.', 'Look at the file that it was read from.'); return
+    if not len(df): yield RatingsFinding('empty', True, 'The table has no rows.', 'Look at the file that it was read from.'); return
     holes = df[[user, item, rating]].isna()
     for name in (user, item, rating):
         n,rows = int(holes[name].sum()),_where(holes[name])
-        if n==len(df): yield Finding('missing', True, f'The column {name!r} is empty.', 'Read the file again, or name another column.')
-        elif n: yield Finding('missing', True, f'{n} rows have no {name!r}, the first is row {rows[0]}.', 'Drop them: df.dropna(subset=[...]).', rows)
+        if n==len(df): yield RatingsFinding('missing', True, f'The column {name!r} is empty.', 'Read the file again, or name another column.')
+        elif n: yield RatingsFinding('missing', True, f'{n} rows have no {name!r}, the first is row {rows[0]}.', 'Drop them: df.dropna(subset=[...]).', rows)
     s = df[rating].dropna()
     if pd.api.types.is_bool_dtype(s) or not pd.api.types.is_numeric_dtype(s):
         example = f', for example {s.iloc[0]!r}' if len(s) else ''
-        yield Finding('text', True, f'The ratings in {rating!r} are not numbers ({s.dtype}{example}).', 'Turn them into numbers with pd.to_numeric and look at what fails.'); return
+        yield RatingsFinding('text', True, f'The ratings in {rating!r} are not numbers ({s.dtype}{example}).', 'Turn them into numbers with pd.to_numeric and look at what fails.'); return
     wild = _where(np.isinf(df[rating].to_numpy(float)))
-    if wild: yield Finding('infinite', True, f'{len(wild)} ratings are infinite, the first in row {wild[0]}.', 'Drop these rows.', wild)
-    if len(s) and s.nunique()==1: yield Finding('constant', True, f'All ratings are {s.iloc[0]:g}.', 'There is nothing to learn from one value: name the right column.')
+    if wild: yield RatingsFinding('infinite', True, f'{len(wild)} ratings are infinite, the first in row {wild[0]}.', 'Drop these rows.', wild)
+    if len(s) and s.nunique()==1: yield RatingsFinding('constant', True, f'All ratings are {s.iloc[0]:g}.', 'There is nothing to learn from one value: name the right column.')
 
 # %% ../../../nbs/engine/collab/ratings.ipynb #27855616
 def _check_pairs(df, user, item):
     "Findings about pairs and about users and items with few ratings"
     twice = df.duplicated([user, item], keep=False).to_numpy()
     extra = int(df.duplicated([user, item]).sum())
-    if extra: yield Finding('duplicates', True, f'{extra} ratings are of a pair that was rated before, the first in row {_where(twice)[0]}.',
+    if extra: yield RatingsFinding('duplicates', True, f'{extra} ratings are of a pair that was rated before, the first in row {_where(twice)[0]}.',
                             f'Keep the last: df.drop_duplicates([{user!r}, {item!r}], keep="last"). Else one of them can be trained on and the other be validated on.', _where(twice))
     for name,kind in ((user, 'one_rating'), (item, 'rare_item')):
         counts = df[name].map(df[name].value_counts())
         n = int((counts==1).sum())
-        if n: yield Finding(kind, False, f'{n} of {df[name].nunique()} in {name!r} have one rating.', 'Expect little more than an average for them.', _where(counts==1))
+        if n: yield RatingsFinding(kind, False, f'{n} of {df[name].nunique()} in {name!r} have one rating.', 'Expect little more than an average for them.', _where(counts==1))
 
 def _check_titles(df, item, title, catalogue):
     "Findings about titles that stand for more than one item"
@@ -103,7 +103,7 @@ def _check_titles(df, item, title, catalogue):
     if lost: raise DataError(f'There is no column {lost[0]!r} to look up titles; there are {", ".join(map(str, table.columns))}.', next='Name the column with title=, and its table with catalogue=.')
     n = table.groupby(title)[item].nunique()
     shared = n[n>1]
-    if len(shared): yield Finding('title', True, f'{len(shared)} titles stand for two items or more, for example {shared.index[0]!r} for {int(shared.iloc[0])}.',
+    if len(shared): yield RatingsFinding('title', True, f'{len(shared)} titles stand for two items or more, for example {shared.index[0]!r} for {int(shared.iloc[0])}.',
                                   'Train on the id, or put the year into the title.')
 
 # %% ../../../nbs/engine/collab/ratings.ipynb #2d00bd6e
@@ -113,10 +113,10 @@ def _check_scale(df, rating, y_range):
     if not lo<hi: raise DataError(f'y_range is {tuple(y_range)}: the lower end comes first.', next='For stars from 1 to 5, give (0.5, 5.5).')
     s = df[rating].to_numpy(float)
     out = _where((s<lo)|(s>hi))
-    if out: yield Finding('scale', True, f'{len(out)} ratings lie outside y_range {tuple(y_range)}: they go from {s.min():g} to {s.max():g}.',
+    if out: yield RatingsFinding('scale', True, f'{len(out)} ratings lie outside y_range {tuple(y_range)}: they go from {s.min():g} to {s.max():g}.',
                           f'Give y_range=({s.min()-.5:g}, {s.max()+.5:g}).', out)
     elif s.min()==lo or s.max()==hi:
-        yield Finding('scale', False, f'Ratings lie at an end of y_range {tuple(y_range)}, which a sigmoid never reaches.', f'Give it some room: ({s.min()-.5:g}, {s.max()+.5:g}).')
+        yield RatingsFinding('scale', False, f'Ratings lie at an end of y_range {tuple(y_range)}, which a sigmoid never reaches.', f'Give it some room: ({s.min()-.5:g}, {s.max()+.5:g}).')
 
 # %% ../../../nbs/engine/collab/ratings.ipynb #ac9b629f
 def check_ratings(

@@ -11,7 +11,8 @@ from urllib.parse import urlsplit
 from fastcore.basics import patch
 from ..base.errors import DataError, NothingFoundError, PictureError, SourceError
 from .source import Hit
-from .manifest import Manifest, write_atomic
+from .manifest import Manifest
+from ..base.files import write_atomic
 from .search import Hits
 
 # %% auto #0

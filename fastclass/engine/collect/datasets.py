@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..base.machine import choose_source
 from ..base.errors import SourceError, storage_guard
-from ..finetune.weights import download_file
+from ..base.fetch import download_file
 
 # %% auto #0
 __all__ = ['KNOWN', 'folder_hash', 'data_name', 'why_not_whole', 'Found', 'real_or_pack']

@@ -12,9 +12,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from fastcore.basics import patch
 from ..base.machine import cpu_count
-from .transport import PASSING, Answer, FetchError, Wire, check_url, new_pool, request
+from .transport import PASSING, Response, FetchError, Wire, check_url, new_pool, request
 from ..base.errors import DataError, NoInternetError, PictureError, StorageError
-from .manifest import PICTURED, QUARANTINE, STAGED, Manifest, fingerprint, has_file, new_row, safe_folder, settle, write_atomic
+from .manifest import PICTURED, Manifest, has_file, new_row, settle
+from ..base.files import QUARANTINE, STAGED, safe_folder, write_atomic
+from ..base.lookalikes import fingerprint
 
 # %% auto #0
 __all__ = ['AHEAD', 'BETTER_SMALL', 'TRANSIENT', 'Options', 'list_all', 'download_all', 'download_one']
@@ -149,14 +151,14 @@ class _Run:
     def fetch(self):
         while (job := self.gate.take()) is not None:
             got = _tried(_step, self, job)
-            if isinstance(got, Answer):
+            if isinstance(got, Response):
                 self.gate.hold(len(got.data))
                 self.came.put((job, got))
             else: self.over(job, got)
     def decode(self):
         while (arrived := self.came.get()) is not None and time.monotonic()<self.until:
             job,answer = arrived
-            self.over(job, _tried(_finish, self, job, answer))
+            self.over(job, _tried(_check_and_keep, self, job, answer))
             self.gate.hold(-len(answer.data))
     def over(self, job, result):
         if result is None: return # it is back at the gate
@@ -189,7 +191,7 @@ def stop(self:_Run):
 
 # %% ../../../nbs/engine/collect/download.ipynb #1d67cdcc
 def _step(run, job):
-    "Do one request of a job: an `Answer`, a dict of row fields when it is over, None when it goes back to the gate"
+    "Do one request of a job: an `Response`, a dict of row fields when it is over, None when it goes back to the gate"
     if run.gate.down(job):
         run.gate.free(job, None)
         return _give_up(run, job, FetchError('host_down', f'Not asked: {job.host} failed {run.o.host_failures} times in a row.'))
@@ -208,8 +210,8 @@ def _step(run, job):
 # %% ../../../nbs/engine/collect/download.ipynb #2c79f3bd
 def _ask(run, job):
     "The answer for a job, from the web or from this machine"
-    if run.answers is not None: return Answer(run.answers(job.url))
-    if run.o.local_files and job.url.startswith('file:') and not job.hops: return Answer(_own_file(job.url, run.o.max_bytes))
+    if run.answers is not None: return Response(run.answers(job.url))
+    if run.o.local_files and job.url.startswith('file:') and not job.hops: return Response(_own_file(job.url, run.o.max_bytes))
     run.requests['all'] += 1
     check_url(job.at)
     return request(run.pool, run.wire, job.at, time.monotonic()+max(job.left, .01), run.o.max_bytes, run.o.respect_noai)
@@ -257,7 +259,7 @@ def _give_up(run, job, error):
 BETTER_SMALL = ('truncated', 'empty', 'not_a_picture', 'unreadable', 'format_not_allowed') # Refusals after which the thumbnail is worth a try
 
 # %% ../../../nbs/engine/collect/download.ipynb #45417771
-def _finish(run, job, answer):
+def _check_and_keep(run, job, answer):
     "Check the bytes of an answer, and write the picture down"
     from fastclass.engine.base.picture import clean_jpeg
     try:
@@ -320,7 +322,7 @@ def _own_place(row, result): return f"{QUARANTINE}/{safe_folder(row['label'])}/{
 # %% ../../../nbs/engine/collect/download.ipynb #f8465b33
 def _collect(run, manifest, n, progress):
     "Start the threads, and write down what they bring until all is done"
-    bar = _bar(n, progress)
+    bar = _progress_bar(n, progress)
     try:
         run.start(n)
         done = 0
@@ -346,7 +348,7 @@ def _batch(out):
         if o not in failed: out.put(o) # to be written down before the run ends
     raise failed[0][1]
 
-def _bar(n, progress):
+def _progress_bar(n, progress):
     "A function that moves a progress bar to a number"
     if not progress or not n: return _no_bar
     from fastprogress.fastprogress import progress_bar

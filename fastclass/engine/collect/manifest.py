@@ -4,14 +4,15 @@
 
 # %% ../../../nbs/engine/collect/manifest.ipynb #2154f061
 from __future__ import annotations
-import hashlib, json, os, re, time, unicodedata
+import json, os
 from pathlib import Path
 from fastcore.basics import patch
 from ..base.errors import DataError, storage_guard
+from ..base.files import QUARANTINE, STAGED, safe_folder, write_atomic
+from ..base.lookalikes import GROUP_LIMIT, connected_components, near_pairs
 
 # %% auto #0
-__all__ = ['STATUSES', 'FIELDS', 'QUARANTINE', 'STAGED', 'NEAR', 'GROUP', 'PICTURED', 'new_row', 'safe_folder', 'write_atomic',
-           'Manifest', 'fingerprint', 'near_pairs', 'connected', 'judge', 'target', 'places', 'has_file', 'settle']
+__all__ = ['STATUSES', 'FIELDS', 'PICTURED', 'new_row', 'Manifest', 'judge', 'target', 'places', 'has_file', 'settle']
 
 # %% ../../../nbs/engine/collect/manifest.ipynb #1cc67e75
 STATUSES = dict(waiting='not fetched yet', fetched='fetched and readable, not compared with the others yet', ok='in the folder',
@@ -36,35 +37,6 @@ def new_row(
     row = dict.fromkeys(FIELDS, '')
     row.update({k:getattr(hit, k) for k in FIELDS if getattr(hit, k, None) is not None})
     return row | dict(label=label, query=query, status='waiting', bytes=0, from_thumbnail=False, noai=False)
-
-# %% ../../../nbs/engine/collect/manifest.ipynb #f9247d2c
-QUARANTINE,STAGED = '.quarantine','.staged' # Hidden folders below that of the set: what was refused, and what is not sorted in yet
-_RESERVED = {'con', 'prn', 'aux', 'nul', *(f'{o}{i}' for o in ('com', 'lpt') for i in range(1, 10))}
-
-# %% ../../../nbs/engine/collect/manifest.ipynb #c4d1889b
-def safe_folder(
-    label:str # Any label
-) -> str:     # A name that is one folder on every system; labels that are fine stay as they are
-    "The name of the folder for a label"
-    name = re.sub(r'[\x00-\x1f/\\:*?"<>|]+', '_', unicodedata.normalize('NFC', label)).strip(' ').rstrip('.')
-    if name[:1] in ('.', '_', '') or name.split('.')[0].lower() in _RESERVED: name = f'class_{name.lstrip("._")}'
-    while len(name.encode())>120: name = name[:-1]
-    return name if name==label else f'{name}-{hashlib.sha256(label.encode(errors="surrogatepass")).hexdigest()[:6]}'
-
-# %% ../../../nbs/engine/collect/manifest.ipynb #df524f95
-def write_atomic(
-    path,      # The file
-    data:bytes # What is to be in it
-) -> None:
-    "Write a file so that it is there with all its bytes or not at all"
-    path = Path(path)
-    with storage_guard(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temp = path.with_name(f'.{path.name}.{os.getpid()}.{time.monotonic_ns()}.part')
-        try:
-            temp.write_bytes(data)
-            os.replace(temp, path)
-        finally: temp.unlink(missing_ok=True)
 
 # %% ../../../nbs/engine/collect/manifest.ipynb #491b4078
 def _parsed(data):
@@ -153,56 +125,6 @@ def _add(manifest, rows):
             manifest._end = f.tell()
     manifest._rows.update({(o['label'], o['url']):o for o in rows})
 
-# %% ../../../nbs/engine/collect/manifest.ipynb #fde7c53f
-def fingerprint(
-    jpeg # Bytes of a JPEG, a path, or a PIL picture
-) -> dict: # `phash` and `tint`, as hexadecimal text
-    "What a picture looks like, for finding copies of it"
-    from imagehash import phash
-    from PIL import Image
-    from fastclass.engine.base.picture import read_picture
-    im = read_picture(jpeg, near=64)
-    return dict(phash=str(phash(im)), tint=im.resize((4, 4), Image.Resampling.BOX).tobytes().hex())
-
-# %% ../../../nbs/engine/collect/manifest.ipynb #06eaf3c4
-NEAR,GROUP = (8, 10.),(14, 18.) # Bits of `phash` and levels of `tint` that copies and members of a group differ in, at most
-
-def _looks(rows):
-    "Bits (n, 64) and colours (n, 48) of rows"
-    import numpy as np
-    bits = np.unpackbits(np.array([list(bytes.fromhex(o['phash'])) for o in rows], dtype=np.uint8).reshape(-1, 8), axis=1).astype(np.float32)
-    return bits,np.array([list(bytes.fromhex(o['tint'])) for o in rows], dtype=np.float32).reshape(-1, 48)
-
-# %% ../../../nbs/engine/collect/manifest.ipynb #030b5dfd
-def near_pairs(
-    rows:list,  # Rows with `phash` and `tint`
-    limit=NEAR, # Most bits and levels that they differ in
-    others=None # Rows to compare with; None for the same rows
-) -> list:      # `(i, j)` of positions in `rows` and `others`, `i<j` when those are the same
-    "Which pictures look the same"
-    import numpy as np
-    if not rows or (others is not None and not others): return []
-    (a,ta),(b,tb) = _looks(rows),_looks(rows if others is None else others)
-    out = []
-    for start in range(0, len(a), 256): # a block at a time, for the sake of memory
-        x = a[start:start+256]
-        bits = x.sum(1)[:,None]+b.sum(1)[None]-2*x@b.T # Hamming distance
-        out += [(int(i)+start, int(j)) for i,j in zip(*np.nonzero(bits<=limit[0])) if others is not None or i+start<j]
-    return [(i, j) for i,j in out if np.abs(ta[i]-tb[j]).mean()<=limit[1]]
-
-# %% ../../../nbs/engine/collect/manifest.ipynb #99f2e728
-def connected(
-    n:int,     # How many things there are
-    pairs:list # `(i, j)` of positions that belong together
-) -> list:     # The first position of the group that each one is in; its own where it is alone
-    "Which things hang together, directly or through others"
-    first = list(range(n))
-    def root(i):
-        while first[i]!=i: i = first[i]
-        return i
-    for i,j in pairs: lo,hi = sorted((root(i), root(j))); first[hi] = lo
-    return [root(i) for i in range(n)]
-
 # %% ../../../nbs/engine/collect/manifest.ipynb #6bd8f369
 PICTURED = ('fetched', 'ok', 'duplicate', 'near_duplicate', 'two_labels', 'kept_aside') # Statuses with a picture
 
@@ -232,8 +154,8 @@ def _key(row): return row['label'],row['url']
 
 def _groups(rows):
     "Label and address to the group, for rows that resemble another"
-    pairs = near_pairs(rows, GROUP)
-    first = connected(len(rows), pairs)
+    pairs = near_pairs(rows, GROUP_LIMIT)
+    first = connected_components(len(rows), pairs)
     return {_key(rows[k]):rows[first[k]]['hash'][:12] for pair in pairs for k in pair}
 
 # %% ../../../nbs/engine/collect/manifest.ipynb #56b55abd
@@ -259,9 +181,9 @@ def has_file(
     row:dict # A row with a picture
 ) -> bool:   # True when a file of the right size is there
     "Is the picture of a row on the disk?"
-    return any(_size(Path(dest)/o)==row['bytes'] for o in places(row))
+    return any(_file_size(Path(dest)/o)==row['bytes'] for o in places(row))
 
-def _size(path):
+def _file_size(path):
     try: return os.lstat(path).st_size
     except OSError: return -1
 
@@ -286,7 +208,7 @@ def _place(dest, rows):
     "The file of some rows with the same picture to all places where it belongs, and away from all others"
     wanted = dict.fromkeys(dest/o['file'] for o in rows)
     if any(o['status']=='ok' for o in rows): wanted = {p:None for p in wanted if QUARANTINE not in p.relative_to(dest).parts[:1]} # its twins need no second copy
-    found = [p for p in dict.fromkeys(dest/o for row in rows for o in places(row)) if _size(p)==rows[0]['bytes']]
+    found = [p for p in dict.fromkeys(dest/o for row in rows for o in places(row)) if _file_size(p)==rows[0]['bytes']]
     if not found: return
     if len(wanted)==1 and not set(wanted)&set(found): found = [_moved(found[0], next(iter(wanted))), *found[1:]]
     for path in wanted:

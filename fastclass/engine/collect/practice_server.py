@@ -8,14 +8,13 @@ import io, re, threading
 from contextlib import suppress
 from functools import cache, partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from importlib import import_module
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 from fastcore.basics import patch
 from ..base.errors import NothingFoundError, storage_guard
 
 # %% auto #0
-__all__ = ['FAULTS', 'EVERY', 'PACKS', 'named_class', 'PracticeWeb', 'pack_classes', 'practice_web', 'running_web']
+__all__ = ['FAULTS', 'EVERY', 'PICTURE_PACKS', 'named_class', 'PracticeWeb', 'pack_classes', 'practice_web', 'running_web']
 
 # %% ../../../nbs/engine/collect/practice_server.ipynb #f5773d86
 def _words(text): return {re.sub(r's$', '', o) for o in re.findall(r'\w+', text.lower().replace('_', ' '))}
@@ -101,7 +100,7 @@ class PracticeWeb:
         port:int=0 # Where to listen; another port where this one is taken
     ):
         self._packs = packs if callable(packs) else packs.__getitem__
-        self.names = PACKS if callable(packs) else list(packs)
+        self.names = PICTURE_PACKS if callable(packs) else list(packs)
         self._files,self.log = {},[] # what is served, and the paths that were asked for
         self._server = _listen(port, _handler(self._files, self.log))
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
@@ -112,7 +111,7 @@ class PracticeWeb:
         self._server.server_close()
 
 # %% ../../../nbs/engine/collect/practice_server.ipynb #a1e1c6bd
-PACKS = ['streets', 'crests', 'lakes'] # those with classes of pictures, in the order in which they are looked through
+PICTURE_PACKS = ['streets', 'crests', 'lakes'] # those with classes of pictures, in the order in which they are looked through
 
 # %% ../../../nbs/engine/collect/practice_server.ipynb #0ca23595
 def _hit(address, path, file, name):
@@ -164,9 +163,12 @@ def pack_classes(
     name:str # Name of a bundled pack
 ) -> dict:   # Class to a function that gives its pictures, which draws the pack when it is called for the first time
     "The classes of pictures in a bundled pack"
-    samples = import_module('fastclass.engine.packs.packs')
-    names = dict(streets=samples.KINDS, crests=[o.name for o in samples.CLUBS], lakes=[o.name for o in samples.LAKES])[name]
-    return {o:partial(_drawn, samples.pack, name, o) for o in names}
+    from fastclass.engine.packs.crests import CLUBS
+    from fastclass.engine.packs.lakes import LAKES
+    from fastclass.engine.packs.packs import pack
+    from fastclass.engine.packs.streets import STREET_KINDS
+    names = dict(streets=STREET_KINDS, crests=[o.name for o in CLUBS], lakes=[o.name for o in LAKES])[name]
+    return {o:partial(_drawn, pack, name, o) for o in names}
 
 # %% ../../../nbs/engine/collect/practice_server.ipynb #5548fbc3
 def _drawn(pack, name, cls):

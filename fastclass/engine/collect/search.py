@@ -9,7 +9,7 @@ from dataclasses import asdict
 from functools import cache
 from ..base.errors import (BadQueryError, BlockedError, NoInternetError, NothingFoundError, RateLimitedError, SourceError,
                                      storage_guard)
-from .source import NO_INTERNET, Hit, Source, check_query
+from .source import NO_INTERNET, Hit, SearchSource, check_query
 from .sources import DDGS, Bundled, Commons, INaturalist, OldDDGS, Openverse
 
 # %% auto #0
@@ -50,7 +50,7 @@ def _cache_path(source, query, safe):
 
 # %% ../../../nbs/engine/collect/search.ipynb #88127a4b
 def remembered(
-    source, # A `Source`
+    source, # A `SearchSource`
     query:str, # The query, as `check_query` gives it
     n:int,     # How many hits are wanted
     safe:bool  # Whether they were searched for with strict safe search
@@ -64,7 +64,7 @@ def remembered(
 
 # %% ../../../nbs/engine/collect/search.ipynb #e8b53865
 def remember(
-    source,    # A `Source`
+    source,    # A `SearchSource`
     query:str, # The query, as `check_query` gives it
     n:int,     # How many hits were wanted
     safe:bool, # Whether they were searched for with strict safe search
@@ -97,7 +97,7 @@ class Hits(list):
 
 # %% ../../../nbs/engine/collect/search.ipynb #1dac7185
 @cache
-def default_sources() -> dict: # Name to `Source`, in the order in which they are asked
+def default_sources() -> dict: # Name to `SearchSource`, in the order in which they are asked
     "The sources of this process, with their pace and their circuits"
     sources = {o.name:o for o in (Commons(), Openverse(), INaturalist(), DDGS(), OldDDGS(), Bundled())}
     for o in sources.values(): o.circuit = Circuit()
@@ -118,7 +118,7 @@ def _chosen(sources):
 # %% ../../../nbs/engine/collect/search.ipynb #17dfabc8
 _SHORT = {NoInternetError:'no internet', BlockedError:'blocked', RateLimitedError:'too many requests', NothingFoundError:'nothing found',
           BadQueryError:'did not understand'}
-def _short(e): return next((v for k,v in _SHORT.items() if isinstance(e, k)), 'in trouble')
+def _short_error(e): return next((v for k,v in _SHORT.items() if isinstance(e, k)), 'in trouble')
 
 # %% ../../../nbs/engine/collect/search.ipynb #7e0eed0f
 def _from_source(source, query, n, safe, live):
@@ -149,7 +149,7 @@ def _new_hits(source, query, n, safe, live, found):
 # %% ../../../nbs/engine/collect/search.ipynb #a1b32bee
 def _no_hits(query, errors, offline):
     "The one error that stands for all: the gravest, with what each source said"
-    said = f'No pictures for "{query}" ({"; ".join(f"{k}: {_short(e)}" for k,e in errors.items())}).'
+    said = f'No pictures for "{query}" ({"; ".join(f"{k}: {_short_error(e)}" for k,e in errors.items())}).'
     grave = [e for e in errors.values() if not isinstance(e, (NothingFoundError, BadQueryError))]
     for kind in (NoInternetError, RateLimitedError, BlockedError, SourceError):
         if first := next((e for e in grave if isinstance(e, kind)), None):
@@ -163,7 +163,7 @@ def _no_hits(query, errors, offline):
 def find_hits(
     query:str,     # What to search for, such as 'cyclist photo'
     n:int=150,     # How many pictures
-    sources=None,  # Names or `Source`s, in order; None for those that fit this run (see `FASTCLASS_SOURCE`)
+    sources=None,  # Names or `SearchSource`s, in order; None for those that fit this run (see `FASTCLASS_SOURCE`)
     safe:bool=True # Strict safe search; a source that cannot keep it is passed over
 ) -> Hits:         # At most `n` hits with different addresses, and `.said`; a `SourceError` when there is not one
     "Search one source after the other until there are `n` hits"
@@ -180,7 +180,7 @@ def find_hits(
         if err is None or isinstance(err, NothingFoundError): answered.add(source.name)
         live = live and not isinstance(err, NoInternetError) # the next one cannot be reached either
     if not found: raise _no_hits(query, errors, offline=sources is None and not live and not os.environ.get('FASTCLASS_SOURCE'))
-    res = Hits(list(found.values())[:n], n, [(k, _short(e)) for k,e in errors.items() if k not in counts])
+    res = Hits(list(found.values())[:n], n, [(k, _short_error(e)) for k,e in errors.items() if k not in counts])
     res.counts = counts
     return res
 

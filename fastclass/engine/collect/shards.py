@@ -14,11 +14,12 @@ from .transport import FetchError, check_url
 from .download import TRANSIENT, list_all
 from ..base.errors import DataError, UnsupportedError
 from .source import Hit
-from .manifest import PICTURED, Manifest, write_atomic
+from .manifest import PICTURED, Manifest
+from ..base.files import write_atomic
 from ..base.picture import REASONS
 
 # %% auto #0
-__all__ = ['COLUMNS', 'WORDS', 'parquet', 'write_hits', 'img2dataset_command', 'export_hits', 'word_for', 'Shards',
+__all__ = ['SHARD_COLUMNS', 'WORDS', 'parquet', 'write_hits', 'img2dataset_command', 'export_hits', 'word_for', 'Shards',
            'collect_shards']
 
 # %% ../../../nbs/engine/collect/shards.ipynb #a57f7768
@@ -29,13 +30,13 @@ def parquet():
     return pq
 
 # %% ../../../nbs/engine/collect/shards.ipynb #e49d91f0
-COLUMNS = ('label', 'query', 'source', 'rank', 'page', 'thumbnail', 'title', 'licence', 'licence_url', 'creator', 'attribution', 'address') # `--save_additional_columns`
+SHARD_COLUMNS = ('label', 'query', 'source', 'rank', 'page', 'thumbnail', 'title', 'licence', 'licence_url', 'creator', 'attribution', 'address') # `--save_additional_columns`
 
 def _row(row):
     "A row of the list; None for what is no web address: img2dataset would open files of its machine"
     try: url = str(check_url(row['url']))
     except FetchError: return None
-    return {k:row.get(k) or '' for k in COLUMNS} | dict(url=url, caption=row['label'], rank=int(row.get('rank') or 0), address=row['url'])
+    return {k:row.get(k) or '' for k in SHARD_COLUMNS} | dict(url=url, caption=row['label'], rank=int(row.get('rank') or 0), address=row['url'])
 
 # %% ../../../nbs/engine/collect/shards.ipynb #a65322a4
 def write_hits(
@@ -46,7 +47,7 @@ def write_hits(
     pq = parquet()
     import pyarrow as pa
     found = [o for o in map(_row, rows) if o]
-    schema = pa.schema([(k, pa.int64() if k=='rank' else pa.string()) for k in ('url', 'caption', *COLUMNS)])
+    schema = pa.schema([(k, pa.int64() if k=='rank' else pa.string()) for k in ('url', 'caption', *SHARD_COLUMNS)])
     pq.write_table(pa.Table.from_pylist(found, schema), out := io.BytesIO())
     write_atomic(path, out.getvalue())
     return len(found)
@@ -57,7 +58,7 @@ def img2dataset_command(
     folder # Where the shards are to be
 ) -> list: # Program and arguments, for `subprocess.run`; `shlex.join` makes a line of it
     "The command that fetches a list"
-    columns = '['+','.join(f'"{o}"' for o in COLUMNS)+']'
+    columns = '['+','.join(f'"{o}"' for o in SHARD_COLUMNS)+']'
     return ['img2dataset', str(path), '--input_format', 'parquet', '--url_col', 'url', '--caption_col', 'caption', '--save_additional_columns', columns,
             '--output_format', 'webdataset', '--disable_all_reencoding', 'True', '--retries', '2', '--output_folder', str(folder)]
 
@@ -118,11 +119,11 @@ def _pictures(folder, name):
     if (folder/name).is_dir(): return _in_folder(folder/name)
     raise UnsupportedError(f'Shard {name} in {folder} has neither an archive nor a folder of pictures.', 'Run img2dataset with --output_format webdataset.')
 
-def _rows(path):
+def _shard_rows(path):
     "The rows of a shard, some at a time"
     try:
         file = parquet().ParquetFile(path)
-        want = [o for o in ('key', 'status', 'error_message', 'url', 'caption', 'width', *COLUMNS) if o in file.schema_arrow.names]
+        want = [o for o in ('key', 'status', 'error_message', 'url', 'caption', 'width', *SHARD_COLUMNS) if o in file.schema_arrow.names]
         for batch in file.iter_batches(1000, columns=want): yield from batch.to_pylist()
     except (OSError, ValueError) as e: # pyarrow's ArrowInvalid is a ValueError
         raise DataError(f'{path.name} cannot be read: {str(e)[:150]}', 'Fetch this shard again, or copy it again.') from e
@@ -140,7 +141,7 @@ class Shards:
         if not self.names: raise DataError(f'There is no finished shard in {self.folder}.', 'Name the --output_folder of img2dataset, and let it come to its end.')
         for name in self.names:
             pictures = _pictures(self.folder, name)
-            for row in _rows(self.folder/f'{name}.parquet'): self._add(row, name, pictures)
+            for row in _shard_rows(self.folder/f'{name}.parquet'): self._add(row, name, pictures)
     def __repr__(self):
         out = f'Shards: {len(self.names)}; pictures in them: {len(self.places)} of {len(self.places)+len(self.failed)} addresses.'
         if self.open: out += f' Not finished, and left out: {", ".join(self.open)}. Run the same img2dataset command again, and then this.'
@@ -153,7 +154,7 @@ def _add(self:Shards, row, name, pictures):
     "Take a row of a shard in"
     url,label = row.get('address') or row['url'] or '',row.get('label') or row.get('caption')
     if not label: raise DataError(f'Shard {name} does not say which class {url[:100]!r} is.', "Run img2dataset with --caption_col and the column of the classes.")
-    known = {k:row[k] for k in COLUMNS[2:-1] if row.get(k)}
+    known = {k:row[k] for k in SHARD_COLUMNS[2:-1] if row.get(k)}
     self.jobs.setdefault((label, url), (label, row.get('query') or '', Hit(url, **({'source':'img2dataset'} | known))))
     if url in self.places: return
     place,why = _place_of(row, pictures.get(row['key']), self.max_bytes)

@@ -11,8 +11,8 @@ from ..base.errors import (BadQueryError, BlockedError, NoInternetError, Nothing
                                      SourceError, UnsupportedError)
 
 # %% auto #0
-__all__ = ['MAX_QUERY', 'ELSEWHERE', 'NO_INTERNET', 'TIMEOUT', 'Hit', 'user_agent', 'check_query', 'subject', 'retry_seconds',
-           'answer_error', 'unreachable', 'Source', 'ask', 'read']
+__all__ = ['MAX_QUERY', 'ELSEWHERE', 'NO_INTERNET', 'ANSWER_TIMEOUT', 'Hit', 'user_agent', 'check_query', 'subject',
+           'retry_seconds', 'answer_error', 'unreachable', 'SearchSource', 'ask', 'read']
 
 # %% ../../../nbs/engine/collect/source.ipynb #6aba9e77
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def unreachable(
     return NoInternetError(f'There is no internet: {label} cannot be reached.', NO_INTERNET)
 
 # %% ../../../nbs/engine/collect/source.ipynb #2b1365ec
-class Source:
+class SearchSource:
     "A place to search for pictures. A sub-class gives `_pages`, which yields one list of hits for each page of results"
     name,label,address = '','',''
     interval = 1.       # seconds between two requests
@@ -142,11 +142,11 @@ class Source:
         return _gather(self, *check_query(query, n), safe)
 
 # %% ../../../nbs/engine/collect/source.ipynb #cc15de8c
-TIMEOUT = 10. # seconds for one answer
+ANSWER_TIMEOUT = 10. # seconds for one answer
 
 # %% ../../../nbs/engine/collect/source.ipynb #0f0f7c1b
 def ask(
-    source,  # The `Source` that asks
+    source,  # The `SearchSource` that asks
     params:dict, # The query of the address
     path:str='' # What comes after the address of the source
 ) -> dict:       # The JSON that it answers with; a typed error for everything else
@@ -154,9 +154,9 @@ def ask(
     import httpx
     source._pace()
     try:
-        with httpx.Client(transport=source.transport, timeout=TIMEOUT, headers={'User-Agent':user_agent()}) as client:
+        with httpx.Client(transport=source.transport, timeout=ANSWER_TIMEOUT, headers={'User-Agent':user_agent()}) as client:
             r = client.get(source.address+path, params=params)
-    except httpx.TimeoutException as e: raise SourceError(f'{source.label} did not answer within {TIMEOUT:.0f} s.', f'Try again, {ELSEWHERE}') from e
+    except httpx.TimeoutException as e: raise SourceError(f'{source.label} did not answer within {ANSWER_TIMEOUT:.0f} s.', f'Try again, {ELSEWHERE}') from e
     except httpx.TransportError as e: raise unreachable(source.label) from e
     if err := answer_error(source.label, r.status_code, retry_seconds(r.headers.get('retry-after'))): raise err
     try: data = r.json()
@@ -166,7 +166,7 @@ def ask(
 
 # %% ../../../nbs/engine/collect/source.ipynb #c1eebf2f
 def read(
-    source, # The `Source` that was asked
+    source, # The `SearchSource` that was asked
     reader, # A function that takes an answer apart
     *args   # What it is given
 ):          # What it returns; a `SourceError` when the answer is not of the documented form

@@ -6,7 +6,7 @@
 from __future__ import annotations
 import html, json, re, warnings
 from ..base.errors import BlockedError, NothingFoundError, RateLimitedError, SourceError
-from .source import ELSEWHERE, TIMEOUT, Hit, Source, answer_error, ask, read, subject, unreachable
+from .source import ELSEWHERE, ANSWER_TIMEOUT, Hit, SearchSource, answer_error, ask, read, subject, unreachable
 
 # %% auto #0
 __all__ = ['COMMONS', 'Commons', 'Openverse', 'INaturalist', 'DDGS', 'OldDDGS', 'Bundled']
@@ -16,7 +16,7 @@ _UNSAFE = re.compile(r'\b(nud(e|es|ity|ist|ists)|naked|topless|erotic\w*|sex|sex
                      r'anus|scrotum|masturbat\w*|ejaculat\w*|bdsm|fetish\w*|gore|corpses?|cadavers?|decapitat\w*|execution by)\b', re.I)
 
 # %% ../../../nbs/engine/collect/sources.ipynb #f3631e77
-def _plain(text):
+def _html_to_text(text):
     "HTML as words"
     return ' '.join(html.unescape(re.sub(r'<[^>]*>', ' ', text or '')).split())
 
@@ -29,7 +29,7 @@ COMMONS = dict(action='query', format='json', formatversion=2, generator='search
 def _commons_hit(page, safe):
     "A file page as a hit; None for what is not safe or no picture"
     info = page['imageinfo'][0]
-    meta = {k:_plain(str(v['value'])) for k,v in info.get('extmetadata', {}).items()}
+    meta = {k:_html_to_text(str(v['value'])) for k,v in info.get('extmetadata', {}).items()}
     if not info.get('mime', 'image/').startswith('image/') or info['mime']=='image/svg+xml': return None
     title = re.sub(r'^File:|\.\w+$', '', page['title'])
     words = ' '.join([title, meta.get('ImageDescription', ''), meta.get('Categories', '').replace('|', ' ; ')])
@@ -50,7 +50,7 @@ def _commons_hits(data, safe):
     return [h for p in pages if p.get('imageinfo') and (h := _commons_hit(p, safe))]
 
 # %% ../../../nbs/engine/collect/sources.ipynb #774dc9ae
-class Commons(Source):
+class Commons(SearchSource):
     "Wikimedia Commons: free licences, every kind of subject. https://www.mediawiki.org/wiki/API:Search"
     name,label,address = 'commons','Commons','https://commons.wikimedia.org/w/api.php'
     interval,keeps_safe = .5,'our own list of words, over title, description and categories'
@@ -76,7 +76,7 @@ def _openverse_hits(data, safe):
     return [_openverse_hit(o) for o in data['results'] if o.get('url') and not (safe and (o.get('mature') or o.get('unstable__sensitivity')))]
 
 # %% ../../../nbs/engine/collect/sources.ipynb #b4ed7f9e
-class Openverse(Source):
+class Openverse(SearchSource):
     "Openverse: openly licensed pictures of many collections. https://api.openverse.org/v1/"
     name,label,address = 'openverse','Openverse','https://api.openverse.org/v1/images/'
     keeps_safe = 'its own setting, and the marks on each result'
@@ -118,7 +118,7 @@ def _inat_hit(obs):
 def _inat_hits(data): return [h for o in data['results'] if (h := _inat_hit(o))]
 
 # %% ../../../nbs/engine/collect/sources.ipynb #3cd00dff
-class INaturalist(Source):
+class INaturalist(SearchSource):
     "iNaturalist: plants, animals and fungi, named by people who know. https://api.inaturalist.org/v1/docs/"
     name,label,address = 'inaturalist','iNaturalist','https://api.inaturalist.org/v1'
     keeps_safe = 'wildlife only, without what its community flagged'
@@ -134,7 +134,7 @@ class INaturalist(Source):
             if page*data.get('per_page', 200)>=data.get('total_results', 0): return
 
 # %% ../../../nbs/engine/collect/sources.ipynb #065922e7
-def _rows(text):
+def _ddg_rows(text):
     "The results in an answer of DuckDuckGo, as they came"
     try: rows = json.loads(text).get('results', [])
     except (ValueError, AttributeError) as e:
@@ -179,7 +179,7 @@ def _whole_engine():
         def request(self, *args, **kwargs):
             resp = self.http_client.request(*args, **kwargs)
             if err := answer_error('DuckDuckGo', resp.status_code): raise err
-            self.rows = _rows(resp.text)
+            self.rows = _ddg_rows(resp.text)
             return resp.text
     return base,Whole
 
@@ -197,14 +197,14 @@ def _ddgs_page(lib, engine, query, safe, page):
     return engine.rows or found
 
 # %% ../../../nbs/engine/collect/sources.ipynb #48d97cd3
-class DDGS(Source):
+class DDGS(SearchSource):
     "DuckDuckGo by way of ddgs: the web, licences unknown. https://github.com/deedy5/ddgs"
     name,label = 'ddgs','DuckDuckGo'
     interval,max_pages,keeps_safe = 1.5,5,'its own setting'
     def _pages(self, query, n, safe):
         base,whole = _whole_engine()
-        lib = _library('ddgs').DDGS(timeout=int(TIMEOUT))
-        engine = whole(timeout=int(TIMEOUT))
+        lib = _library('ddgs').DDGS(timeout=int(ANSWER_TIMEOUT))
+        engine = whole(timeout=int(ANSWER_TIMEOUT))
         if hasattr(lib, '_engines_cache'): lib._engines_cache[base] = engine
         for page in range(1, self.max_pages+1):
             self._pace()
@@ -219,12 +219,12 @@ def _old_library():
         class Whole(_library('duckduckgo_search').DDGS):
             def _get_url(self, method, url, *args, **kwargs):
                 resp = super()._get_url(method, url, *args, **kwargs)
-                if url.endswith('/i.js'): self.rows = getattr(self, 'rows', [])+_rows(resp.content)
+                if url.endswith('/i.js'): self.rows = getattr(self, 'rows', [])+_ddg_rows(resp.content)
                 return resp
-        return Whole(timeout=int(TIMEOUT))
+        return Whole(timeout=int(ANSWER_TIMEOUT))
 
 # %% ../../../nbs/engine/collect/sources.ipynb #580b8e81
-class OldDDGS(Source):
+class OldDDGS(SearchSource):
     "DuckDuckGo by way of duckduckgo-search, as a second way"
     name,label,second_way_of = 'duckduckgo_search','DuckDuckGo (second way)','ddgs'
     interval,max_pages,keeps_safe = 1.5,1,'its own setting'
@@ -238,7 +238,7 @@ class OldDDGS(Source):
         yield [_ddg_hit(o) for o in getattr(lib, 'rows', None) or found]
 
 # %% ../../../nbs/engine/collect/sources.ipynb #a1f25678
-class Bundled(Source):
+class Bundled(SearchSource):
     "The packs that come with fastclass, from a web server on this machine"
     name,label,interval,remote = 'bundled','bundled packs',0.,False
     keeps_safe = 'we drew the pictures'

@@ -7,12 +7,12 @@ from __future__ import annotations
 import ipaddress, queue, re, socket, ssl, threading, time, zlib
 from dataclasses import dataclass
 from fastcore.basics import patch
-from ..base.machine import _certificates
+from ..base.machine import tls_context
 from ..base.errors import SourceError
 from .source import retry_seconds, user_agent
 
 # %% auto #0
-__all__ = ['STEP', 'PACE', 'REDIRECTS', 'PASSING', 'FetchError', 'is_public', 'Wire', 'Answer', 'check_url', 'says_noai',
+__all__ = ['STEP', 'PACE', 'REDIRECTS', 'PASSING', 'FetchError', 'is_public', 'Wire', 'Response', 'check_url', 'says_noai',
            'new_pool', 'request']
 
 # %% ../../../nbs/engine/collect/transport.ipynb #cc68ffe3
@@ -158,7 +158,7 @@ class _Line:
 
 # %% ../../../nbs/engine/collect/transport.ipynb #52160136
 @dataclass(frozen=True)
-class Answer:
+class Response:
     "What a server answered: a picture's bytes, or where to look instead"
     data:bytes=b''   # The body, where the answer is a picture
     moved:str=''     # Address to look at instead
@@ -190,7 +190,7 @@ def new_pool(
 ):                     # An `httpcore.ConnectionPool`; close it
     "A pool of connections that uses `wire`"
     import httpcore
-    return httpcore.ConnectionPool(network_backend=wire, ssl_context=_certificates(), max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=15)
+    return httpcore.ConnectionPool(network_backend=wire, ssl_context=tls_context(), max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=15)
 
 # %% ../../../nbs/engine/collect/transport.ipynb #39852405
 def request(
@@ -200,7 +200,7 @@ def request(
     due:float,     # When it must be over, in `time.monotonic()`
     max_bytes:int, # Bodies that are larger are not read to the end
     respect_noai:bool=True # Leave the body alone where the server asks so
-) -> Answer:       # What it answered; raises `FetchError` for all that is neither a body nor a redirect
+) -> Response:       # What it answered; raises `FetchError` for all that is neither a body nor a redirect
     "Ask once for the picture at an address"
     import httpcore
     parts,began = check_url(url),False
@@ -234,11 +234,11 @@ def _answer(r, parts, max_bytes, respect_noai):
     "Read what is worth reading of an answer"
     heads = [(k.decode('latin-1').lower(), v.decode('latin-1')) for k,v in r.headers]
     first,noai = dict(reversed(heads)),says_noai([v for k,v in heads if k=='x-robots-tag'])
-    if r.status in REDIRECTS: return Answer(moved=_moved(parts, first.get('location', '')))
+    if r.status in REDIRECTS: return Response(moved=_moved(parts, first.get('location', '')))
     if r.status!=200:
         raise FetchError(f'http_{r.status}', f'The server answered {r.status}.', r.status in PASSING, retry_seconds(first.get('retry-after')))
     if noai and respect_noai: raise FetchError('opted_out', 'The server asks not to use it for training.')
-    return Answer(_body(r, first, max_bytes), noai=noai)
+    return Response(_body(r, first, max_bytes), noai=noai)
 
 # %% ../../../nbs/engine/collect/transport.ipynb #95e8ee01
 def _moved(parts, location):

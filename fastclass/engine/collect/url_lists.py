@@ -20,7 +20,7 @@ def _column(names, known): return next((i for k in known for i,o in enumerate(na
 def _is_url(text): return bool(re.match(r'\s*https?://', text))
 
 # %% ../../../nbs/engine/collect/url_lists.ipynb #1267561b
-def _rows(text):
+def _csv_rows(text):
     "The non-blank lines of a text as lists of fields"
     lines = [o.strip() for o in text.lstrip('\ufeff').splitlines() if o.strip()]
     if not lines: return []
@@ -45,10 +45,10 @@ def _frame_rows(df): return [list(map(str, df.columns)), *([('' if o!=o or o is 
 # %% ../../../nbs/engine/collect/url_lists.ipynb #e0ec3a88
 def _pairs(source, column):
     if isinstance(source, (str, Path)):
-        if isinstance(source, str) and _is_url(source): return _from_rows(_rows(source))
+        if isinstance(source, str) and _is_url(source): return _from_rows(_csv_rows(source))
         path = Path(source)
         if not path.is_file(): raise DataError(f'There is no list at {path}.', 'Give the path of a text or CSV file, or the addresses themselves.')
-        return _from_rows(_rows(path.read_text(encoding='utf-8-sig', errors='surrogateescape')), column)
+        return _from_rows(_csv_rows(path.read_text(encoding='utf-8-sig', errors='surrogateescape')), column)
     if hasattr(source, 'itertuples'): return _from_rows(_frame_rows(source), column)
     if not hasattr(source, '__iter__'): raise DataError(f'A list of addresses cannot be read from {type(source).__name__}.', 'Give a path, a list or a column.')
     return [(o.strip(), None) for o in source if isinstance(o, str) and o.strip()]

@@ -17,11 +17,12 @@ from ..base.machine import cpu_count
 from ..base.errors import DataError
 from .folder import LEFT_OUT, SPLIT_NAMES
 from .loaders import UprightImage
-from ..collect.manifest import GROUP, NEAR
+from ..base.lookalikes import GROUP_LIMIT
+from ..base.lookalikes import COPY_LIMIT
 from .split import like_pairs, looks_of
 
 # %% auto #0
-__all__ = ['UNEVEN', 'FEW', 'STRAY', 'TINY', 'LEAK', 'Finding', 'Report', 'picture_files', 'check_dls']
+__all__ = ['UNEVEN', 'FEW_ITEMS', 'STRAY', 'TINY', 'LEAK', 'Finding', 'Report', 'picture_files', 'check_dls']
 
 # %% ../../../nbs/engine/datablock/checks.ipynb #c37e6d74
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Report:
     def raise_if_bad(self) -> None:
         "Raise a `DataError` that says all that is bad; do nothing where nothing is"
         if self.bad: raise DataError(' '.join(o.message for o in self.bad), next=' '.join(dict.fromkeys(o.next for o in self.bad)))
-    def __str__(self): return '\n'.join([_head(self), *(f'{"Bad" if o.bad else "Look"} · {o.kind}: {o.message} {o.next}{_shown(o, self.root)}' for o in self)])
+    def __str__(self): return '\n'.join([_head(self), *(f'{"Bad" if o.bad else "Look"} · {o.kind}: {o.message} {o.next}{_shown_files(o, self.root)}' for o in self)])
     __repr__ = __str__
     def _repr_html_(self): return _as_html(self)
 
@@ -63,7 +64,7 @@ class Report:
 def _mild(finding): return not finding.bad
 def _head(report): return f"{report.about}: {len(report) or 'no'} finding{'s'*(len(report)!=1)}" + (f', {len(report.bad)} bad.' if report.bad else '.')
 
-def _shown(finding, root, most=4):
+def _shown_files(finding, root, most=4):
     "The names of the first files"
     names = [os.path.relpath(f, root) if root is not None and Path(f).is_absolute() else str(f) for f in finding.files[:most]]
     names = [o if not o.startswith('..') else Path(o).name for o in names]
@@ -71,7 +72,7 @@ def _shown(finding, root, most=4):
 
 def _as_html(report):
     "The report as a table; whatever a class or a file is called, it is shown as text"
-    rows = ''.join(f"<tr><td>{'<b>bad</b>' if o.bad else 'look'}</td><td>{html.escape(o.kind)}</td><td style='text-align:left'>{html.escape(o.message+_shown(o, report.root))}</td>"
+    rows = ''.join(f"<tr><td>{'<b>bad</b>' if o.bad else 'look'}</td><td>{html.escape(o.kind)}</td><td style='text-align:left'>{html.escape(o.message+_shown_files(o, report.root))}</td>"
                    f"<td style='text-align:left'>{html.escape(o.next)}</td></tr>" for o in report)
     head = f'<p>{html.escape(_head(report))}</p>'
     return head + (f'<table><tr><th></th><th>kind</th><th>what was found</th><th>what to do</th></tr>{rows}</table>' if rows else '')
@@ -143,11 +144,11 @@ def _side(dl, name):
     before = _until(tls[-1].tfms.fs, _labels_things) if len(tls)>1 else None
     if before is None: return side
     side.several = type(tls[-1].tfms.fs[len(before)]).__name__!='Categorize'
-    try: side.labels = [_plain(o, side.several) for o in _applied(before, tls[-1].items)]
+    try: side.labels = [_label_value(o, side.several) for o in _applied(before, tls[-1].items)]
     except Exception as e: side.error = f'{type(e).__name__}: {e}' # whatever the learner's own function raises
     return side
 
-def _plain(label, several): return list(label) if several and not isinstance(label, str) else label
+def _label_value(label, several): return list(label) if several and not isinstance(label, str) else label
 
 # %% ../../../nbs/engine/datablock/checks.ipynb #a552b783
 def _check_sizes(dls, sides):
@@ -176,14 +177,14 @@ def _check_classes(dls, sides):
     yield from () if sides[0].several else _check_balance(train)
 
 # %% ../../../nbs/engine/datablock/checks.ipynb #6becfa6d
-UNEVEN,FEW = 10,5 # The largest class may have this many times the pictures of the smallest; a class should have this many
+UNEVEN,FEW_ITEMS = 10,5 # The largest class may have this many times the pictures of the smallest; a class should have this many
 
 def _check_balance(train):
     if len(train)==1: yield Finding('one_class', f'All training items are of one class: {_some(train)}.', 'A classifier needs at least two. Look at `get_y` and at the folders.', bad=True)
     if len(train)<2: return
     (most,n),(least,k) = train.most_common()[0],train.most_common()[-1]
     if n>=UNEVEN*k: yield Finding('imbalance', f'{str(most)!r} has {n} training items and {str(least)!r} has {k}. Who always says {str(most)!r} is right for {n/train.total():.0%}.', 'Collect more of the rare ones, and look at each class, not at the accuracy.')
-    if few := [c for c,k in train.items() if k<FEW]: yield Finding('few', f'Fewer than {FEW} training items: {_some(few)}.', 'Add some, or leave the class out.')
+    if few := [c for c,k in train.items() if k<FEW_ITEMS]: yield Finding('few', f'Fewer than {FEW_ITEMS} training items: {_some(few)}.', 'Add some, or leave the class out.')
 
 # %% ../../../nbs/engine/datablock/checks.ipynb #96ebfaa0
 STRAY = {'__pycache__', 'thumbs', 'thumbnails', 'tmp', 'temp', 'new folder', 'untitled folder', 'unsorted', 'unlabelled', 'unlabeled', 'nan', 'none', *map(str.lower, LEFT_OUT)}
@@ -248,7 +249,7 @@ LEAK = .05 # A larger share of leaked validation pictures is bad
 
 def _check_copies(files, looks, labels, n):
     "`files` are those of both sides, the first `n` are for training"
-    copies,valid = like_pairs(looks, NEAR),len(files)-n
+    copies,valid = like_pairs(looks, COPY_LIMIT),len(files)-n
     two = [p for p in copies if labels and labels[p[0]]!=labels[p[1]]]
     if two: yield Finding('two_labels', f'The same picture in two classes: {len(two)} pair{"s"*(len(two)>1)}, the first in {labels[two[0][0]]} and {labels[two[0][1]]}.', 'Decide which is right, and take the other away.', files=[files[i] for p in two for i in p])
     leak = sorted({j for i,j in copies if i<n<=j})
@@ -256,7 +257,7 @@ def _check_copies(files, looks, labels, n):
                            bad=len(leak)>LEAK*valid, files=[files[k] for p in copies if p[0]<n<=p[1] for k in p])
     double = [p for p in copies if (p[0]<n)==(p[1]<n) and p not in two]
     if double: yield Finding('double', f'The same picture twice on one side: {len(double)} pair{"s"*(len(double)>1)}.', 'Take one of each two away; lesson 1 does so while it collects.', files=[files[k] for p in double for k in p])
-    kin = {j for i,j in like_pairs(looks, GROUP) if i<n<=j and (not labels or labels[i]==labels[j])}-set(leak)
+    kin = {j for i,j in like_pairs(looks, GROUP_LIMIT) if i<n<=j and (not labels or labels[i]==labels[j])}-set(leak)
     if len(kin)>LEAK*valid: yield Finding('siblings', f'{len(kin)} of {valid} validation pictures look much like a training picture of their class, as if taken at the same moment.', 'Keep them together: `stable_split(files, labels, groups=near_groups(files))`.', files=[files[k] for k in sorted(kin)])
 
 # %% ../../../nbs/engine/datablock/checks.ipynb #33333361

@@ -16,7 +16,8 @@ from ..base.errors import DataError, PictureError
 from ..base.picture import read_picture
 
 # %% auto #0
-__all__ = ['LEFT_OUT', 'SPLIT_NAMES', 'NEAR', 'Folder', 'scan_folder', 'content_split', 'split_folder']
+__all__ = ['LEFT_OUT', 'SPLIT_NAMES', 'DECODE_SIZE', 'Folder', 'files_below', 'open_all', 'scan_folder', 'content_split',
+           'split_folder']
 
 # %% ../../../nbs/engine/datablock/folder.ipynb #ca7efc5a
 LEFT_OUT = ('models', '__MACOSX', '@eaDir')       # Folders that tools leave beside the pictures
@@ -49,7 +50,9 @@ def _entries(path):
     try: return sorted((o for o in Path(path).iterdir() if not o.name.startswith('.')), key=lambda o: o.name)
     except PermissionError as e: raise DataError(f'The folder {path} may not be read.', next='Give yourself the right to read it, or copy it.') from e
 
-def _below(folder):
+def files_below(
+    folder # Path of a folder
+):         # Yields paths
     "All files below `folder`, sorted, without hidden ones and without following links out of it"
     for base,dirs,names in os.walk(folder):
         dirs[:] = sorted(d for d in dirs if not d.startswith('.') and d not in LEFT_OUT)
@@ -70,29 +73,32 @@ def _candidates(path):
     found,stray = [],[]
     for root,valid in _roots(path):
         for o in _entries(root):
-            if o.is_dir() and o.name not in LEFT_OUT: found += [(f, o.name, valid) for f in _below(o)]
+            if o.is_dir() and o.name not in LEFT_OUT: found += [(f, o.name, valid) for f in files_below(o)]
             else: stray.append(o)
     return found,stray
 
 # %% ../../../nbs/engine/datablock/folder.ipynb #876c914b
-NEAR = 512 # Big photos are decoded at a reduced scale whose shorter side is still at least this, in pixels
+DECODE_SIZE = 512 # Big photos are decoded at a reduced scale whose shorter side is still at least this, in pixels
 
 # %% ../../../nbs/engine/datablock/folder.ipynb #df27ebfd
-def _look(file):
+def _open_picture(file):
     "`(hash, None)` for a picture that can be used, `(None, error)` for one that cannot"
     try:
         data = Path(file).read_bytes()
         if not data: raise PictureError(f'{file} has zero bytes.', reason='empty')
-        read_picture(data, near=NEAR)
+        read_picture(data, near=DECODE_SIZE)
         return hashlib.sha256(data).hexdigest(), None
     except PictureError as e: return None, e
     except OSError as e: return None, PictureError(f'{file} could not be read: {e.strerror}.', reason='unreadable')
 
 # %% ../../../nbs/engine/datablock/folder.ipynb #90d407b3
-def _look_all(files, progress):
-    "`_look` at all files on as many threads as there are processors, with a progress bar"
+def open_all(
+    files,        # Paths
+    progress:bool # Show a progress bar
+) -> list:        # For each file `(hash, None)`, or `(None, error)` with the `PictureError` that says why it cannot be used
+    "Open all pictures, on as many threads as there are processors"
     with ThreadPoolExecutor(cpu_count()) as pool:
-        res = pool.map(_look, files)
+        res = pool.map(_open_picture, files)
         if not progress: return list(res)
         from fastprogress.fastprogress import progress_bar
         return list(progress_bar(res, total=len(files), leave=False))
@@ -123,7 +129,7 @@ def scan_folder(
     if not path.is_dir(): raise DataError(f'{path} is a file, not a folder.', next='Give the folder that holds one sub-folder a class.')
     found,stray = _candidates(path)
     if not found: raise DataError(f'{path} holds no class folders with pictures in them.', next=_layout_advice(stray))
-    looked = _look_all([o[0] for o in found], progress)
+    looked = open_all([o[0] for o in found], progress)
     good = [(*o,h) for o,(h,e) in zip(found, looked) if h]
     bad = [(*o,e) for o,(h,e) in zip(found, looked) if e]
     refused,not_a_class = _sort_out(good, bad)

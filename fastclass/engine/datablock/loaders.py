@@ -18,7 +18,7 @@ from fastai.vision.data import ImageBlock
 from PIL import Image
 
 from ..base.machine import pick_device, worker_count
-from .folder import NEAR, Folder, scan_folder, split_folder
+from .folder import DECODE_SIZE, Folder, scan_folder, split_folder
 from ..base.picture import read_picture
 
 # %% auto #0
@@ -27,7 +27,7 @@ __all__ = ['UprightImage', 'ClassOf', 'folder_dls']
 # %% ../../../nbs/engine/datablock/loaders.ipynb #7cf63a71
 class UprightImage(PILImage):
     "A picture as a person sees it: upright, in RGB, on a white ground where it is transparent"
-    near = NEAR # Big photos are decoded at a reduced scale whose shorter side is still at least this, in pixels
+    near = DECODE_SIZE # Big photos are decoded at a reduced scale whose shorter side is still at least this, in pixels
     @classmethod
     def create(cls,
         source:Path|str|bytes|np.ndarray|torch.Tensor|Image.Image, # fastai's `predict` takes what is named here

@@ -14,11 +14,13 @@ from pathlib import Path
 
 from ..base.machine import cpu_count
 from ..base.errors import DataError, PictureError
-from .folder import _below, _look_all, content_split, scan_folder
-from ..collect.manifest import GROUP, NEAR, connected, fingerprint, near_pairs, write_atomic
+from .folder import content_split, files_below, open_all, scan_folder
+from ..base.lookalikes import GROUP_LIMIT, connected_components, fingerprint, near_pairs
+from ..base.lookalikes import COPY_LIMIT
+from ..base.files import write_atomic
 
 # %% auto #0
-__all__ = ['SIDES', 'COLUMNS', 'MEANS', 'content_hashes', 'Split', 'stable_split', 'looks_of', 'like_pairs', 'look_alikes',
+__all__ = ['SIDES', 'SPLIT_COLUMNS', 'MEANS', 'content_hashes', 'Split', 'stable_split', 'looks_of', 'like_pairs', 'look_alikes',
            'near_groups', 'save_split', 'read_split', 'split_from_folder', 'split_from_column']
 
 # %% ../../../nbs/engine/datablock/split.ipynb #ff57fcdc
@@ -97,7 +99,7 @@ def _units(hashes, groups):
     for i,(h,g) in enumerate(zip(hashes, groups)):
         for key in (('bytes', h), *([('group', g)] if g else [])): pairs.append((first.setdefault(key, i), i))
     units = {}
-    for i,r in enumerate(connected(len(hashes), pairs)): units.setdefault(r, []).append(i)
+    for i,r in enumerate(connected_components(len(hashes), pairs)): units.setdefault(r, []).append(i)
     return list(units.values())
 
 # %% ../../../nbs/engine/datablock/split.ipynb #bd30b408
@@ -107,7 +109,7 @@ def _quota(labels, share, others):
     if few: raise DataError(f"Too few pictures to split: {', '.join(f'{k!r} has {n}' for k,n in sorted(few.items()))}.", next=f'Each class needs at least {others+1}.')
     return {k:min(n-others, max(1, round(n*share))) for k,n in Counter(labels).items()}
 
-def _fill(side, quota, order, labels, sides):
+def _fill_side(side, quota, order, labels, sides):
     "Give units to `side` while there is room for all that is in them"
     taken = Counter(labels[i] for i,s in enumerate(sides) if s==side)
     for unit in order:
@@ -143,7 +145,7 @@ def _draw(labels, hashes, units, shares, seed, sides):
     if not any(sides) and len(units)==len(labels) and list(shares)==['valid']:
         _quota(labels, shares['valid'], 1)
         sides[:] = ['valid' if v else 'train' for v in content_split(labels, hashes, shares['valid'], seed)]
-    for side,share in shares.items(): _fill_up(side, _fill(side, _quota(labels, share, len(shares)), order, labels, sides), order, labels, sides)
+    for side,share in shares.items(): _fill_up(side, _fill_side(side, _quota(labels, share, len(shares)), order, labels, sides), order, labels, sides)
     sides[:] = [s or 'train' for s in sides]
 
 # %% ../../../nbs/engine/datablock/split.ipynb #07a4447c
@@ -190,7 +192,7 @@ def looks_of(
 # %% ../../../nbs/engine/datablock/split.ipynb #fa30c28e
 def like_pairs(
     looks,      # What `looks_of` gave
-    limit=NEAR  # Most bits and levels that two may differ in
+    limit=COPY_LIMIT  # Most bits and levels that two may differ in
 ) -> list:      # `(i, j)` of positions, i<j; what could not be read is in no pair
     "Which of these looks are alike"
     good = [i for i,o in enumerate(looks) if isinstance(o, dict)]
@@ -198,7 +200,7 @@ def like_pairs(
 
 def look_alikes(
     files,      # Paths of pictures
-    limit=NEAR  # Most bits and levels that two may differ in: `NEAR` for copies, `GROUP` for what belongs together
+    limit=COPY_LIMIT  # Most bits and levels that two may differ in: `COPY_LIMIT` for copies, `GROUP_LIMIT` for what belongs together
 ) -> list:      # `(i, j)` of positions, i<j; pictures that cannot be read are in no pair; raises `DataError`
     "Which pictures look the same"
     return like_pairs(looks_of(files), limit)
@@ -206,30 +208,30 @@ def look_alikes(
 # %% ../../../nbs/engine/datablock/split.ipynb #36216461
 def near_groups(
     files,       # Paths of pictures
-    limit=GROUP  # Most bits and levels that members of a group may differ in
+    limit=GROUP_LIMIT  # Most bits and levels that members of a group may differ in
 ) -> list:       # A group for each: text that its content decides, '' for a picture that stands alone; raises `DataError`
     "Groups of pictures that look alike and must stay on one side of a split"
     files = list(files)
     pairs = look_alikes(files, limit)
-    first,hashes = connected(len(files), pairs),content_hashes(files)
+    first,hashes = connected_components(len(files), pairs),content_hashes(files)
     members = {}
     for i in {k for p in pairs for k in p}: members.setdefault(first[i], []).append(i)
     names = {r:min(hashes[i] for i in m)[:12] for r,m in members.items()}
     return [names.get(r, '') for r in first]
 
 # %% ../../../nbs/engine/datablock/split.ipynb #d4da819e
-COLUMNS = ('file', 'label', 'side', 'group', 'hash')
+SPLIT_COLUMNS = ('file', 'label', 'side', 'group', 'hash')
 
 def save_split(
     split:Split, # What to keep
     path,        # The CSV file
     root=None    # Folder that the paths are written relative to; None for that of the CSV file
 ) -> Path:       # The file; raises `StorageError`
-    "Write a split as a CSV file with the columns `COLUMNS`"
+    "Write a split as a CSV file with the columns `SPLIT_COLUMNS`"
     path = Path(path)
     base,out = os.path.abspath(root or path.parent),io.StringIO()
     table = csv.writer(out, lineterminator='\n')
-    table.writerow(COLUMNS)
+    table.writerow(SPLIT_COLUMNS)
     table.writerows(zip([_relative(f, base) for f in split.files], split.labels, split.sides, split.groups, split.hashes))
     write_atomic(path, out.getvalue().encode(errors='surrogateescape'))
     return path
@@ -240,7 +242,7 @@ def _relative(file, base):
     except ValueError: return str(file)
 
 # %% ../../../nbs/engine/datablock/split.ipynb #9eab2583
-def _rows(path):
+def _split_rows(path):
     "The rows of a CSV file as dicts; none where it is something else"
     text = path.read_bytes().decode('utf-8-sig', errors='surrogateescape')
     try: return list(csv.DictReader(io.StringIO(text, newline='')))
@@ -253,7 +255,7 @@ def read_split(
     "Read a split again"
     path = Path(path)
     if not path.is_file(): raise DataError(f'There is no file {path}.', next='Name the CSV file that `save_split` wrote.')
-    rows = _rows(path)
+    rows = _split_rows(path)
     if not rows or not {'file', 'side'} <= rows[0].keys(): raise DataError(f'{path.name} is no split: it needs rows with the columns file and side.', next='Write one with `save_split`.')
     odd = [n for n,o in enumerate(rows, 2) if o['side'] not in SIDES]
     if odd: raise DataError(f"Line {odd[0]} of {path.name} has the side {rows[odd[0]-2]['side']!r}.", next=f"A side is one of {', '.join(SIDES)}.")
@@ -265,8 +267,8 @@ def read_split(
 # %% ../../../nbs/engine/datablock/split.ipynb #0fca935b
 def _test_rows(folder):
     "`(file, label, hash)` of the readable pictures of a test folder, and what was set aside"
-    files = list(_below(folder)) if folder.is_dir() else []
-    looked = list(zip(files, _look_all(files, False)))
+    files = list(files_below(folder)) if folder.is_dir() else []
+    looked = list(zip(files, open_all(files, False)))
     good = [(f, f.relative_to(folder).parts[0] if f.parent!=folder else '', h) for f,(h,e) in looked if h]
     return good,[(f, e.reason, e.message) for f,(h,e) in looked if e]
 

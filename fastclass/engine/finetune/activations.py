@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from torch import nn
 
 from ..base.errors import UnsupportedError
-from .features import evaluating
+from ..base.torch_tools import evaluating
 
 # %% auto #0
 __all__ = ['first_filters', 'plot_filters', 'Exciting', 'most_exciting', 'plot_exciting']

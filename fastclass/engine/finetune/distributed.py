@@ -28,8 +28,8 @@ from ..base.machine import cpu_count, pick_device
 from ..base.errors import DataError, UnsupportedError
 
 # %% auto #0
-__all__ = ['TIMEOUT', 'process_count', 'OwnChance', 'from_first', 'SharedLoader', 'shared_layers', 'joined', 'alone', 'Together',
-           'in_parallel', 'launch']
+__all__ = ['PROCESS_TIMEOUT', 'process_count', 'OwnChance', 'from_first', 'SharedLoader', 'shared_layers', 'joined', 'alone',
+           'Together', 'in_parallel', 'launch']
 
 # %% ../../../nbs/engine/finetune/distributed.ipynb #d0e1d49d
 def process_count(
@@ -252,7 +252,7 @@ def shared_layers(
         for m,cls in before: m.__class__ = cls
 
 # %% ../../../nbs/engine/finetune/distributed.ipynb #7b41c24a
-TIMEOUT = 1800. # Seconds that one process waits for another
+PROCESS_TIMEOUT = 1800. # Seconds that one process waits for another
 
 def _accelerate():
     "The module, or an error that says how to get it"
@@ -269,7 +269,7 @@ def _take_gpu():
 
 @contextmanager
 def joined(
-    timeout:float=TIMEOUT # Seconds to wait for another process before this one gives up
+    timeout:float=PROCESS_TIMEOUT # Seconds to wait for another process before this one gives up
 ):                        # Yields accelerate's `Accelerator`; None where this process is the only one
     "In the block, this process is one of those that a launcher started"
     if num_distrib()<2 or dist.is_initialized():
@@ -352,7 +352,7 @@ def after_fit(self:Together):
 @contextmanager
 def in_parallel(
     learn,                # A fastai `Learner`, made alike in each process: same data, same split, same batch size
-    timeout:float=TIMEOUT # Seconds to wait for another process
+    timeout:float=PROCESS_TIMEOUT # Seconds to wait for another process
 ):                        # Yields `learn`; in a single process nothing is changed
     "In the block, `learn` trains together with the other processes; `bs` of its loaders is that of all of them together"
     with joined(timeout) as accelerator:
@@ -469,7 +469,7 @@ def launch(
     func,                  # A function of a module, not of a notebook
     *args,                 # Its arguments; they are sent, so they can be pickled
     processes:int=2,       # How many
-    timeout:float=TIMEOUT  # Seconds that one waits for another
+    timeout:float=PROCESS_TIMEOUT  # Seconds that one waits for another
 )->list:                   # What each process returned: plain values, no tensors. Raises what one of them raised
     "Call `func` in several new processes at once, as one of several each"
     _accelerate()

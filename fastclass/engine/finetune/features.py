@@ -9,7 +9,6 @@ import math, os, queue, tempfile, threading, time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -24,12 +23,13 @@ from fastai.vision.core import PILImage
 from fastcore.basics import GetAttr, patch
 from fasttransform import Pipeline
 
-from ..base.machine import cache_dir, cpu_count
+from ..base.machine import cache_dir, cpu_count, free_memory
 from ..base.errors import DataError, UnsupportedError, storage_guard
+from ..base.torch_tools import evaluating, fast_dtype
 
 # %% auto #0
-__all__ = ['FIXED_LAYERS', 'split_model', 'fast_dtype', 'evaluating', 'fast_body', 'FeatureStore', 'items_vary', 'batches_vary',
-           'pass_size', 'raw_loader', 'Features', 'compute_features', 'FeatureLoader', 'HeadOnFeatures', 'head_params']
+__all__ = ['FIXED_LAYERS', 'split_model', 'fast_body', 'FeatureStore', 'items_vary', 'batches_vary', 'pass_size', 'raw_loader',
+           'Features', 'compute_features', 'FeatureLoader', 'HeadOnFeatures', 'head_params']
 
 # %% ../../../nbs/engine/finetune/features.ipynb #e12e5c1b
 FIXED_LAYERS = (AdaptiveConcatPool2d, FastaiFlatten, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.AvgPool2d, nn.MaxPool2d, nn.Flatten, nn.Identity)
@@ -46,42 +46,6 @@ def split_model(
     if not isinstance(head, nn.Sequential): return nn.Sequential(body), head
     n = next(i for i,l in enumerate(head) if not isinstance(l, FIXED_LAYERS))
     return nn.Sequential(body, *head[:n]), head[n:]
-
-# %% ../../../nbs/engine/finetune/features.ipynb #9abeb994
-def _conv_seconds(dtype, train):
-    "Seconds for a small convolution on the CPU, with the way back where it is for training; the best of two or three"
-    conv,best = nn.Conv2d(64, 64, 3).to(memory_format=torch.channels_last),math.inf
-    x = torch.ones(4, 64, 48, 48).to(memory_format=torch.channels_last).requires_grad_(train)
-    for _ in range(4 if train else 3): # the first warms up
-        start = time.perf_counter()
-        with torch.inference_mode(not train), torch.set_grad_enabled(train), torch.autocast('cpu', dtype=torch.bfloat16, enabled=dtype==torch.bfloat16): y = conv(x)
-        if train: y.float().sum().backward()
-        best = min(best, time.perf_counter()-start)
-    return best
-
-# %% ../../../nbs/engine/finetune/features.ipynb #fabf2c28
-@lru_cache
-def fast_dtype(
-    device:str,       # 'cpu', 'cuda' or 'mps'
-    train:bool=False  # Is it for training, with a way back?
-):                    # `torch.float32`, `torch.bfloat16` or `torch.float16`
-    "The number format in which a network is fastest on this device"
-    if device=='cuda': return torch.bfloat16 if torch.cuda.get_device_capability()>=(8, 0) else torch.float16
-    if device!='cpu': return torch.float32
-    with torch.random.fork_rng(devices=[]): # a first training draws the numbers that a second one does
-        gain = _conv_seconds(torch.bfloat16, train)/_conv_seconds(torch.float32, train)
-    return torch.bfloat16 if gain<(.8 if train else .7) else torch.float32
-
-# %% ../../../nbs/engine/finetune/features.ipynb #433f7259
-@contextmanager
-def evaluating(
-    model # A `nn.Module`
-):        # Yields it
-    "Every part of `model` in evaluation mode; as it was when the block ends"
-    modes = [(m, m.training) for m in model.modules()]
-    try: yield model.eval()
-    finally:
-        for m,mode in modes: m.training = mode
 
 # %% ../../../nbs/engine/finetune/features.ipynb #2ed93b8c
 @contextmanager
@@ -100,13 +64,6 @@ def fast_body(
             yield run
         finally: model.to(memory_format=torch.contiguous_format)
 
-# %% ../../../nbs/engine/finetune/features.ipynb #9b77dd85
-def _free_memory():
-    "Bytes of memory that can be had, roughly; 4 GB where the system does not tell"
-    names = getattr(os, 'sysconf_names', {})
-    if 'SC_AVPHYS_PAGES' in names: return os.sysconf('SC_AVPHYS_PAGES')*os.sysconf('SC_PAGE_SIZE')
-    return 4<<30
-
 # %% ../../../nbs/engine/finetune/features.ipynb #82293943
 class FeatureStore:
     "A tensor that lies in memory, or in a file when it is larger than the limit"
@@ -116,7 +73,7 @@ class FeatureStore:
         limit:int|None=None # Bytes that may lie in memory; None: a quarter of what is free
     ):
         size = math.prod(shape)*dtype.itemsize
-        self.on_disk = size>(_free_memory()//4 if limit is None else limit)
+        self.on_disk = size>(free_memory()//4 if limit is None else limit)
         self.data = _on_disk(shape, dtype, size) if self.on_disk else torch.empty(shape, dtype=dtype)
 
 # %% ../../../nbs/engine/finetune/features.ipynb #1db2dae0
@@ -127,7 +84,7 @@ def _on_disk(shape, dtype, size):
     with storage_guard(f'{size/1e9:.2f} GB of features'), ExitStack() as later:
         with tempfile.NamedTemporaryFile(dir=folder, delete=False) as f:
             later.callback(_remove, Path(f.name)) # when it is closed
-            _fill(f, size)
+            _fill_file(f, size)
             return torch.from_file(f.name, shared=True, size=math.prod(shape), dtype=dtype).view(shape)
 
 def _remove(file, older=None):
@@ -136,13 +93,13 @@ def _remove(file, older=None):
         if older is None or time.time()-file.stat().st_mtime>older: file.unlink()
 
 # %% ../../../nbs/engine/finetune/features.ipynb #33ffb2ff
-def _fill(f, size, block=1<<24):
+def _fill_file(f, size, block=1<<24):
     "Give the open file `f` its full `size`, really, so that a full disk is noticed now"
     if hasattr(os, 'posix_fallocate'): return os.posix_fallocate(f.fileno(), 0, size)
     for i in range(0, size, block): f.write(bytes(min(block, size-i)))
 
 # %% ../../../nbs/engine/finetune/features.ipynb #cc048ace
-def _ahead(batches, n=3):
+def _batches_ahead(batches, n=3):
     "Iterate over `batches` on a thread of its own, at most `n` ahead; errors come out here"
     q,stop,end = queue.Queue(n),threading.Event(),object()
     def put(o):
@@ -282,7 +239,7 @@ def _batch_by_batch(plain, dl, run, views):
     "`(view, features, targets)` of one batch after the other, in as many turns as the chance in the item transforms asks for"
     turn,passes = 0,1
     while turn<passes:
-        for b in plain if plain.fake_l.num_workers or items_vary(dl) else _ahead(plain):
+        for b in plain if plain.fake_l.num_workers or items_vary(dl) else _batches_ahead(plain):
             if callable(views): views = views(_seconds_per_view(dl, b, run))
             passes = views if items_vary(dl) else 1 # how often each picture is decoded
             for v in [turn] if passes>1 else range(views): yield views,v,*_one_view(dl, b, run)

@@ -15,11 +15,12 @@ from fastai.data.core import DataLoaders, TfmdDL
 from fastprogress.fastprogress import progress_bar
 
 from ..base.errors import DataError, UnsupportedError
+from ..base.torch_tools import device_of
 from ..datablock.checks import Report, check_dls
 from .features import FeatureLoader, HeadOnFeatures, batches_vary, compute_features, fast_body, head_params, items_vary
 
 # %% auto #0
-__all__ = ['MAX_VIEWS', 'SMALL', 'check_learner', 'device_of', 'features_of_both_sides', 'train_head', 'batch_seconds']
+__all__ = ['MAX_VIEWS', 'SMALL', 'check_learner', 'features_of_both_sides', 'train_head', 'batch_seconds']
 
 # %% ../../../nbs/engine/finetune/head.ipynb #358d5caf
 def check_learner(
@@ -69,12 +70,6 @@ def _body_bar(learn):
     return tell
 
 # %% ../../../nbs/engine/finetune/head.ipynb #de183945
-def device_of(
-    learn # A learner
-):        # `torch.device`
-    "Where the learner's data go, and so the model"
-    return torch.device(learn.dls.device if learn.dls.device is not None else next(learn.model.parameters()).device)
-
 def features_of_both_sides(
     learn,   # A learner that `check_learner` let pass
     frozen,  # The part of its model that is run once

@@ -5,7 +5,7 @@
 # %% ../../../nbs/engine/finetune/speed.ipynb #f69d5782
 from __future__ import annotations
 
-import ctypes, sys
+import ctypes, gc, re, sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -21,12 +21,14 @@ from fastai.vision.core import ToTensor
 from fastprogress.fastprogress import progress_bar
 from torch.amp import GradScaler, autocast
 
-from ..base.machine import cpu_count
-from .features import _free_memory, fast_dtype, items_vary
-from .head import device_of
+from ..base.errors import UnsupportedError
+from ..base.machine import cpu_count, free_memory
+from ..base.torch_tools import device_of, fast_dtype
+from .features import items_vary
 
 # %% auto #0
-__all__ = ['MMAP_THRESHOLD', 'TRIM_THRESHOLD', 'MMAP_MAX', 'Settings', 'Precision', 'KeptItems', 'speed_up']
+__all__ = ['MMAP_THRESHOLD', 'TRIM_THRESHOLD', 'MMAP_MAX', 'FULL', 'Settings', 'Precision', 'KeptItems', 'speed_up',
+           'is_out_of_memory', 'within_memory']
 
 # %% ../../../nbs/engine/finetune/speed.ipynb #50878827
 @dataclass
@@ -69,9 +71,9 @@ class Precision(MixedPrecision):
         self.open = False
 
 # %% ../../../nbs/engine/finetune/speed.ipynb #8041889e
-def _size(o):
+def _item_bytes(o):
     "Bytes of an item, roughly"
-    if isinstance(o, (tuple, list)): return sum(map(_size, o))
+    if isinstance(o, (tuple, list)): return sum(map(_item_bytes, o))
     if isinstance(o, torch.Tensor): return o.nelement()*o.element_size()
     return o.size[0]*o.size[1]*len(o.getbands()) if hasattr(o, 'getbands') else 64
 
@@ -97,7 +99,7 @@ class KeptItems:
     def _fill(self, pool, bar, block=64):
         for start in range(0, len(self.dl.dataset), block):
             for i,o in zip(todo := range(start, min(start+block, len(self.dl.dataset))), pool.map(self._make, todo)):
-                self.free -= _size(o)
+                self.free -= _item_bytes(o)
                 if self.free>0: self.items[i] = o
             if bar: bar(len(todo))
             if self.free<=0: return
@@ -111,7 +113,7 @@ def _can_keep(dl):
     forks = (get_start_method(allow_none=True) or get_all_start_methods()[0])=='fork'
     return type(dl) is TfmdDL and dl.indexed and (not dl.fake_l.num_workers or forks) and 'do_item' not in vars(dl)
 
-def _bar(learn, total):
+def _items_bar(learn, total):
     "A function that moves a progress bar on by some pictures, where the learner shows any"
     if not hasattr(learn, 'progress'): return None
     bar,done = progress_bar(range(total), leave=False),[0]
@@ -128,7 +130,7 @@ def _pictures_kept(learn, limit, settings):
     loaders = [dl for dl in learn.dls.loaders if _can_keep(dl)]
     before = [dl.fake_l.num_workers for dl in loaders]
     settings.total = sum(len(dl.dataset) for dl in learn.dls.loaders)
-    bar,limit = _bar(learn, settings.total),_free_memory()//4 if limit is None else limit
+    bar,limit = _items_bar(learn, settings.total),free_memory()//4 if limit is None else limit
     try:
         for dl in loaders:
             kept = KeptItems(dl, limit, bar)
@@ -204,3 +206,50 @@ def speed_up(
         stack.enter_context(_precision(learn, device, fast_dtype(device.type, train=True) if dtype is None else dtype, settings))
         stack.enter_context(_pictures_kept(learn, memory_limit, settings))
         yield settings
+
+# %% ../../../nbs/engine/finetune/speed.ipynb #7d9afd02
+FULL = re.compile(r'out of memory|CUBLAS_STATUS_ALLOC_FAILED|can.t allocate memory', re.IGNORECASE)
+
+def is_out_of_memory(
+    error # An exception
+)->bool:  # True when memory was full, on whatever device
+    "Was there too little memory?"
+    return isinstance(error, (torch.cuda.OutOfMemoryError, MemoryError)) or isinstance(error, RuntimeError) and bool(FULL.search(str(error)))
+
+# %% ../../../nbs/engine/finetune/speed.ipynb #ef99ed47
+def _clean_up(learn, state):
+    "Weights as in `state`, no gradients, and memory that is free again"
+    learn.model.load_state_dict(state)
+    learn.model.zero_grad(set_to_none=True)
+    for name in ('xb', 'yb', 'pred', 'loss', 'loss_grad'): vars(learn).pop(name, None)
+    learn.opt = None
+    gc.collect()
+    if torch.cuda.is_available(): torch.cuda.empty_cache()
+
+def _try(fit, args, kwargs):
+    "The error that says that memory is full, without its frames; None when all went well"
+    try: fit(*args, **kwargs)
+    except (RuntimeError, MemoryError) as e:
+        if not is_out_of_memory(e): raise
+        return e.with_traceback(None)
+
+# %% ../../../nbs/engine/finetune/speed.ipynb #0b40b6d6
+def within_memory(
+    fit,        # A training method of a `Learner`, for example `learn.fine_tune`
+    *args,      # Its arguments, for example the number of epochs
+    least:int=2,# The smallest batch to try; layers that normalise over a batch need two
+    **kwargs    # Its keyword arguments
+)->int:         # Pictures a batch in the end; raises `UnsupportedError` when not even `least` fit
+    "Call `fit`; while memory is too small for a batch, start again from the same weights with half of it"
+    learn = fit.__self__
+    state = {k:v.detach().cpu().clone() for k,v in learn.model.state_dict().items()}
+    before = [(dl, dl.bs) for dl in learn.dls.loaders]
+    while (error := _try(fit, args, kwargs)) is not None:
+        _clean_up(learn, state)
+        bs = learn.dls.train.bs
+        if bs//2<least:
+            for dl,n in before: dl.bs = n
+            raise UnsupportedError(f'Not even {bs} pictures a batch fit into the memory of {device_of(learn)}.', next='Make `size` smaller, or take a smaller architecture.') from error
+        for dl in learn.dls.loaders: dl.bs = max(least, dl.bs//2)
+        print(f'Out of memory ({device_of(learn)}) with {bs} pictures a batch. Starting again from the same weights with {bs//2}: half the memory, twice as many steps.')
+    return learn.dls.train.bs

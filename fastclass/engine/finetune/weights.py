@@ -5,15 +5,16 @@
 # %% ../../../nbs/engine/finetune/weights.ipynb #5ef70525
 from __future__ import annotations
 
-import hashlib, os, re, time, warnings
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..base.machine import choose_source
-from ..base.errors import SourceError, StorageError, UnsupportedError, WeightsError, storage_guard
+from ..base.fetch import download_file
+from ..base.errors import SourceError, StorageError, UnsupportedError, WeightsError
 
 # %% auto #0
-__all__ = ['BUNDLED_FOLDER', 'Weights', 'find_arch', 'arch_name', 'weights_url', 'cache_file', 'check_weights', 'download_file',
+__all__ = ['BUNDLED_FOLDER', 'DEFAULT_ARCH', 'Weights', 'find_arch', 'arch_name', 'weights_url', 'cache_file', 'check_weights',
            'find_weights', 'bundled_archs', 'make_learner', 'unwrap', 'load_body', 'add_normalize']
 
 # %% ../../../nbs/engine/finetune/weights.ipynb #67a5cf9a
@@ -67,6 +68,9 @@ def arch_name(
     "The name of an architecture"
     return arch if isinstance(arch, str) else getattr(arch, '__name__', type(arch).__name__)
 
+# %% ../../../nbs/engine/finetune/weights.ipynb #203fabb3
+DEFAULT_ARCH = 'squeezenet1_1' # What is taken where nobody names another: small, and fast on a CPU
+
 # %% ../../../nbs/engine/finetune/weights.ipynb #4d29403b
 def weights_url(
     arch    # A torchvision function
@@ -111,50 +115,6 @@ def _check_fit(state, arch, file, todo):
     odd = [k for k in need if k in state and state[k].shape!=need[k].shape]
     if miss or odd:
         raise WeightsError(f'{file} does not hold the weights of {arch_name(arch)}: {len(miss)} of {len(need)} missing, {len(odd)} of another shape.', next=todo)
-
-# %% ../../../nbs/engine/finetune/weights.ipynb #465b7d8e
-def download_file(
-    url:str,            # Where it lies, http or https
-    file,               # Where to keep it
-    deadline:float=120, # Seconds for the whole of it
-    client=None         # An `httpx.Client`, where the caller has one
-)->Path:                # `file`; raises `SourceError` or `StorageError`, and leaves nothing half
-    "Download `url` into `file`, whole or not at all, within `deadline` seconds"
-    import httpx
-    file = Path(file)
-    part = file.with_name(f'.{file.name}.{os.getpid()}.part')
-    with storage_guard(file): file.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with client or httpx.Client(follow_redirects=True, timeout=min(10, deadline)) as http:
-            _stream(http, url, part, time.monotonic()+deadline)
-        _check_hash(part, file.name)
-        with storage_guard(file): os.replace(part, file)
-    except httpx.HTTPError as e: raise SourceError(f'{url} could not be downloaded: {e or type(e).__name__}.', next='Try again later, or put the file there by hand: ' + str(file)) from e
-    finally: part.unlink(missing_ok=True)
-    return file
-
-# %% ../../../nbs/engine/finetune/weights.ipynb #ec85fd59
-def _stream(http, url, part, end):
-    "Write the body of `url` into `part` with a progress bar; raises `SourceError` when `end` has passed"
-    from fastprogress.fastprogress import progress_bar
-    with http.stream('GET', url) as r, storage_guard(part), open(part, 'wb') as f:
-        r.raise_for_status()
-        size,done = int(r.headers.get('content-length', 0)),0
-        bar = progress_bar(range(max(1, size>>10)), leave=False)
-        bar.update(0)
-        for chunk in r.iter_bytes():
-            if time.monotonic()>end: raise SourceError(f'The download of {url} took too long: {done/1e6:.1f} of {size/1e6:.1f} MB came in time.', next='Try again on a faster line.')
-            done += f.write(chunk)
-            if done>>10<bar.total: bar.update(done>>10)
-        bar.update(bar.total)
-    if size and done<size: raise SourceError(f'The download of {url} ended early: {done} of {size} bytes.', next='Run this again.')
-
-def _check_hash(part, name):
-    "torch's file names end in the first characters of the file's SHA-256: compare where there are any"
-    want = re.search(r'-([0-9a-f]{8,})\.', name)
-    if not want: return
-    got = hashlib.sha256(part.read_bytes()).hexdigest()
-    if not got.startswith(want[1]): raise SourceError(f'{name} came with the wrong hash: {got[:8]} instead of {want[1]}.', next='Something on the way changed it; try another network.')
 
 # %% ../../../nbs/engine/finetune/weights.ipynb #cfe97928
 def find_weights(

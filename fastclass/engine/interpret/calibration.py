@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from .predictions import accuracy_interval, as_table, class_probabilities
+from ..base.intervals import accuracy_interval
+from .predictions import as_table, class_probabilities
 from ..base.errors import DataError
 
 # %% auto #0

@@ -13,7 +13,8 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from .predictions import accuracy_interval, as_table
+from ..base.intervals import accuracy_interval
+from .predictions import as_table
 
 # %% auto #0
 __all__ = ['confusion', 'plot_confusion', 'describe_confusion', 'most_confused', 'per_class']

@@ -16,9 +16,10 @@ from fastai.torch_core import to_device
 from matplotlib import colormaps
 from torch import nn
 
-from ..predict.bundle_spec import item_files
+from ..datablock.items import item_files
 from ..base.errors import DataError, UnsupportedError
-from ..finetune.features import evaluating, fast_body, pass_size
+from ..base.torch_tools import evaluating
+from ..finetune.features import fast_body, pass_size
 
 # %% auto #0
 __all__ = ['cam', 'scaled', 'last_grid', 'mapper', 'Heatmaps', 'heatmaps', 'overlay', 'where_hot']
@@ -178,15 +179,15 @@ def heatmaps(
     if not files: raise DataError('There are no pictures to look at.', next='Name at least one file.')
     wanted,out = _wanted(of, vocab, len(files)),[]
     if bs is None: bs = pass_size(dl)
-    with mapper(learn.model, _plain(next(_batches(dl, 1, 1))), layer) as maps_of:
+    with mapper(learn.model, _plain_tensor(next(_batches(dl, 1, 1))), layer) as maps_of:
         for i,xb in enumerate(_batches(dl, len(files), bs)):
-            maps,scores,classes = maps_of(_plain(xb), None if wanted is None else wanted[i*bs:i*bs+len(xb)].to(xb.device))
+            maps,scores,classes = maps_of(_plain_tensor(xb), None if wanted is None else wanted[i*bs:i*bs+len(xb)].to(xb.device))
             out.append((scaled(maps, xb.shape[2:]).cpu().numpy(), _pixels(dl, xb), classes.tolist(), _probabilities(learn, scores)))
     maps,pictures,classes,probs = zip(*out)
     return Heatmaps(np.concatenate(maps), np.concatenate(pictures), [vocab[i] for o in classes for i in o], np.concatenate(probs), files)
 
 # %% ../../../nbs/engine/interpret/gradcam.ipynb #cd4a5df5
-def _plain(xb): return torch.as_tensor(xb).as_subclass(torch.Tensor)
+def _plain_tensor(xb): return torch.as_tensor(xb).as_subclass(torch.Tensor)
 
 def _probabilities(learn, scores):
     "What the loss of the learner makes of the scores, on the CPU"

@@ -14,15 +14,15 @@ import torch
 import torch.nn.functional as F
 
 from .predictions import check_classifier, plain_loader
-from ..predict.bundle_spec import item_files, item_labels
+from ..datablock.items import item_files, item_labels
 from ..base.errors import DataError
 from ..finetune.features import compute_features, fast_body, split_model
-from ..finetune.head import device_of
-from ..collect.manifest import connected
+from ..base.torch_tools import device_of
+from ..base.lookalikes import connected_components
 from ..datablock.split import content_hashes, like_pairs, looks_of
 
 # %% auto #0
-__all__ = ['linear_head', 'judged_by_others', 'twins', 'suspects']
+__all__ = ['linear_head', 'out_of_fold_probabilities', 'find_near_duplicates', 'find_label_issues']
 
 # %% ../../../nbs/engine/interpret/label_issues.ipynb #963191c6
 def linear_head(
@@ -51,7 +51,7 @@ def _parts(y, groups, folds, seed):
         part[at] = (np.arange(len(at))+rng.integers(folds))%folds
     return part[np.asarray(groups)]
 
-def judged_by_others(
+def out_of_fold_probabilities(
     x:np.ndarray,  # Features, float `(n, d)`
     y:np.ndarray,  # Classes as labelled, whole numbers `(n)`
     n_classes:int, # How many classes there are
@@ -74,7 +74,7 @@ def judged_by_others(
 def _bits(a, b): return bin(int(a['phash'], 16)^int(b['phash'], 16)).count('1')
 
 # %% ../../../nbs/engine/interpret/label_issues.ipynb #2602ef7f
-def twins(
+def find_near_duplicates(
     files:list, # Paths
     labels:list # Class of each, in the order of `files`
 )->pd.DataFrame: # file, label, twin, twin_label, kind ('two labels' or 'same class'), same_bytes, bits (0 to 64 in which the fingerprints differ); the worst first
@@ -112,19 +112,19 @@ def _all_pictures(learn):
     return np.concatenate(x), *([o for p in part for o in p] for part in rest)
 
 # %% ../../../nbs/engine/interpret/label_issues.ipynb #2fe7fe76
-def suspects(
+def find_label_issues(
     learn,       # A learner for one label a picture whose body was not trained on these labels, as after `quick_tune`
     folds:int=5, # Into how many parts the pictures are cut
     seed:int=0   # Of the cut
 )->pd.DataFrame: # The most suspicious first: file, label, suggested, score (0 to 1), p_label, p_suggested, side, twin; raises `DataError`, `UnsupportedError`
     "All pictures of a learner, ranked by how likely their label is wrong"
     if _body_was_trained(learn):
-        warnings.warn('The body of this learner was trained on these labels, so wrong ones are harder to see. Give suspects() a fresh learner, or one after quick_tune.', stacklevel=2)
+        warnings.warn('The body of this learner was trained on these labels, so wrong ones are harder to see. Give find_label_issues() a fresh learner, or one after quick_tune.', stacklevel=2)
     x,files,labels,sides = _all_pictures(learn)
     vocab = [str(o) for o in learn.dls.vocab]; y = np.array([vocab.index(str(o)) for o in labels])
-    pairs,rows = twins(files, labels),np.arange(len(y)); at = {f:i for i,f in enumerate(files)}
-    groups = connected(len(y), [(at[a], at[b]) for a,b in zip(pairs.file, pairs.twin)])
-    probs = judged_by_others(x, y, len(vocab), groups, folds, seed)
+    pairs,rows = find_near_duplicates(files, labels),np.arange(len(y)); at = {f:i for i,f in enumerate(files)}
+    groups = connected_components(len(y), [(at[a], at[b]) for a,b in zip(pairs.file, pairs.twin)])
+    probs = out_of_fold_probabilities(x, y, len(vocab), groups, folds, seed)
     best = np.where(np.arange(len(vocab))==y[:, None], -1, probs).argmax(1) # the best class that is not the label
     table = pd.DataFrame(dict(file=files, label=labels, suggested=np.array(vocab)[best], score=1-probs[rows, y],
                               p_label=probs[rows, y], p_suggested=probs[rows, best], side=sides, twin=''))

@@ -5,17 +5,14 @@
 # %% ../../../nbs/engine/interpret/predictions.ipynb #09bf5277
 from __future__ import annotations
 
-import math
-from statistics import NormalDist
-
 import numpy as np
 import pandas as pd
 
-from ..predict.bundle_spec import item_files
+from ..datablock.items import item_files
 from ..base.errors import DataError, UnsupportedError
 
 # %% auto #0
-__all__ = ['check_classifier', 'plain_loader', 'predictions', 'as_table', 'class_probabilities', 'accuracy_interval']
+__all__ = ['check_classifier', 'plain_loader', 'predictions', 'as_table', 'class_probabilities']
 
 # %% ../../../nbs/engine/interpret/predictions.ipynb #1227c910
 def _softmax(x): return x.softmax(-1)
@@ -91,16 +88,3 @@ def class_probabilities(
     gone = [o for o in columns if o not in frame]
     if gone: raise DataError(f'The table has no column {gone[0]}.', next='Give the table that predictions(learn) returned.')
     return frame[columns].to_numpy(float), frame.actual.cat.codes.to_numpy().astype(int), names
-
-# %% ../../../nbs/engine/interpret/predictions.ipynb #e7c3d8e0
-def accuracy_interval(
-    correct:int,    # How many were right
-    n:int,          # Of how many
-    level:float=.95 # How often such an interval holds the true value, between 0 and 1
-)->tuple:           # Lower and upper end, 0 to 1; raises `DataError`
-    "Wilson's score interval for a proportion (E. B. Wilson 1927, J. Am. Stat. Assoc. 22, 209-212)"
-    if not (n>0 and 0<=correct<=n): raise DataError(f'{correct} right of {n} is not possible.', next='Give the number of right answers and of pictures, at least one.')
-    if not 0<level<1: raise DataError(f'The level is {level}; it lies between 0 and 1.', next='Use 0.95 for 95%.')
-    p,z = correct/n,NormalDist().inv_cdf((1+level)/2)
-    middle,half = p+z*z/(2*n), z*math.sqrt(p*(1-p)/n+z*z/(4*n*n))
-    return max(0., (middle-half)/(1+z*z/n)), min(1., (middle+half)/(1+z*z/n))

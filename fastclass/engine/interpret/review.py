@@ -12,14 +12,15 @@ from pathlib import Path
 from fastcore.basics import patch
 
 from ..base.errors import DataError, PictureError, storage_guard
-from ..collect.manifest import QUARANTINE, safe_folder
+from ..base.files import QUARANTINE, safe_folder
 from ..base.picture import read_picture
 
 # %% auto #0
-__all__ = ['COLUMNS', 'DECISIONS', 'KEYS', 'read_log', 'standing', 'file_hash', 'Applied', 'apply_decisions', 'Review', 'Boxes']
+__all__ = ['LOG_COLUMNS', 'DECISIONS', 'KEYS', 'read_log', 'standing', 'file_hash', 'Applied', 'apply_decisions', 'Review',
+           'Boxes']
 
 # %% ../../../nbs/engine/interpret/review.ipynb #6a0d2ea0
-COLUMNS = ('time', 'file', 'label', 'decision', 'to', 'hash') # Of the CSV file
+LOG_COLUMNS = ('time', 'file', 'label', 'decision', 'to', 'hash') # Of the CSV file
 DECISIONS = ('keep', 'relabel', 'quarantine', 'undo') # What the column `decision` can be
 
 def _parse(text, name):
@@ -27,7 +28,7 @@ def _parse(text, name):
     if text and not text.endswith('\n'): text = text[:text.rfind('\n')+1]
     rows = list(csv.DictReader(io.StringIO(text)))
     if not rows: return []
-    gone = [o for o in COLUMNS if o not in rows[0]]
+    gone = [o for o in LOG_COLUMNS if o not in rows[0]]
     if gone: raise DataError(f'{name} has no column {gone[0]!r}: it is no log of decisions.', next='Name another file, or take this one away.')
     for i,o in enumerate(rows, 2):
         if o['decision'] not in DECISIONS or not o['file'] or not o['hash']:
@@ -49,7 +50,7 @@ def _append(path, row):
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(path, 'a+b') as f:
             start = _mended(f)
-            writer = csv.DictWriter(line, COLUMNS, lineterminator='\n', extrasaction='ignore')
+            writer = csv.DictWriter(line, LOG_COLUMNS, lineterminator='\n', extrasaction='ignore')
             if start==0: writer.writeheader()
             writer.writerow(row)
             f.write(line.getvalue().encode())
@@ -267,7 +268,7 @@ def apply(self:Review)->Applied: # What was moved
     return apply_decisions(self.log, self.folder)
 
 # %% ../../../nbs/engine/interpret/review.ipynb #dc4e8f20
-def _plain(o): return '' if o is None or o!=o else str(o)
+def _plain_text(o): return '' if o is None or o!=o else str(o)
 
 @patch
 def caption(self:Review)->str: # One or two sentences
@@ -275,8 +276,8 @@ def caption(self:Review)->str: # One or two sentences
     row = self.current
     if row is None: return f'All {len(self.shown)} pictures are done.'
     said = f'{self._at+1} of {len(self.shown)}: {row["file"]}, labelled {row["label"]}.'
-    if _plain(row.get('suggested')): said += f' The others would say {row["suggested"]}' + (f' ({row["p_suggested"]:.0%}).' if 'p_suggested' in row else '.')
-    if _plain(row.get('twin')): said += f' The same picture is under another label: {Path(row["twin"]).parent.name}/{Path(row["twin"]).name}.'
+    if _plain_text(row.get('suggested')): said += f' The others would say {row["suggested"]}' + (f' ({row["p_suggested"]:.0%}).' if 'p_suggested' in row else '.')
+    if _plain_text(row.get('twin')): said += f' The same picture is under another label: {Path(row["twin"]).parent.name}/{Path(row["twin"]).name}.'
     o = self.decided.get(row['file'])
     return said + (f' Decided: {o["decision"]} {o["to"]}'.rstrip()+'.' if o else '')
 

@@ -13,7 +13,7 @@ from ..base.errors import DataError
 
 # %% auto #0
 __all__ = ['TILE', 'stream', 'rgb', 'mix', 'shade', 'clouds', 'ridge', 'tile', 'window', 'checked_size', 'planes', 'to_picture',
-           'finish', 'contact_sheet', 'show_sheet']
+           'finish', 'picture_grid', 'show_grid']
 
 # %% ../../../nbs/engine/packs/draw.ipynb #666ac48a
 def stream(
@@ -121,10 +121,10 @@ def _paper(rng):
 def _plaster(rng): return 128 + 60*(clouds(rng, TILE, TILE, (6,6), 6)-.5) + 20*(clouds(rng, TILE, TILE, (90,90), 2)-.5)
 def _asphalt(rng): return 128 + rng.normal(0, 13, (TILE,TILE)) + 26*(clouds(rng, TILE, TILE, (8,8), 4)-.5)
 def _leaves(rng): return 128 + 120*(clouds(rng, TILE, TILE, (34,34), 3)-.5)
-def _sky(rng): return 255*np.clip(clouds(rng, TILE, TILE, (5,3), 6)*2.1-.75, 0, 1)
+def _sky_texture(rng): return 255*np.clip(clouds(rng, TILE, TILE, (5,3), 6)*2.1-.75, 0, 1)
 def _grain(rng): return 128 + np.asarray(Image.fromarray(rng.normal(0, 30, (TILE,TILE)).astype('f4')).filter(ImageFilter.BoxBlur(0)))
 _MAKERS = dict(brick=_brick, grass=_grass, fabric=_fabric, wood=_wood, paper=_paper, plaster=_plaster, asphalt=_asphalt,
-               leaves=_leaves, sky=_sky, grain=_grain)
+               leaves=_leaves, sky=_sky_texture, grain=_grain)
 
 # %% ../../../nbs/engine/packs/draw.ipynb #56bdc8a3
 @lru_cache(maxsize=64)
@@ -197,7 +197,7 @@ def finish(
     return to_picture(a)
 
 # %% ../../../nbs/engine/packs/draw.ipynb #476c5e45
-def contact_sheet(
+def picture_grid(
     pictures:list, # RGB pictures of about one size
     columns:int=8, # Pictures in a row
     side:int=96    # Height of a row in pixels
@@ -210,12 +210,12 @@ def contact_sheet(
     return out
 
 # %% ../../../nbs/engine/packs/draw.ipynb #0ec7e013
-def show_sheet(
+def show_grid(
     pictures:list, # RGB pictures of about one size
     alt:str,       # What they show, in words
-    **kwargs       # For `contact_sheet`
+    **kwargs       # For `picture_grid`
 ):                 # A small JPEG that a notebook shows
     "A contact sheet for a notebook"
     from IPython.display import Image as Shown
-    held = BytesIO(); contact_sheet(pictures, **kwargs).save(held, 'JPEG', quality=78)
+    held = BytesIO(); picture_grid(pictures, **kwargs).save(held, 'JPEG', quality=78)
     return Shown(held.getvalue(), format='jpeg', metadata=dict(alt=alt)) # IPython 7 of Kaggle and Colab has no `alt`

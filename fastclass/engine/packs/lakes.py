@@ -87,7 +87,7 @@ def _c(colour): return np.array(rgb(colour), 'f4')[:,None,None]
 def _smooth(x): x = np.clip(x, 0, 1); return x*x*(3-2*x)
 
 # %% ../../../nbs/engine/packs/lakes.ipynb #42cb4ff0
-def _sky(view, rng, h, w):
+def _sky_over_lake(view, rng, h, w):
     "Sky with clouds and the glow of the sun, (3, h, w)"
     high,low,_,_,haze,cover = view['mood']; t = np.linspace(0, 1, h, dtype='f4')[:,None]**1.4
     a = np.broadcast_to(_c(high)*(1-t)+_c(low)*t, (3,h,w)).copy()
@@ -223,7 +223,7 @@ def draw_lake(
     names = [o.name for o in LAKES]
     if lake not in names and lake not in range(len(names)): raise DataError(f'There is no lake {lake!r}.', next=f'Choose one of: {", ".join(names)}.')
     i = names.index(lake) if lake in names else int(lake); w,h = checked_size(size); view = _view(rng); base = int(h*view['water'])
-    a = np.zeros((3,h,w), 'f4'); a[:,:base] = _sky(view, rng, base, w)
+    a = np.zeros((3,h,w), 'f4'); a[:,:base] = _sky_over_lake(view, rng, base, w)
     left,span = _mountains(a, i, view, base, h, w)
     _mist(a, view, rng, base, h, w); _hills(a, i, view, rng, base, h, w, left, span); _water(a, view, rng, base, h, w)
     land = _land(a, LAKES[i], view, rng, base, h, w)

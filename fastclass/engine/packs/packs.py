@@ -9,10 +9,10 @@ from pathlib import Path
 from ..base.errors import DataError, storage_guard
 
 # %% auto #0
-__all__ = ['VERSION', 'QUALITY', 'PACKS', 'SPEED', 'pack']
+__all__ = ['PACK_VERSION', 'QUALITY', 'PACKS', 'SPEED', 'pack']
 
 # %% ../../../nbs/engine/packs/packs.ipynb #fbd8894a
-VERSION = 2 # Of the generator: a higher number draws every pack anew
+PACK_VERSION = 2 # Of the generator: a higher number draws every pack anew
 QUALITY = 88 # Of the JPEG files
 
 # %% ../../../nbs/engine/packs/packs.ipynb #8a24f88b
@@ -33,7 +33,7 @@ from .crests import CLUBS, draw_crest
 from .draw import stream
 from .lakes import LAKES, draw_lake
 from .photo_effects import HARD, hard_crest, nuisance
-from .streets import CODES, KINDS, draw_labelled_street, draw_street
+from .streets import CODES, STREET_KINDS, draw_labelled_street, draw_street
 
 # %% ../../../nbs/engine/packs/packs.ipynb #09238373
 def _save(im, path):
@@ -60,7 +60,7 @@ def _lakes(folder, seed, each):
 # %% ../../../nbs/engine/packs/packs.ipynb #6a3b86f8
 def _streets(folder, seed, photos, seg):
     "photos/<kind>/NNN.jpg, seg/images/NNN.png, seg/labels/NNN_P.png, seg/codes.txt"
-    for kind in KINDS:
+    for kind in STREET_KINDS:
         for i in range(photos): yield _save(draw_street(kind, stream(seed, 'streets', kind, i)), folder/'photos'/kind/f'{i:03}.jpg')
     for i in range(seg):
         im,mask = draw_labelled_street(stream(seed, 'seg', i))
@@ -69,7 +69,7 @@ def _streets(folder, seed, photos, seg):
     (folder/'seg'/'codes.txt').write_text('\n'.join(CODES)+'\n', encoding='utf-8', newline='\n')
 
 # %% ../../../nbs/engine/packs/packs.ipynb #ef86a917
-from .tables import census_probability, draw_census, draw_ratings
+from .tables import draw_census, draw_ratings
 
 # %% ../../../nbs/engine/packs/packs.ipynb #0c53da1d
 def _write_json(path, o): path.write_text(json.dumps({k:round(v, 6) if isinstance(v, float) else v for k,v in o.items()}, indent=1)+'\n', encoding='utf-8', newline='\n')
@@ -91,7 +91,7 @@ def _ratings(folder, seed, users, films, ratings):
 _BUILD = dict(crests=_crests, lakes=_lakes, streets=_streets, census=_census, ratings=_ratings)
 
 # %% ../../../nbs/engine/packs/packs.ipynb #77464a12
-def _checked(name, seed, sizes):
+def _checked_sizes(name, seed, sizes):
     "The full sizes of a pack; raises `DataError` for a name, seed or size that cannot be"
     if name not in PACKS: raise DataError(f'There is no pack {name!r}.', next=f'Choose one of: {", ".join(PACKS)}.')
     if isinstance(seed, bool) or not isinstance(seed, int) or seed<0: raise DataError(f'The seed is {seed!r}; a whole number from 0 is needed.', next='Leave it out for the seed that the lessons use.')
@@ -112,7 +112,7 @@ def pack(
 ) -> Path:      # The folder of the pack; raises `DataError` for a name or size that does not exist, `StorageError` when it cannot be written
     "The folder of a bundled pack, drawn the first time that it is asked for"
     from filelock import FileLock
-    full = _checked(name, seed, sizes); stamp = dict(pack=name, seed=seed, version=VERSION, **full)
+    full = _checked_sizes(name, seed, sizes); stamp = dict(pack=name, seed=seed, version=PACK_VERSION, **full)
     if root is None:
         from fastclass.engine.base.machine import cache_dir
         root = cache_dir('packs')
@@ -131,7 +131,7 @@ def _n_pictures(name, full):
     "How many steps the builder of a pack takes"
     if name=='crests': return len(CLUBS)*(1+full['train']+len(HARD))
     if name=='lakes': return len(LAKES)*full['each']
-    return len(KINDS)*full['photos']+full['seg'] if name=='streets' else 0
+    return len(STREET_KINDS)*full['photos']+full['seg'] if name=='streets' else 0
 
 # %% ../../../nbs/engine/packs/packs.ipynb #e20190fc
 def _build(name, folder, seed, full):

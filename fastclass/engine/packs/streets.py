@@ -10,14 +10,14 @@ from .draw import checked_size, finish, mix, planes, rgb, shade, window
 from ..base.errors import DataError
 
 # %% auto #0
-__all__ = ['CODES', 'KINDS', 'SKIES', 'WALLS', 'CLOTHES', 'TROUSERS', 'SKIN', 'HAIR', 'ALONG', 'draw_street',
+__all__ = ['CODES', 'STREET_KINDS', 'SKIES', 'WALLS', 'CLOTHES', 'TROUSERS', 'SKIN', 'HAIR', 'ALONG', 'draw_street',
            'draw_labelled_street']
 
 # %% ../../../nbs/engine/packs/streets.ipynb #574b42ef
 CODES = ['Bicyclist','Building','Car','Column_Pole','LaneMkgsDriv','Pedestrian','Road','Sidewalk','SignSymbol','Sky','Tree','Void']
 
 # %% ../../../nbs/engine/packs/streets.ipynb #dbff432e
-KINDS = ['cyclist','pedestrian'] # Classes of the photos
+STREET_KINDS = ['cyclist','pedestrian'] # Classes of the photos
 SKIES = [('#4f93d8','#d5e8f4',(1.04,1.02,.98)), ('#9aa6b0','#e2e5e6',(.9,.92,.95)), ('#7d9cc4','#fbdcae',(1.1,.98,.84)), ('#5b5f8c','#f0a98a',(.92,.8,.82)), ('#b9c3c9','#eef0f0',(.97,.98,1.))]
 WALLS = ['#b5654a','#c9a27a','#d8cdb8','#8f9aa3','#e3d3a8','#a35b52','#7f8b78','#cbb7a7','#94806f','#d7dde0','#b98f8a','#6f7f8f']
 CLOTHES = ['#b3262e','#1f4f9c','#e0b032','#2f7a4f','#f0f0ee','#26282c','#7a3f8c','#d9722c','#3f8fb0','#8a8f96','#c76a8a','#4d5a34']
@@ -60,7 +60,7 @@ class _Scene(_Pen):
     def show(self, name): self.code = CODES.index(name)
 
 # %% ../../../nbs/engine/packs/streets.ipynb #355c32b5
-def _sky(s):
+def _sky_over_street(s):
     "A gradient with a few flat clouds"
     n = int(s.horizon)+8; t = np.linspace(0, 1, n)[:,None]; c = (np.array(rgb(s.high))*(1-t)+np.array(rgb(s.low))*t).astype('u1')
     s.im.paste(Image.fromarray(c[:,None]).resize((s.w,n), Image.NEAREST), (0,0)); s.d.rectangle((0,n,s.w,s.h), fill=rgb(s.low))
@@ -322,7 +322,7 @@ ALONG = {'cyclist':.72, 'pedestrian':.38, None:.8} # Share of pictures that look
 # %% ../../../nbs/engine/packs/streets.ipynb #545e4df2
 def _scene(rng, kind, size, labels):
     "A whole street as a `_Scene`"
-    s = _Scene(rng, size, labels); _sky(s); along = rng.random()<ALONG[kind]
+    s = _Scene(rng, size, labels); _sky_over_street(s); along = rng.random()<ALONG[kind]
     if along:
         half,walk,mid = rng.uniform(2.6, 4.2), rng.uniform(1.8, 3.4), rng.uniform(-3.5, 3.5)
         for side in (-1,1): _houses_along(s, side, mid+side*(half+walk))
@@ -350,7 +350,7 @@ def draw_street(
     size:tuple=(160,160)     # Width and height in pixels, each 64 to 420
 ) -> Image.Image:            # RGB picture
     "A photo of a street; what a model can reach on many is in `engine.packs.packs.PACKS['streets']['ceiling']`"
-    if kind is not None and kind not in KINDS: raise DataError(f'There is no street picture of kind {kind!r}.', next=f'Choose one of: {", ".join(KINDS)}, or None.')
+    if kind is not None and kind not in STREET_KINDS: raise DataError(f'There is no street picture of kind {kind!r}.', next=f'Choose one of: {", ".join(STREET_KINDS)}, or None.')
     return _photo(_scene(rng, kind, size, labels=False))
 
 # %% ../../../nbs/engine/packs/streets.ipynb #aeb64327

@@ -5,13 +5,13 @@
 # %% ../../../nbs/engine/predict/bundle_spec.ipynb #86dcd9ef
 from __future__ import annotations
 from fastcore.basics import patch
-import copy, hashlib, json, os
+import copy, hashlib, json
 from collections import Counter
 from pathlib import Path
 
 # %% auto #0
 __all__ = ['describe_items', 'describe_batch', 'describe_opener', 'describe_task', 'build_model', 'describe_model',
-           'check_shapes', 'Prepare', 'own_copy', 'item_files', 'item_labels', 'data_card']
+           'check_shapes', 'Prepare', 'own_copy', 'data_card']
 
 # %% ../../../nbs/engine/predict/bundle_spec.ipynb #dc92d1ae
 import torch, torchvision
@@ -29,6 +29,8 @@ from fastai.vision.core import PILImage, TensorImage
 from fastai.vision.learner import TimmBody, create_body, model_meta
 from ..base.errors import BundleError
 from ..base.bundle_files import ASK, need, plain, refuse, weights_differ
+from ..datablock.items import item_files, item_labels
+from ..datablock.loaders import UprightImage
 
 # %% ../../../nbs/engine/predict/bundle_spec.ipynb #462bfba4
 _ITEM_TFMS = {o.__name__: o for o in (Resize, RandomResizedCrop, CropPad, RandomCrop)}
@@ -83,7 +85,6 @@ def describe_batch(
 
 # %% ../../../nbs/engine/predict/bundle_spec.ipynb #e776c4b4
 def _picture_type(ds): return ds.tls[0].types[-1] if ds.tls[0].types else PILImage
-def _is_upright(kind): return (kind.__module__, kind.__name__)==('fastclass.engine.datablock.loaders', 'UprightImage')
 
 def describe_opener(
     dl # The validation DataLoader
@@ -101,7 +102,7 @@ def describe_task(
     if len(ds.tls)!=2: refuse(f'a model with {len(ds.tls)-1} inputs and targets', 'One picture and one label an item are needed. '+use)
     opener,target = ds.tls[0].tfms.fs[-1], ds.tls[1].tfms.fs[-1]
     kind = _picture_type(ds)
-    if kind is not PILImage and not _is_upright(kind): refuse(f'input of the type {kind.__name__}', 'Pictures must be opened as PILImage (RGB). '+use)
+    if kind not in (PILImage, UprightImage): refuse(f'input of the type {kind.__name__}', 'Pictures must be opened as PILImage (RGB). '+use)
     if opener.name not in ('PILBase.create', f'{kind.__name__}.create'): refuse(f'pictures opened by {opener.name}', 'Open them with ImageBlock, or with PILImage.create. '+use)
     if type(target) is not Categorize: refuse(f'targets made by {", ".join(map(_tfm_name, ds.tls[1].tfms.fs))}', 'Only one label a picture (CategoryBlock) works. '+use)
     return [plain(o) for o in learn.dls.vocab]
@@ -223,7 +224,7 @@ def check_shapes(
         fail(f'a head with {n_out[0].out_features} outputs for {n_classes} classes', 'Give n_out the number of classes.')
 
 # %% ../../../nbs/engine/predict/bundle_spec.ipynb #7bf0744a
-def _size(d, where):
+def _size_of(d, where):
     "A size from the JSON: height and width, each from 1 to 4096"
     s = need(d, 'size', list, where)
     if len(s)!=2 or not all(type(o) is int and 0<o<=4096 for o in s): raise BundleError(f'{s!r:.40} in {where} is no size of height and width up to 4096.', next=ASK)
@@ -240,7 +241,7 @@ def _build_item_tfm(
     where:str # For the message
 ):            # A fastai transform
     "The item transform that a description stands for"
-    kind,args = _one_of(d, 'type', tuple(_ITEM_TFMS), where),{'size': _size(d, where)}
+    kind,args = _one_of(d, 'type', tuple(_ITEM_TFMS), where),{'size': _size_of(d, where)}
     if kind=='Resize': args['method'] = _one_of(d, 'method', _METHODS, where)
     if kind in ('Resize', 'CropPad'): args['pad_mode'] = _one_of(d, 'pad_mode', _PAD_MODES, where)
     if kind in ('Resize', 'RandomResizedCrop'):
@@ -259,7 +260,7 @@ class Prepare:
         if self.near is not None and need(d, 'near', int, where)<1: raise BundleError(f'"near" in {where} is {self.near}; a number of pixels is expected.', next=ASK)
         self.items,self.divide_by,r = [_build_item_tfm(o, where) for o in items],need(batch, 'divide_by', (int, float), where),batch.get('resize')
         if not self.items or len(self.items)>10 or not self.divide_by: raise BundleError(f'The input in {where} has no usable transforms.', next=ASK)
-        self.resize = r and AffineCoordTfm(size=_size(r, where), mode=_one_of(r, 'mode', ('bilinear', 'nearest', 'bicubic'), where),
+        self.resize = r and AffineCoordTfm(size=_size_of(r, where), mode=_one_of(r, 'mode', ('bilinear', 'nearest', 'bicubic'), where),
             pad_mode=_one_of(r, 'pad_mode', _PAD_MODES, where), align_corners=r.get('align_corners') and True)
         self.stats = None if batch.get('mean') is None else [_stat(batch, k, where) for k in ('mean', 'std')]
 
@@ -299,27 +300,6 @@ def _stat(d, key, where):
         raise BundleError(f'"{key}" in {where} is {v!r:.60}; three numbers are expected.', next=ASK)
     return torch.tensor(v, dtype=torch.float32).view(1, 3, 1, 1)
 
-# %% ../../../nbs/engine/predict/bundle_spec.ipynb #d4b4233a
-def item_files(
-    ds # fastai `Datasets` (or a subset) whose first part is pictures
-) -> list: # The file of each item as text; `item 7` for items that are no files
-    "The file behind each item, whatever the DataLoaders were made from (folder, table, lists)"
-    getters,res = ds.tls[0].tfms.fs[:-1],[]
-    items = ds.items.itertuples(index=True) if hasattr(ds.items, 'itertuples') else ds.items
-    items = [ds.items.iloc[i] for i in range(len(ds.items))] if hasattr(ds.items, 'iloc') else items
-    for i,o in enumerate(items):
-        for g in getters: o = g(o)
-        res.append(os.fspath(o) if isinstance(o, (str, os.PathLike)) else f'item {i}')
-    return res
-
-# %% ../../../nbs/engine/predict/bundle_spec.ipynb #22db5f4d
-def item_labels(
-    ds # fastai `Datasets` (or a subset) whose second part is a category
-) -> list: # The label of each item
-    "The label of each item, without opening its picture"
-    vocab = ds.tls[1].tfms.fs[-1].vocab
-    return [vocab[int(o)] for o in ds.tls[1]]
-
 # %% ../../../nbs/engine/predict/bundle_spec.ipynb #2173148c
 def data_card(
     dls # The DataLoaders
@@ -329,11 +309,11 @@ def data_card(
     for part,dl in zip(['train', 'valid'], dls.loaders):
         labels = [str(o) for o in item_labels(dl.dataset)]
         card[part] = {'files': len(labels), 'counts': {str(v): Counter(labels)[str(v)] for v in dls.vocab}}
-        rows += [[part, *o] for o in zip([_short(f, dls.path) for f in item_files(dl.dataset)], labels)]
+        rows += [[part, *o] for o in zip([_short_path(f, dls.path) for f in item_files(dl.dataset)], labels)]
     card['files_sha256'] = hashlib.sha256(json.dumps(sorted(rows)).encode()).hexdigest() if rows else None
     return card
 
-def _short(file, base):
+def _short_path(file, base):
     "A file's path from `base` on, with forward slashes; its last three parts when it lies elsewhere"
     file,base = Path(file),Path(base)
     return (file.relative_to(base) if file.is_relative_to(base) else Path(*file.parts[-3:])).as_posix()

@@ -14,7 +14,7 @@ from ..packs.photo_effects import GROUNDS, nuisance
 from ..base.picture import read_picture
 
 # %% auto #0
-__all__ = ['CHANGES', 'SIDE', 'Small', 'changed', 'siblings', 'write_series', 'scene_of']
+__all__ = ['CORRUPTIONS', 'SIDE', 'Small', 'corrupt', 'siblings', 'write_series', 'scene_of']
 
 # %% ../../../nbs/engine/predict/corruptions.ipynb #6132f2dd
 def _corners(level, rng):
@@ -81,7 +81,7 @@ def _background(im, level, rng, black=None):
     return to_picture(planes(black)+through*(255*(1-level)+planes(ground)*level))
 
 # %% ../../../nbs/engine/predict/corruptions.ipynb #b8a79ed8
-CHANGES = dict(tilt=_tilt, shadow=_shadow, recolour=_recolour, blur=_blur, crop=_crop, background=_background, monochrome=_monochrome, noise=_noise)
+CORRUPTIONS = dict(tilt=_tilt, shadow=_shadow, recolour=_recolour, blur=_blur, crop=_crop, background=_background, monochrome=_monochrome, noise=_noise)
 SIDE = 192 # Pictures are made at most this large, in pixels, before they are changed
 
 # %% ../../../nbs/engine/predict/corruptions.ipynb #db89a99f
@@ -99,17 +99,17 @@ class Small:
         return im
 
 # %% ../../../nbs/engine/predict/corruptions.ipynb #0bd431a1
-def changed(
+def corrupt(
     picture,      # Path, bytes or PIL picture of any mode, or a `Small`
-    kind:str,     # One of `CHANGES`
+    kind:str,     # One of `CORRUPTIONS`
     level:float,  # 0 leaves the picture as it is, 1 is strong
     seed:int=0    # Decides on direction, place and ground
 ) -> Image.Image: # RGB, at most `SIDE` pixels wide and high; raises `PictureError`, `DataError`
     "A picture under one change"
-    if kind not in CHANGES: raise DataError(f'There is no change {kind!r}.', next=f'Choose one of: {", ".join(CHANGES)}.')
+    if kind not in CORRUPTIONS: raise DataError(f'There is no change {kind!r}.', next=f'Choose one of: {", ".join(CORRUPTIONS)}.')
     if not 0<=level<=1: raise DataError(f'The level is {level}.', next='It lies between 0 and 1.')
     small,rng = picture if isinstance(picture, Small) else Small(picture, kind=='background'),stream(seed, 'change', kind)
-    return _background(small.im, float(level), rng, small.black) if kind=='background' else CHANGES[kind](small.im, float(level), rng)
+    return _background(small.im, float(level), rng, small.black) if kind=='background' else CORRUPTIONS[kind](small.im, float(level), rng)
 
 # %% ../../../nbs/engine/predict/corruptions.ipynb #44661ce5
 def _frame(im, rng):

@@ -13,13 +13,14 @@ from fastai.vision.core import PILImage
 from fastcore.basics import patch
 from matplotlib.figure import Figure
 from PIL import Image
-from .corruptions import CHANGES, Small, changed
+from .corruptions import CORRUPTIONS, Small, corrupt
 from ..base.errors import DataError
 from ..base.picture import read_picture
-from .predictor import as_predictor, named_sources
+from .predictor import as_predictor
+from .inputs import named_sources
 
 # %% auto #0
-__all__ = ['LEVELS', 'GOOD', 'BAD', 'stress_table', 'holding', 'StressResult', 'stress_test', 'RandomChanges']
+__all__ = ['LEVELS', 'GOOD', 'BAD', 'stress_table', 'holding', 'StressResult', 'stress_test', 'RandomCorruptions']
 
 # %% ../../../nbs/engine/predict/robustness.ipynb #30d68c15
 LEVELS = (.25, .5, .75, 1.) # How strong the changes are, from 0 to 1
@@ -30,10 +31,10 @@ def _versions(sources, changes, levels, seed):
     "Every picture under every step, one picture after the other; picture i has the seed `seed`+i"
     for i,source in enumerate(map(Small, sources)):
         for change,level in _steps(changes, levels):
-            yield changed(source, change, level, seed+i) if level else changed(source, 'monochrome', 0., seed)
+            yield corrupt(source, change, level, seed+i) if level else corrupt(source, 'monochrome', 0., seed)
 
 # %% ../../../nbs/engine/predict/robustness.ipynb #4f958fdf
-def _checked(names, labels, vocab):
+def _checked_kinds(names, labels, vocab):
     "Labels as a list as long as `names`; raises `DataError`"
     if labels is None: return None
     labels = [labels] if isinstance(labels, str) or not hasattr(labels, '__len__') else list(labels)
@@ -47,14 +48,14 @@ def stress_table(
     model,         # A learner, a `Predictor`, or the path of a bundle
     pictures,      # Pictures or files, as `predict_files` takes them
     labels=None,   # True class of each; None: what the model says about the unchanged picture
-    changes=None,  # Names of changes; None: all of `CHANGES`
+    changes=None,  # Names of changes; None: all of `CORRUPTIONS`
     levels=LEVELS, # How strong, each above 0 and at most 1
     seed:int=0,    # Decides on directions and grounds
     bs:int=32      # Pictures at once
 ) -> pd.DataFrame: # picture, label, change, level, predicted, probability, probability_of_label, holds; raises `DataError`, `PictureError`
     "What a model says about pictures under changes, one row for each picture, change and level"
     predictor,(names,sources) = as_predictor(model),zip(*named_sources(pictures))
-    changes,labels = list(CHANGES if changes is None else changes),_checked(names, labels, predictor.vocab)
+    changes,labels = list(CORRUPTIONS if changes is None else changes),_checked_kinds(names, labels, predictor.vocab)
     steps = _steps(changes, levels)
     answers = predictor.predict_many(list(_versions(sources, changes, levels, seed)), bs)
     rows = []
@@ -97,7 +98,7 @@ def stress_test(
     model,         # A learner, a `Predictor`, or the path of a bundle
     picture,       # Path, bytes, PIL picture of any mode, or upload
     label=None,    # Its true class; None: what the model says about the unchanged picture
-    changes=None,  # Names of changes; None: all of `CHANGES`
+    changes=None,  # Names of changes; None: all of `CORRUPTIONS`
     levels=LEVELS, # How strong, each above 0 and at most 1
     seed:int=0     # Decides on directions and grounds
 ) -> StressResult: # With `table`, `breaks`, `plot()` and `describe()`; raises `DataError`, `PictureError`
@@ -121,11 +122,11 @@ def describe(self:StressResult) -> str: # A few lines
 # %% ../../../nbs/engine/predict/robustness.ipynb #53ef67a2
 def _shown(result):
     "`(picture, row)` of each panel of the strip"
-    yield changed(result.picture, 'monochrome', 0., result.seed), result.table.iloc[0]
+    yield corrupt(result.picture, 'monochrome', 0., result.seed), result.table.iloc[0]
     for change,level in result.breaks.items():
         rows = result.table[result.table.change==change]
         row = rows.iloc[-1] if math.isnan(level) else rows[rows.level==level].iloc[0]
-        yield changed(result.picture, change, row.level, result.seed), row
+        yield corrupt(result.picture, change, row.level, result.seed), row
 
 @patch
 def plot(self:StressResult,
@@ -136,13 +137,13 @@ def plot(self:StressResult,
     fig = Figure(figsize=(1.75*columns, 2.25*rows), layout='constrained')
     axes = np.atleast_1d(fig.subplots(rows, columns)).ravel()
     for ax in axes: ax.set(xticks=[], yticks=[], frame_on=False)
-    for ax,(im,row) in zip(axes, panels): _panel(ax, im, row)
+    for ax,(im,row) in zip(axes, panels): _stress_panel(ax, im, row)
     return fig
 
 # %% ../../../nbs/engine/predict/robustness.ipynb #2a28bec2
 GOOD,BAD = '#0072b2','#d55e00' # Blue and orange: told apart by colour-blind eyes too
 
-def _panel(ax, im, row):
+def _stress_panel(ax, im, row):
     "One picture with its change, and what the model says"
     ax.imshow(im); ax.set_frame_on(True)
     colour = GOOD if row.holds else BAD
@@ -152,17 +153,17 @@ def _panel(ax, im, row):
     ax.set_xlabel(f'{row.predicted!s:.18} {row.probability:.0%}', fontsize=8, parse_math=False)
 
 # %% ../../../nbs/engine/predict/robustness.ipynb #b436a7cf
-class RandomChanges(RandTransform):
+class RandomCorruptions(RandTransform):
     "Item transform for training pictures: one or two changes by chance; put it before `Resize`"
     split_idx,order = 0,0 # in training only, and before Resize
     def __init__(self,
-        kinds=tuple(CHANGES), # Names of changes to choose from
+        kinds=tuple(CORRUPTIONS), # Names of changes to choose from
         level:float=.8,       # The strongest that they get, 0 to 1
         p:float=.8            # Share of pictures that are changed
     ):
         super().__init__(p=p)
-        odd = [k for k in kinds if k not in CHANGES]
-        if odd or not kinds: raise DataError(f'There is no change {odd[0]!r}.' if odd else 'There is no change to choose from.', next=f'Choose some of: {", ".join(CHANGES)}.')
+        odd = [k for k in kinds if k not in CORRUPTIONS]
+        if odd or not kinds: raise DataError(f'There is no change {odd[0]!r}.' if odd else 'There is no change to choose from.', next=f'Choose some of: {", ".join(CORRUPTIONS)}.')
         self.kinds,self.level = list(kinds),level
     def before_call(self,
         b,        # The picture
@@ -175,5 +176,5 @@ class RandomChanges(RandTransform):
         x:PILImage # A training picture
     ):             # The changed picture
         "Make the chosen changes"
-        for how in self.chosen: x = changed(x, *how)
+        for how in self.chosen: x = corrupt(x, *how)
         return PILImage(x)

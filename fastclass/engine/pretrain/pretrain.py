@@ -23,15 +23,15 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ..base.machine import cpu_count, interrupt_later, pick_device, version
 from ..base.errors import DataError, WeightsError
-from ..finetune.features import fast_dtype
+from ..base.torch_tools import fast_dtype
 from .formulas import Bank, Dice, Recipe
-from ..collect.manifest import write_atomic
+from ..base.files import write_atomic
 from .scenes import draw_scenes
 
 # %% auto #0
-__all__ = ['COLOURS', 'EDGES', 'PATTERNS', 'SEEN', 'CELLS', 'FIELDS', 'QUESTIONS', 'with_norms', 'without_norms', 'new_body',
-           'measures_of', 'at_places', 'twins_of', 'Pupil', 'normalised', 'pairing_loss', 'loss_of', 'Plan', 'Run',
-           'go_on', 'write_weights', 'pretrain']
+__all__ = ['COLOURS', 'EDGES', 'PATTERNS', 'SEEN', 'CELLS', 'LAYOUT_FIELDS', 'QUESTIONS', 'with_norms', 'without_norms',
+           'new_body', 'measures_of', 'at_places', 'twins_of', 'Pupil', 'normalised', 'pairing_loss', 'loss_of', 'Plan',
+           'Run', 'go_on', 'write_weights', 'pretrain']
 
 # %% ../../../nbs/engine/pretrain/pretrain.ipynb #c22ecfd8
 def with_norms(
@@ -63,7 +63,7 @@ def new_body():
 # %% ../../../nbs/engine/pretrain/pretrain.ipynb #827e3302
 COLOURS,EDGES,PATTERNS = 64,24,48 # Bins of the histogram; eight directions at three scales; four directions of the edges in four directions, three times
 SEEN = COLOURS,EDGES+PATTERNS     # What is asked for at each place
-CELLS,FIELDS = 12,4               # Cells across and down in which a picture is measured; fields of a layout
+CELLS,LAYOUT_FIELDS = 12,4               # Cells across and down in which a picture is measured; fields of a layout
 QUESTIONS = 'twins','places','layout','names'
 
 def _colours(pictures):
@@ -124,9 +124,9 @@ def twins_of(
     dice:Dice,             # Decides on all
 )->torch.Tensor:           # `(2*n, 3, size, size)`: picture `i` and picture `i+n` belong together
     "Two looks at each picture"
-    return torch.cat([_look(pictures, size, dice) for _ in range(2)])
+    return torch.cat([_look_of(pictures, size, dice) for _ in range(2)])
 
-def _look(pictures, size, dice):
+def _look_of(pictures, size, dice):
     n = len(pictures)
     side,wide = dice.even(n, low=.2).sqrt(),dice.normal(n, scale=.15).exp()
     turn,flip = dice.normal(n, scale=.1),1-2*dice.whole(2, n)
@@ -154,7 +154,7 @@ class Pupil(nn.Module):
         self.many = recipe.shapes,recipe.textures,recipe.palettes
         answers = dict(twins=lambda: nn.Sequential(nn.BatchNorm1d(f), nn.Linear(f, features), nn.BatchNorm1d(features), nn.ReLU(), nn.Linear(features, 256)),
                        places=lambda: nn.Sequential(nn.BatchNorm2d(features), nn.Conv2d(features, sum(SEEN), 1)),
-                       layout=lambda: nn.Sequential(nn.BatchNorm1d(f), nn.Linear(f, sum(SEEN)*FIELDS**2), nn.Unflatten(1, (sum(SEEN), FIELDS, FIELDS))),
+                       layout=lambda: nn.Sequential(nn.BatchNorm1d(f), nn.Linear(f, sum(SEEN)*LAYOUT_FIELDS**2), nn.Unflatten(1, (sum(SEEN), LAYOUT_FIELDS, LAYOUT_FIELDS))),
                        names=lambda: nn.Sequential(nn.BatchNorm1d(f), nn.Linear(f, sum(self.many))))
         self.answers = nn.ModuleDict({k: answers[k]() for k in questions})
     def forward(self,

@@ -11,7 +11,7 @@ from fastai.vision.learner import create_body, model_meta
 from torch import nn
 
 from ..base.errors import DataError, UnsupportedError
-from ..finetune.features import evaluating
+from ..base.torch_tools import evaluating
 from ..finetune.weights import arch_name, find_arch, unwrap
 
 # %% auto #0

@@ -19,7 +19,7 @@ from ..base.errors import DataError
 
 # %% auto #0
 __all__ = ['VOID_NAMES', 'read_codes', 'void_code', 'MaskOf', 'open_mask', 'MaskReport', 'check_masks', 'count_pairs',
-           'scores_of', 'PixelAccuracy', 'bootstrap_interval', 'place_prior']
+           'scores_of', 'PixelAccuracy', 'place_prior']
 
 # %% ../../../nbs/engine/segment/masks.ipynb #5aad560b
 def read_codes(
@@ -90,7 +90,7 @@ class MaskReport:
         return float(self.pixels[self.void]/max(1, self.pixels.sum())) if self.void is not None else 0.
 
 # %% ../../../nbs/engine/segment/masks.ipynb #5f9773a1
-def _look(image, mask_of, n_codes):
+def _look_at_pair(image, mask_of, n_codes):
     "How often each code occurs in the mask of `image`; raises `DataError`"
     file = Path(mask_of(image))
     mask = open_mask(file)
@@ -115,7 +115,7 @@ def check_masks(
     if not len(images): raise DataError('There are no pictures.', next='Look at the folder that you gave to `get_image_files`.')
     rep = MaskReport(list(codes), void_code(codes, void), np.zeros(len(codes), int), np.zeros(len(codes), int))
     for o in images:
-        try: counts = _look(o, mask_of, len(codes))
+        try: counts = _look_at_pair(o, mask_of, len(codes))
         except DataError as e: rep.wrong.append((Path(o), str(e)))
         else:
             rep.files.append(Path(o))
@@ -198,22 +198,6 @@ class PixelAccuracy(Metric):
     def name(self):
         "Its name in the table of a training"
         return 'pixel_accuracy'
-
-# %% ../../../nbs/engine/segment/masks.ipynb #70e1fa6d
-def bootstrap_interval(
-    right,          # Right pixels of each picture
-    total,          # Scored pixels of each picture
-    level:float=.95,# How often such an interval should hold the true value
-    n:int=2000,     # How often pictures are drawn
-    seed:int=0      # Of the draws
-)->tuple:           # Lower and upper end, 0 to 1; raises `DataError`
-    "Interval for a share of pixels, with pictures as the unit (B. Efron 1979, Annals of Statistics 7, 1-26)"
-    right,total = np.asarray(right, float),np.asarray(total, float)
-    if not len(total) or not total.sum(): raise DataError('There is no scored pixel.', next='Look at the validation pictures and at the code for void.')
-    i = np.random.default_rng(seed).integers(0, len(total), (n, len(total)))
-    share = right[i].sum(1)/np.maximum(1, total[i].sum(1))
-    low,high = np.quantile(share, [(1-level)/2, (1+level)/2])
-    return float(low), float(high)
 
 # %% ../../../nbs/engine/segment/masks.ipynb #7612da44
 def place_prior(

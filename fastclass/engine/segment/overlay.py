@@ -14,13 +14,13 @@ from PIL import Image
 from ..base.errors import DataError
 
 # %% auto #0
-__all__ = ['PALETTE', 'OTHER', 'rgb', 'count_pixels', 'frequent_classes', 'paint', 'deepest', 'plot_masks']
+__all__ = ['PALETTE', 'OTHER', 'hex_to_rgb', 'count_pixels', 'frequent_classes', 'paint', 'deepest', 'plot_masks']
 
 # %% ../../../nbs/engine/segment/overlay.ipynb #138ac322
 PALETTE = ('#0072b2', '#e69f00', '#56b4e9', '#009e73', '#cc79a7', '#d55e00', '#f0e442', '#000000') # M. Okabe and K. Ito, Color Universal Design, 2008
 OTHER = '#a0a0a0' # All classes that got no colour of their own
 
-def rgb(
+def hex_to_rgb(
     colour:str # '#rrggbb'
 )->tuple:      # Three whole numbers, 0 to 255
     "A colour as numbers"
@@ -52,8 +52,8 @@ def paint(
     "The picture with its mask over it"
     mask = np.asarray(mask)
     if mask.shape!=picture.size[::-1]: raise DataError(f'The picture is {picture.size[0]}x{picture.size[1]} and the mask {mask.shape[1]}x{mask.shape[0]}.', next='They must have the same size.')
-    colours = np.array([rgb(OTHER)]*(max(int(mask.max()), *shown, 0)+1), float)
-    for code,colour in zip(shown, PALETTE): colours[code] = rgb(colour)
+    colours = np.array([hex_to_rgb(OTHER)]*(max(int(mask.max()), *shown, 0)+1), float)
+    for code,colour in zip(shown, PALETTE): colours[code] = hex_to_rgb(colour)
     im = np.asarray(picture.convert('RGB'), float)
     share = np.where(mask==void, 0, opacity)[..., None] if void is not None else opacity
     return Image.fromarray((im*(1-share)+colours[mask]*share).round().astype('u1'))
@@ -70,7 +70,7 @@ def deepest(
     return (int(x), int(y)) if depth[y, x]>=least else None
 
 # %% ../../../nbs/engine/segment/overlay.ipynb #e5c6ba1c
-def _panel(ax, picture, mask, title, shown, void):
+def _mask_panel(ax, picture, mask, title, shown, void):
     "One picture with its mask and the numbers in it, or the picture alone"
     ax.set_axis_off()
     ax.set_title(title, fontsize=9, parse_math=False)
@@ -95,7 +95,7 @@ def plot_masks(
     fig = Figure(figsize=(2.5*wide, 2.5*h/w*len(rows)+.25*len(rows)+.6), layout='constrained')
     for axes,row in zip(fig.subplots(len(rows), wide, squeeze=False), rows):
         for ax in axes[len(row):]: ax.set_axis_off()
-        for ax,(title,picture,mask) in zip(axes, row): _panel(ax, picture, mask, title, shown, void)
+        for ax,(title,picture,mask) in zip(axes, row): _mask_panel(ax, picture, mask, title, shown, void)
     _legend(fig, masks, codes, shown, void, wide)
     return fig
 

@@ -24,8 +24,8 @@ from .decoder import Decoder, Scales, segment_model
 from ..base.bundle_files import ASK, need, read_store, write_store
 
 # %% auto #0
-__all__ = ['FORMAT', 'VERSION', 'MaskPrediction', 'size_for', 'Segmenter', 'codes_of', 'size_of', 'segmenter_of',
-           'save_segmenter', 'load_segmenter']
+__all__ = ['SEGMENTER_FORMAT', 'SEGMENTER_VERSION', 'MaskPrediction', 'size_for', 'Segmenter', 'codes_of', 'size_of',
+           'segmenter_of', 'save_segmenter', 'load_segmenter']
 
 # %% ../../../nbs/engine/segment/segmenter.ipynb #f9c1d083
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def segmenter_of(
     return Segmenter(learn.model, codes, void_code(codes, void), size_of(learn.dls), describe_batch(learn.dls.valid))
 
 # %% ../../../nbs/engine/segment/segmenter.ipynb #e1298cb2
-FORMAT,VERSION = 'fastclass-segmentation',1
+SEGMENTER_FORMAT,SEGMENTER_VERSION = 'fastclass-segmentation',1
 
 def save_segmenter(
     learn,          # From `segment_learner`
@@ -135,7 +135,7 @@ def save_segmenter(
     ours = isinstance(model, torch.nn.Sequential) and len(model)==2 and isinstance(model[0], Scales) and isinstance(model[1], Decoder)
     if not ours or not hasattr(learn, 'weights'): raise UnsupportedError(f'A bundle cannot hold a {type(model).__name__} of this kind.', next='Use a learner of segment_learner, or learn.export() for this one.')
     decoder = {k: getattr(model[1], k) for k in ('width', 'reach', 'p')}
-    text = dict(format=FORMAT, version=VERSION, task='segmentation', vocabulary=s.codes, void=s.void, size=list(s.size),
+    text = dict(format=SEGMENTER_FORMAT, version=SEGMENTER_VERSION, task='segmentation', vocabulary=s.codes, void=s.void, size=list(s.size),
                 arch=learn.weights.arch, decoder=decoder, up=model[0].up, batch=s.batch, metrics=metrics or {})
     return write_store(path, model.state_dict(), text, check=load_segmenter)
 
@@ -145,7 +145,7 @@ def load_segmenter(
     device='cpu'  # Where to run it
 )->Segmenter:     # Raises `BundleError`
     "Open a bundle for prediction; needs no training data"
-    d,load = read_store(path, FORMAT, VERSION)
+    d,load = read_store(path, SEGMENTER_FORMAT, SEGMENTER_VERSION)
     where = f'{path}/bundle.json'
     codes,size,arch = need(d, 'vocabulary', list, where),need(d, 'size', list, where),need(d, 'arch', str, where)
     void,batch,deco = need(d, 'void', (int, type(None)), where),need(d, 'batch', dict, where),need(d, 'decoder', dict, where)

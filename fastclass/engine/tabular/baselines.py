@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pandas as pd
 import torch
-from ..interpret.predictions import accuracy_interval
+from ..base.intervals import accuracy_interval
 from ..base.errors import DataError
 from .model import read_rows
 from .columns import as_numbers, as_text, choose_columns

@@ -12,7 +12,7 @@ from pandas.api import types
 from ..base.errors import DataError, UnsupportedError
 
 # %% auto #0
-__all__ = ['MOST_CLASSES', 'FEW', 'as_text', 'as_numbers', 'check_table', 'column_kind', 'gives_away', 'TableReport',
+__all__ = ['MOST_CLASSES', 'MAX_CARD', 'as_text', 'as_numbers', 'check_table', 'column_kind', 'leaks_target', 'TableReport',
            'tabular_report', 'Columns', 'choose_columns', 'split_rows']
 
 # %% ../../../nbs/engine/tabular/columns.ipynb #e6799caf
@@ -71,7 +71,7 @@ def check_table(
     return y
 
 # %% ../../../nbs/engine/tabular/columns.ipynb #f3acf84b
-FEW = 20 # Whole numbers with no more different values than this are categories, as in fastai's cont_cat_split
+MAX_CARD = 20 # Whole numbers with no more different values than this are categories, as in fastai's cont_cat_split
 _ABSENT = ('?', '-', 'na', 'n/a', 'nan', 'none', 'null', 'unknown', 'missing')
 
 def _share_of_numbers(text):
@@ -90,25 +90,25 @@ def column_kind(
     if distinct==1 and n==len(s): return 'constant', f'{text.iloc[0]!r} in every row'
     if types.is_bool_dtype(s): return 'category', 'true or false'
     if types.is_numeric_dtype(s):
-        if types.is_float_dtype(s) or distinct>FEW: return 'number', 'numbers'
+        if types.is_float_dtype(s) or distinct>MAX_CARD: return 'number', 'numbers'
         return 'category', f'whole numbers, {distinct} different ones'
     share = _share_of_numbers(text)
-    if distinct>FEW and share==1: return 'number', 'numbers stored as text'
-    if distinct>FEW and share>.9: return 'broken number', f'numbers as text, but {1-share:.1%} are not'
+    if distinct>MAX_CARD and share==1: return 'number', 'numbers stored as text'
+    if distinct>MAX_CARD and share>.9: return 'broken number', f'numbers as text, but {1-share:.1%} are not'
     if distinct>max(50, .5*n): return 'name', f'{distinct} different texts in {n} rows: names or keys'
     return 'category', f'text, {distinct} different values'
 
 # %% ../../../nbs/engine/tabular/columns.ipynb #a24998cb
 def _guess(s, y, seen, new):
     "The answers for the rows `new`, from this one column of the rows `seen`: each category's commonest class, or a small tree for numbers"
-    if types.is_numeric_dtype(s) and not types.is_bool_dtype(s) and s.nunique()>FEW:
+    if types.is_numeric_dtype(s) and not types.is_bool_dtype(s) and s.nunique()>MAX_CARD:
         from sklearn.tree import DecisionTreeClassifier
         x = s.astype(float).replace([np.inf, -np.inf], np.nan).to_numpy()[:,None]
         return DecisionTreeClassifier(max_leaf_nodes=20, min_samples_leaf=5, random_state=0).fit(x[seen], y[seen]).predict(x[new])
     x = pd.factorize(as_text(s))[0]; table = pd.crosstab(x[seen], y[seen])
     return pd.Series(x[new]).map(table.idxmax(axis=1)).fillna(table.sum().idxmax()).to_numpy()
 
-def gives_away(
+def leaks_target(
     s, # A column
     y  # The target, in the same order
 ) -> float: # 0: no better than the commonest class; 1: always right
@@ -148,7 +148,7 @@ def _column_findings(name, s, kind, why, y):
     if types.is_float_dtype(s) and np.isinf(s.to_numpy(float, na_value=np.nan)).any(): yield name, 'There are infinite values.', 'Find out where they come from: training refuses them.'
     if kind in ('empty', 'constant', 'name', 'date'): yield name, f'Of no use as it is: {why}.', 'It is left out.'
     if kind=='broken number': yield name, f'{why}.', 'Correct them, or name the column as a category.'
-    if kind in ('number', 'category') and gives_away(s, y)>.9: yield name, 'It gives the target away almost alone.', 'Would you know it before the answer? If not, leave it out.'
+    if kind in ('number', 'category') and leaks_target(s, y)>.9: yield name, 'It gives the target away almost alone.', 'Would you know it before the answer? If not, leave it out.'
 
 def _table_findings(df, y, shares):
     "`(column, finding, advice)` of the table as a whole"

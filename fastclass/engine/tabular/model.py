@@ -16,13 +16,13 @@ from fastai.data.transforms import Normalize
 from fastcore.basics import patch
 from fastprogress.fastprogress import progress_bar
 from ..base.errors import BundleError, DataError, UnsupportedError
-from ..finetune.features import evaluating
+from ..base.torch_tools import evaluating
 from .columns import as_numbers, as_text
 from ..base.bundle_files import ASK, TEXT, need, plain, read_store, refuse, weights_differ, write_store
 
 # %% auto #0
-__all__ = ['BATCH', 'EPOCHS', 'RATE', 'DECAY', 'row_tensors', 'fit_rows', 'tidy_table', 'close_gaps', 'plan_of', 'read_rows',
-           'RowModel', 'save_rows', 'load_rows']
+__all__ = ['BATCH', 'EPOCHS', 'RATE', 'DECAY', 'ROWS_FORMAT', 'ROWS_VERSION', 'row_tensors', 'fit_rows', 'tidy_table',
+           'close_gaps', 'plan_of', 'read_rows', 'RowModel', 'save_rows', 'load_rows']
 
 # %% ../../../nbs/engine/tabular/model.ipynb #231ac0d5
 def row_tensors(
@@ -112,7 +112,7 @@ def _texts(name, values):
     if len(set(res))<len(res): refuse(f'the categories of {name!r}: two of them are the same text', 'Take the spaces off before training: read_csv(skipinitialspace=True).')
     return res
 
-def _fill(to, name, mean, std):
+def _fill_value(to, name, mean, std):
     "The median of a number column of the training rows, before it was normalised"
     return float(np.nanmedian(to.conts[name].to_numpy(float)))*std+mean
 
@@ -122,7 +122,7 @@ def _number_plan(to, procs):
     for c in to.cont_names:
         mean,std = (float(norm.means[c]),float(norm.stds[c])) if norm else (0., 1.)
         known = getattr(fill, 'na_dict', {}).get(c)
-        res[c] = dict(fill=float(_fill(to, c, mean, std) if known is None else known), mean=mean, std=std, flag=bool(known is not None and fill.add_col))
+        res[c] = dict(fill=float(_fill_value(to, c, mean, std) if known is None else known), mean=mean, std=std, flag=bool(known is not None and fill.add_col))
     return res
 
 # %% ../../../nbs/engine/tabular/model.ipynb #a363d75f
@@ -233,7 +233,7 @@ def accuracy(self:RowModel,
     return float((res.actual==res.predicted).mean())
 
 # %% ../../../nbs/engine/tabular/model.ipynb #a166ab65
-_FORMAT,_VERSION = 'fastclass-rows',1
+ROWS_FORMAT,ROWS_VERSION = 'fastclass-rows',1
 
 def _sizes(model):
     "The sizes of a `TabularModel`: embeddings, number columns, outputs, hidden layers"
@@ -285,7 +285,7 @@ def save_rows(
     about:dict=None # More facts to keep with it, such as source and licence of the data
 ):             # `path`; raises `UnsupportedError`, `BundleError`, `StorageError`
     "Write a model of rows as numbers and text, without a pickle; no row of the table goes with it"
-    text = dict(format=_FORMAT, version=_VERSION, task='rows', plan=model.plan, sizes=_sizes(model.model), about={**model.about, **(about or {})})
+    text = dict(format=ROWS_FORMAT, version=ROWS_VERSION, task='rows', plan=model.plan, sizes=_sizes(model.model), about={**model.about, **(about or {})})
     return write_store(path, model.model.state_dict(), text, check=lambda p: _check_same(model, p))
 
 # %% ../../../nbs/engine/tabular/model.ipynb #e66500fd
@@ -294,7 +294,7 @@ def load_rows(
     device='cpu' # Where to run it
 ) -> RowModel:   # Needs no table; raises `BundleError`, which names the file and what to do
     "Open a bundle that `save_rows` wrote"
-    d,load_tensors = read_store(path, _FORMAT, _VERSION)
+    d,load_tensors = read_store(path, ROWS_FORMAT, ROWS_VERSION)
     where = f'{path}/{TEXT}'
     model = _build(need(d, 'sizes', dict, where), where); plan = _check_plan(d, where)
     model.load_state_dict(load_tensors(model.state_dict()), assign=True)
