@@ -23,17 +23,19 @@ from .engine.finetune.features import split_model
 from fastclass.engine.finetune.head import (batch_seconds, check_learner, features_of_both_sides,
     train_head)
 from .engine.finetune.speed import speed_up, within_memory
-from .engine.finetune.weights import Weights, arch_name, find_weights, make_learner
+from fastclass.engine.finetune.weights import (Weights, arch_name, find_arch, find_weights,
+    make_learner)
 
 _all_ = ['DataError', 'SharedLoader', 'UnsupportedError', 'Weights', 'WeightsError',
-         'accuracy_interval', 'find_weights', 'in_parallel', 'keep_best', 'make_learner',
-         'most_exciting', 'plot_exciting', 'plot_filters', 'speed_up', 'within_memory']
+         'accuracy_interval', 'find_arch', 'find_weights', 'in_parallel', 'keep_best',
+         'make_learner', 'most_exciting', 'plot_exciting', 'plot_filters', 'speed_up',
+         'within_memory']
 
 # %% auto #0
 __all__ = ['what_trains', 'seconds_per_epoch', 'epochs_within', 'how_long', 'Tuned', 'quick_tune', 'compare_archs', 'DataError',
-           'SharedLoader', 'UnsupportedError', 'Weights', 'WeightsError', 'accuracy_interval', 'find_weights',
-           'in_parallel', 'keep_best', 'make_learner', 'most_exciting', 'plot_exciting', 'plot_filters', 'speed_up',
-           'within_memory']
+           'SharedLoader', 'UnsupportedError', 'Weights', 'WeightsError', 'accuracy_interval', 'find_arch',
+           'find_weights', 'in_parallel', 'keep_best', 'make_learner', 'most_exciting', 'plot_exciting', 'plot_filters',
+           'speed_up', 'within_memory']
 
 # %% ../nbs/03_finetune.ipynb #4150610c
 def what_trains(

@@ -31,7 +31,7 @@ from .engine.base.intervals import bootstrap_interval
 from .engine.base.machine import pick_device, worker_count
 from .engine.base.torch_tools import evaluating
 from .engine.datablock.items import item_files
-from .engine.finetune.weights import find_arch, find_weights, load_body
+from .engine.finetune.weights import find_weights, load_body
 from .engine.segment.decoder import body_and_decoder, segment_model
 from .engine.segment.masks import (MaskOf, PixelAccuracy, check_masks, count_pairs,
     open_mask, place_prior, read_codes, scores_of, void_code)

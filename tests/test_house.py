@@ -1,5 +1,6 @@
 "The rules of the house, as the design and the style guide state them, held by reading the tree."
 import ast, builtins, dis, hashlib, importlib, io, json, os, re, subprocess, sys, tokenize, tomllib
+from collections import Counter
 from functools import lru_cache
 from pathlib import Path
 
@@ -13,8 +14,11 @@ from sync import clean_stale, export_stale
 NBS = sorted(o for o in tracked() if o.suffix=='.ipynb')
 MODULES = sorted(o for o in tracked() if o.parts[0]=='fastclass' and o.suffix=='.py' and o.name not in ('__init__.py','_modidx.py'))
 SCRIPTS = sorted(o for o in tracked() if o.suffix=='.py' and o.parts[0] in ('tests','tools','benchmarks'))
-FREE_OF_TORCH = ['fastclass', *(f'fastclass.{o}' for o in ('collect', 'engine.collect.search', 'engine.collect.download', 'engine.base.picture', 'engine.collect.manifest',
-                 'engine.base.errors', 'engine.datablock.folder', 'engine.base.machine', 'course.doctor', 'course.cli'))]
+ROOMS = ('base', 'packs', 'collect', 'datablock', 'finetune', 'interpret', 'predict', 'segment', 'tabular', 'collab', 'app', 'pretrain', 'text') # in the order of the course; DESIGN's app and text are to come
+FACES = (*ROOMS[2:], 'report', 'quickstart', 'train') # the lessons, and what stands on all of them
+WITH_TORCH = {'engine.base.torch_tools', 'engine.base.bundle_files'}
+FREE_OF_TORCH = ['fastclass', 'fastclass.collect', 'fastclass.engine.datablock.folder', *(f'fastclass.course.{o}' for o in ('cli', 'doctor', 'install', 'lesson', 'receipts')),
+                 *('.'.join(o.with_suffix('').parts) for o in MODULES if o.parts[2:3] in (('base',), ('collect',)) and '.'.join(o.with_suffix('').parts[1:]) not in WITH_TORCH)]
 HEAVY = {'torch', 'torchvision', 'fastai', 'pandas', 'matplotlib', 'scipy', 'sklearn', 'timm'}
 
 
@@ -195,12 +199,100 @@ def imports(path, top=False): # `(line, module)` of every import, relative ones 
             yield from ((o.lineno, f'{base}.{a.name}') for a in o.names)
 
 
-@all_of([o for o in MODULES if o.parts[1] in ('engine','course')])
-def test_engine_and_course_import_no_lesson(path):
-    allowed = r'fastclass(\.(engine|course)(\..*)?|\.__version__)?'
-    none([o for o in imports(path) if o[1].split('.')[0]=='fastclass' and not re.fullmatch(allowed, o[1])], 'a lesson stands on these, not they on it')
-    if path.parts[1]=='engine':
-        none([o for o in imports(path, top=True) if re.fullmatch(r'fastclass\.course\.(?!platform\b).*', o[1])], 'of course, the engine starts with the platform only')
+def from_here(o): return o.level>0 or o.module.split('.')[0]=='fastclass' # nbdev makes most of our imports relative
+
+
+def place(path): # `(kind, name)`: ('engine', its room), ('course', its module) or ('face', its name)
+    parts = path.with_suffix('').parts[1:]
+    return (parts[0], parts[1]) if len(parts)>1 else ('face', parts[0])
+
+
+def ours(path): # `(line, kind, name)` of what a module imports from the library, wherever in it
+    for line,module in imports(path):
+        parts = module.split('.')[1:] if module.split('.')[0]=='fastclass' else ()
+        if parts[:1] in (['engine'], ['course']) and len(parts)>1: yield line, parts[0], parts[1]
+        elif parts and parts[0] in FACES: yield line, 'face', parts[0]
+
+
+def may_import(here, there): # two places as from `place`
+    (kind,name),(to,what) = here,there
+    if kind=='engine': return to=='engine' and what in ROOMS and ROOMS.index(what)<=ROOMS.index(name)
+    if kind=='course': return to in ('engine', 'course') or name=='cli'
+    return to=='engine' or (to=='face' and FACES.index(what)<FACES.index(name))
+
+
+@all_of(MODULES)
+def test_imports_go_down(path):
+    "A room imports earlier rooms; a face imports rooms and earlier faces; course imports rooms, and its cli the faces"
+    none([f'line {line}: {to}.{what}' for line,to,what in ours(path) if not may_import(place(path), (to, what))], f'{path} imports what stands above it')
+
+
+def test_a_room_behind_each_lesson():
+    rooms = {o.parts[2] for o in MODULES if o.parts[1]=='engine' and len(o.parts)>3}
+    faces = {place(o)[1] for o in MODULES if place(o)[0]=='face'}
+    none([o for o in MODULES if o.parts[1]=='engine' and len(o.parts)!=4], 'modules that stand in no room, or in a room inside a room')
+    assert rooms<=set(ROOMS) and faces<=set(FACES)
+    none(sorted(rooms-{'base', 'packs'}-faces), 'rooms without a lesson of their name')
+
+
+def test_rooms_have_empty_inits():
+    inits = [o.parent/'__init__.py' for o in MODULES if o.parts[1] in ('engine', 'course')]
+    none(sorted({o for o in inits if not (ROOT/o).is_file() or (ROOT/o).read_bytes()}), 'not there, or not empty')
+
+
+@all_of(MODULES)
+def test_private_names_stay_at_home(path):
+    private = [f'line {o.lineno}: {a.name} of {o.module}' for o in ast.walk(tree(path)) if isinstance(o, ast.ImportFrom)
+               and from_here(o) for a in o.names if a.name.startswith('_') and a.name!='__version__']
+    none(private, 'private names of another module')
+
+
+def defined(path): # names that a module defines at its top
+    for o in tree(path).body:
+        if isinstance(o, (ast.ClassDef, ast.FunctionDef)) and 'patch' not in decorators(o): yield o.name
+        for t in o.targets if isinstance(o, ast.Assign) else [o.target] if isinstance(o, ast.AnnAssign) else ():
+            yield from (e.id for e in ast.walk(t) if isinstance(e, ast.Name))
+
+
+def test_a_name_means_one_thing():
+    at = {}
+    for path in MODULES:
+        for name in set(defined(path)) - {'__all__', '_all_'}: at.setdefault(name, []).append(str(path))
+    none([f'{k}: {", ".join(v)}' for k,v in at.items() if len(v)>(2 if k.startswith('_') else 1)], 'one name for several things')
+
+
+# ---- faces
+
+LESSON_FACES = [o for o in MODULES if place(o)[0]=='face' and place(o)[1] in ROOMS]
+FOR_LEARNERS = [o for o in NBS if o.parts[1] not in ('engine', 'course')]
+
+
+@all_of(LESSON_FACES)
+def test_a_face_lists_what_it_offers(path):
+    "What it imports it uses or offers by name, in `_all_`; it offers nothing else"
+    offers = [ast.literal_eval(o.value) for o in tree(path).body if isinstance(o, ast.Assign) and ast.unparse(o.targets[0])=='_all_']
+    assert len(offers)==1, 'one list of what is offered, called _all_'
+    came = {a.asname or a.name for o in tree(path).body if isinstance(o, ast.ImportFrom) and from_here(o) for a in o.names}
+    used = {o.id for o in ast.walk(tree(path)) if isinstance(o, ast.Name)}
+    none(sorted(came-used-set(offers[0])), 'imported, neither used nor offered')
+    none(sorted(set(offers[0])-came), 'offered, and not imported from a room')
+    none([k for k,n in Counter(offers[0]).items() if n>1], 'offered twice')
+
+
+def shown(path): # the code that a reader sees and may copy: cells that are no part of the module, and code in texts
+    cells = [s for _,s in sources(path) if not re.search(r'^#\|\s*export', s, re.M)]
+    return '\n'.join(cells + re.findall(r'```python\n(.*?)```', '\n'.join(c.source for c in notebook(path).cells if c.cell_type=='markdown'), re.S))
+
+
+@all_of(FOR_LEARNERS)
+def test_learners_need_no_engine(path):
+    none([o for o in shown(path).splitlines() if re.search(r'\b(from|import) fastclass\.engine', o)], 'what a person needs comes from the lesson\'s own module')
+
+
+def test_printed_code_needs_no_engine():
+    texts = {o:[n.value for n in ast.walk(tree(o)) if isinstance(n, ast.Constant) and isinstance(n.value, str)] for o in MODULES if place(o)[0]!='engine'}
+    found = [f'{o}: {t[:80]!r}' for o,v in texts.items() for t in v if re.search(r'\bfrom fastclass\.engine', t)]
+    none(found + [o for o in text(Path('README.md')).splitlines() if 'from fastclass.engine' in o], 'code that is printed for people to run')
 
 
 @all_of(MODULES)
