@@ -18,8 +18,8 @@ from fastai.collab import CollabDataLoaders, collab_learner
 from fastai.torch_core import set_seed
 
 from common import SHARED
-from fastclass.collab import quick_collab
 from fastclass.engine.packs.tables import draw_ratings
+from fastclass.collab import quick_collab
 
 Y_RANGE = (0.5, 5.5)
 

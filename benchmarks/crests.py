@@ -20,11 +20,11 @@ from PIL import Image
 
 from common import interval
 from fastclass.engine.packs.packs import pack
-from fastclass.engine.predict.corruptions import scene_of, write_series
 from fastclass.engine.datablock.loaders import UprightImage
 from fastclass.engine.datablock.split import stable_split
-from fastclass.engine.predict.robustness import RandomCorruptions, holding, stress_table
 from fastclass.engine.finetune.weights import find_weights, make_learner
+from fastclass.engine.predict.corruptions import scene_of, write_series
+from fastclass.engine.predict.robustness import RandomCorruptions, holding, stress_table
 from fastclass.finetune import quick_tune
 
 SIZE, SEEN = 128, ('tilt', 'shadow', 'recolour', 'crop', 'monochrome') # SEEN: changes that our training makes; it never makes the other three

@@ -19,10 +19,10 @@ from PIL import Image
 from torchvision.models import resnet18, squeezenet1_1
 
 from common import photos
-from fastclass.engine.finetune.features import fast_body
 from fastclass.engine.base.torch_tools import fast_dtype
 from fastclass.engine.datablock.folder import scan_folder, split_folder
 from fastclass.engine.datablock.loaders import ClassOf
+from fastclass.engine.finetune.features import fast_body
 from fastclass.engine.finetune.weights import find_weights
 from fastclass.finetune import quick_tune
 

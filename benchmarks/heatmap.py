@@ -20,9 +20,9 @@ from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
 from common import photos
 from fastclass.engine.base.torch_tools import fast_dtype
-from fastclass.engine.interpret.gradcam import mapper, scaled
 from fastclass.engine.datablock.loaders import folder_dls
 from fastclass.engine.finetune.weights import find_arch, find_weights
+from fastclass.engine.interpret.gradcam import mapper, scaled
 
 
 def timed(function, times):

@@ -19,17 +19,17 @@ from fastai.vision.all import URLs, create_body, model_meta, set_seed
 from torchvision.models import resnet18, squeezenet1_1
 
 from common import SHARED, interval
+from fastclass.engine.base.files import write_atomic
 from fastclass.engine.packs.packs import pack
-from fastclass.engine.finetune.features import fast_body
+from fastclass.engine.collect.datasets import real_or_pack
 from fastclass.engine.datablock.folder import scan_folder
 from fastclass.engine.datablock.loaders import folder_dls
-from fastclass.engine.segment.masks import MaskOf, read_codes
-from fastclass.engine.collect.datasets import real_or_pack
-from fastclass.engine.base.files import write_atomic
+from fastclass.engine.finetune.features import fast_body
 from fastclass.engine.finetune.weights import BUNDLED_FOLDER, find_weights, load_body, make_learner
+from fastclass.engine.segment.masks import MaskOf, read_codes
+from fastclass.segment import quick_segment, score_masks, segment_dls, segment_learner
 from fastclass.pretrain import BODIES, compare_bodies
 from fastclass.quickstart import _train
-from fastclass.segment import quick_segment, score_masks, segment_dls, segment_learner
 from finetune import SIZE, dls_of, make_dls
 
 PACKS = {'crests': 'train', 'lakes': '', 'streets': 'photos'} # bundled packs of pictures, and where in them the folders of the classes lie

@@ -16,10 +16,10 @@ import torch
 from fastai.vision.all import CrossEntropyLossFlat, Normalize, SegmentationDataLoaders, URLs, get_image_files, imagenet_stats, set_seed, unet_learner
 from torchvision.models import squeezenet1_1
 
-from fastclass.engine.finetune.head import batch_seconds
-from fastclass.engine.segment.masks import MaskOf, PixelAccuracy, read_codes, void_code
 from fastclass.engine.collect.datasets import real_or_pack
+from fastclass.engine.finetune.head import batch_seconds
 from fastclass.engine.finetune.weights import find_weights
+from fastclass.engine.segment.masks import MaskOf, PixelAccuracy, read_codes, void_code
 from fastclass.segment import quick_segment, score_masks, segment_dls, segment_learner
 
 MEASURED = .816 # Pixel accuracy of the reference on CAMVID_TINY with ImageNet weights, void left out: seed 0, 78 minutes on one thread (2026-11-22)

@@ -16,8 +16,8 @@ import torch
 from common import photos
 from fastclass.engine.datablock.folder import scan_folder
 from fastclass.engine.datablock.loaders import folder_dls
-from fastclass.engine.interpret.label_issues import _all_pictures, out_of_fold_probabilities, linear_head
 from fastclass.engine.finetune.weights import make_learner
+from fastclass.engine.interpret.label_issues import _all_pictures, out_of_fold_probabilities, linear_head
 
 
 def found(ranking, swapped):

@@ -8,8 +8,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from .engine.base.machine import pick_device, quiet
 from .engine.base.errors import storage_guard
+from .engine.base.machine import pick_device, quiet
 from .engine.datablock.folder import scan_folder
 from .report import check_numbers, describe_folder, evaluate, result_folder, write_results
 

@@ -9,8 +9,8 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from .engine.base.machine import pick_device, quiet, worker_count
 from .engine.base.errors import DataError, storage_guard
+from .engine.base.machine import pick_device, quiet, worker_count
 from .engine.datablock.folder import scan_folder
 from .report import check_numbers, describe_folder, evaluate, result_folder, write_results
 

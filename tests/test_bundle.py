@@ -18,10 +18,10 @@ from fastai.vision.learner import vision_learner
 from fastai.vision import models
 from fastclass.engine.base import bundle_files
 from fastclass.engine.predict import bundle_spec, predictor
-from fastclass.engine.predict.predictor import load_bundle, read_description, save_bundle, to_frame
-from fastclass.engine.predict.bundle_spec import data_card
-from fastclass.engine.datablock.items import item_files, item_labels
 from fastclass.engine.base.errors import BundleError, DataError, PictureError, StorageError, UnsupportedError
+from fastclass.engine.datablock.items import item_files, item_labels
+from fastclass.engine.predict.bundle_spec import data_card
+from fastclass.engine.predict.predictor import load_bundle, read_description, save_bundle, to_frame
 
 CLASSES = ['a', 'b', 'c']
 

@@ -7,10 +7,10 @@ import pytest
 from PIL import Image
 
 from chaos_server import ChaosServer, photo, picture, saved, send, stall
-from fastclass.engine.collect.download import download_all
 from fastclass.engine.base.errors import DataError, StorageError
-from fastclass.engine.collect.source import Hit
+from fastclass.engine.collect.download import download_all
 from fastclass.engine.collect.manifest import Manifest
+from fastclass.engine.collect.source import Hit
 
 DEADLINE = 4
 LOOSE = dict(per_host=16, host_failures=10**6, deadline=DEADLINE, max_bytes=20_000_000, progress=False) # all cases share one host here

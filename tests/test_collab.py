@@ -8,11 +8,11 @@ import torch
 
 from fastai.collab import CollabDataLoaders, collab_learner
 from fastai.torch_core import set_seed
-from fastclass.collab import (add_user, check_ratings, factors_of, leave_last_out, load_factors, mean_and_bias, quick_collab, rank_report,
-                              recommend, rmse_of, save_factors, similar, split_dls)
-from fastclass.engine.base.errors import BundleError, DataError, UnsupportedError
 from fastclass.engine.base.bundle_files import TEXT, WEIGHTS
+from fastclass.engine.base.errors import BundleError, DataError, UnsupportedError
 from fastclass.engine.packs.tables import draw_ratings
+from fastclass.collab import (add_user, check_ratings, factors_of, leave_last_out, load_factors, mean_and_bias,
+    quick_collab, rank_report, recommend, rmse_of, save_factors, similar, split_dls)
 
 Y = (0, 5.5)
 

@@ -10,8 +10,8 @@ from PIL import Image
 
 from fastclass.collect import collect, collect_classes, collect_folder, collect_urls, rebuild
 from fastclass.engine.collect import practice_server, search
-from fastclass.engine.collect.collection import Collection, check_counts, contact_sheet
 from fastclass.engine.base.errors import BadQueryError, DataError, NothingFoundError
+from fastclass.engine.collect.collection import Collection, check_counts, contact_sheet
 from fastclass.engine.collect.url_lists import local_file, read_labelled, read_urls
 
 

@@ -7,11 +7,11 @@ import pytest
 from fastai.vision.all import parent_label
 from PIL import Image
 
-from fastclass.engine.predict.corruptions import CORRUPTIONS, scene_of, write_series
 from fastclass.engine.base.errors import DataError
 from fastclass.engine.datablock.split import stable_split
-from fastclass.engine.predict.robustness import holding, stress_table, stress_test
 from fastclass.engine.finetune.weights import find_weights
+from fastclass.engine.predict.corruptions import CORRUPTIONS, scene_of, write_series
+from fastclass.engine.predict.robustness import holding, stress_table, stress_test
 
 REAL = Path('crests', '2021-22')
 

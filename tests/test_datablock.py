@@ -10,9 +10,10 @@ from fastai.vision.all import (CategoryBlock, ColReader, DataBlock, ImageBlock, 
 from fastai.tabular.all import TabularDataLoaders
 from PIL import Image
 
-from fastclass.datablock import (check_dls, fitting_bs, look_alikes, manifest_items, near_groups, picture_files, read_split, save_split, split_from_column, stable_split)
 from fastclass.engine.base.errors import DataError
 from fastclass.engine.datablock.folder import scan_folder, split_folder
+from fastclass.datablock import (check_dls, fitting_bs, look_alikes, manifest_items, near_groups, picture_files,
+    read_split, save_split, split_from_column, stable_split)
 
 pytestmark = [pytest.mark.usefixtures('one_thread'), pytest.mark.filterwarnings('ignore::FutureWarning', 'ignore::UserWarning')]
 

@@ -10,10 +10,10 @@ from fastai.vision.all import (CategoryBlock, DataBlock, ImageBlock, ImageDataLo
 from PIL import Image, ImageOps
 from torchvision.models import resnet18
 
-from fastclass.collect import collect_folder
-from fastclass.datablock import UprightImage, check_dls, folder_dls, near_groups, picture_files, stable_split
 from fastclass.engine.base.errors import DataError
 from fastclass.engine.datablock.checks import _header
+from fastclass.collect import collect_folder
+from fastclass.datablock import UprightImage, check_dls, folder_dls, near_groups, picture_files, stable_split
 from fastclass.finetune import quick_tune
 
 pytestmark = [pytest.mark.usefixtures('one_thread'), pytest.mark.filterwarnings('ignore::FutureWarning', 'ignore::UserWarning')]

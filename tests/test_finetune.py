@@ -13,8 +13,8 @@ from PIL import Image
 from torchvision.models import mobilenet_v3_small, resnet18
 
 from fastclass.engine.base.errors import DataError, UnsupportedError
-from fastclass.engine.finetune.features import FeatureStore
 from fastclass.engine.base.torch_tools import fast_dtype
+from fastclass.engine.finetune.features import FeatureStore
 from fastclass.finetune import epochs_within, quick_tune, seconds_per_epoch
 
 PICTURES = 40 # how many `files` makes

@@ -17,8 +17,8 @@ from fastai.vision.augment import Resize, aug_transforms
 from fastai.vision.data import ImageBlock, ImageDataLoaders
 from fastai.vision.learner import vision_learner
 from fastclass.engine.base.errors import DataError, UnsupportedError
-from fastclass.interpret import (accuracy_interval, confusion, describe_confusion, describe_top_losses, most_confused, per_class, plot_confusion, plot_top_losses, predictions,
-                                 review, find_label_issues, top_losses)
+from fastclass.interpret import (accuracy_interval, confusion, describe_confusion, describe_top_losses, most_confused,
+    per_class, plot_confusion, plot_top_losses, predictions, review, find_label_issues, top_losses)
 
 ODD = ["it's $x_1$", '100% "b"', 'größe\nneu']
 

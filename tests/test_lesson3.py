@@ -9,12 +9,12 @@ from fastai.vision.all import (Callback, DataLoader, DataLoaders, ImageDataLoade
 from PIL import Image
 from torchvision.models import resnet18, squeezenet1_1
 
-from fastclass.engine.finetune.best_epoch import is_better, keep_best
 from fastclass.engine.base.errors import DataError, PictureError, UnsupportedError
 from fastclass.engine.base.torch_tools import fast_dtype
 from fastclass.engine.datablock.loaders import folder_dls
-from fastclass.engine.finetune.speed import Precision, is_out_of_memory, speed_up, within_memory
 from fastclass.engine.finetune.activations import first_filters, most_exciting
+from fastclass.engine.finetune.best_epoch import is_better, keep_best
+from fastclass.engine.finetune.speed import Precision, is_out_of_memory, speed_up, within_memory
 from fastclass.finetune import compare_archs, how_long, quick_tune, seconds_per_epoch, what_trains
 
 PICTURES = 32 # how many `files` makes

@@ -19,10 +19,10 @@ from fastclass import train
 from fastclass.engine.base.machine import Device, cpu_count
 from fastclass.engine.packs.packs import pack
 from fastclass.engine.finetune import distributed
-from fastclass.engine.finetune.best_epoch import keep_best
 from fastclass.engine.base.errors import DataError, UnsupportedError
 from fastclass.engine.datablock.folder import scan_folder
 from fastclass.engine.datablock.loaders import folder_dls
+from fastclass.engine.finetune.best_epoch import keep_best
 from fastclass.engine.finetune.distributed import SharedLoader, in_parallel, launch, process_count
 
 pytestmark = pytest.mark.skipif(cpu_count()<2, reason='needs two processors')

@@ -14,10 +14,10 @@ from PIL import Image
 from torchvision.models import squeezenet1_1
 
 from fastclass.course import cli
-from fastclass.engine.predict.predictor import as_predictor, load_bundle, save_bundle
-from fastclass.engine.predict.corruptions import CORRUPTIONS, SIDE, corrupt, scene_of, write_series
 from fastclass.engine.base.errors import BundleError, DataError, PictureError, StorageError, UnsupportedError
+from fastclass.engine.predict.corruptions import CORRUPTIONS, SIDE, corrupt, scene_of, write_series
 from fastclass.engine.predict.inputs import tta_views, predict_tta, uploads
+from fastclass.engine.predict.predictor import as_predictor, load_bundle, save_bundle
 from fastclass.predict import choose_threshold, predict_files, predict_one
 
 pytestmark = pytest.mark.usefixtures('one_thread')

@@ -5,14 +5,14 @@ import pytest, torch
 from fastai.vision.all import Normalize
 from torchvision.models import squeezenet1_1
 
-from fastclass.engine.packs.packs import pack
 from fastclass.engine.base.errors import DataError, StorageError, WeightsError
+from fastclass.engine.packs.packs import pack
 from fastclass.engine.datablock.folder import scan_folder
-from fastclass.engine.pretrain.formulas import Bank, Dice, Recipe
 from fastclass.engine.datablock.loaders import folder_dls
+from fastclass.engine.finetune.weights import BUNDLED_FOLDER, bundled_archs, find_weights, load_body, make_learner
+from fastclass.engine.pretrain.formulas import Bank, Dice, Recipe
 from fastclass.engine.pretrain.pretrain import QUESTIONS, Plan, Run, go_on, loss_of, pretrain, twins_of, write_weights
 from fastclass.engine.pretrain.scenes import draw_scenes
-from fastclass.engine.finetune.weights import BUNDLED_FOLDER, bundled_archs, find_weights, load_body, make_learner
 from fastclass.pretrain import compare_bodies, learner_on
 
 SMALL = Recipe(contours=8, fractals=2, textures=6, palettes=8, drawings=2, pieces=2)

@@ -8,14 +8,14 @@ from PIL import Image
 
 from fastclass.engine.packs import packs as packs_module
 from fastclass.engine.packs.crests import CLUBS, draw_crest
-from fastclass.engine.packs.streets import CODES, STREET_KINDS, draw_labelled_street, draw_street
-from fastclass.engine.packs.photo_effects import HARD, nuisance
 from fastclass.engine.packs.lakes import LAKES, draw_lake
 from fastclass.engine.packs.packs import PACKS, pack
+from fastclass.engine.packs.photo_effects import HARD, nuisance
+from fastclass.engine.packs.streets import CODES, STREET_KINDS, draw_labelled_street, draw_street
 from fastclass.engine.packs.tables import census_probability
 from fastclass.engine.packs import tables
-from fastclass.engine.packs.draw import planes, stream
 from fastclass.engine.base.errors import DataError, StorageError
+from fastclass.engine.packs.draw import planes, stream
 
 SMALL = dict(crests=dict(train=1), lakes=dict(each=2), streets=dict(photos=2, seg=2), census=dict(rows=300), ratings=dict(users=30, films=20, ratings=200))
 TINY = dict(lakes=dict(each=2), census=dict(rows=300)) # quick to draw, one of pictures and one of tables

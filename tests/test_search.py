@@ -7,7 +7,8 @@ import pytest
 
 from fastclass.engine.base import errors
 from fastclass.engine.collect import search, sources
-from fastclass.engine.base.errors import BadQueryError, BlockedError, NoInternetError, NothingFoundError, RateLimitedError, SourceError
+from fastclass.engine.base.errors import (BadQueryError, BlockedError, NoInternetError, NothingFoundError,
+    RateLimitedError, SourceError)
 from fastclass.engine.collect.source import Hit, SearchSource, user_agent
 
 RECORDED = Path(__file__).parent/'recorded'

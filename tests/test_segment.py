@@ -7,8 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from fastclass.engine.packs.packs import pack
 from fastclass.engine.base.errors import BundleError, DataError, PictureError, UnsupportedError
+from fastclass.engine.packs.packs import pack
 from fastclass.engine.segment.masks import MaskOf, check_masks, open_mask, read_codes, void_code
 
 pytestmark = pytest.mark.usefixtures('one_thread')

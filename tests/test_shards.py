@@ -8,13 +8,14 @@ import pytest
 from PIL import Image
 
 from chaos_server import ChaosServer, page, photo, picture, saved
-from fastclass.collect import collect_classes, collect_folder
-from fastclass.engine.collect.collection import Collection
-from fastclass.engine.collect.transport import FetchError
 from fastclass.engine.base.errors import DataError, UnsupportedError
-from fastclass.engine.collect.source import Hit
+from fastclass.engine.collect.collection import Collection
 from fastclass.engine.collect.manifest import Manifest
-from fastclass.engine.collect.shards import SHARD_COLUMNS, Shards, collect_shards, export_hits, img2dataset_command, word_for, write_hits
+from fastclass.engine.collect.shards import (SHARD_COLUMNS, Shards, collect_shards, export_hits, img2dataset_command,
+    word_for, write_hits)
+from fastclass.engine.collect.source import Hit
+from fastclass.engine.collect.transport import FetchError
+from fastclass.collect import collect_classes, collect_folder
 
 PROGRAM = os.environ.get('FASTCLASS_IMG2DATASET') or shutil.which('img2dataset')
 needs_program = pytest.mark.skipif(not PROGRAM, reason='img2dataset is not installed: put it into PATH, or its path into FASTCLASS_IMG2DATASET')

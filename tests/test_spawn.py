@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from house import ROOT
-from fastclass.collect import collect
 from fastclass.engine.base.errors import DataError
 from fastclass.engine.base.files import safe_folder
+from fastclass.collect import collect
 
 MODULES = sorted(o for o in (ROOT/'fastclass').rglob('*.py') if o.name!='_modidx.py')
 

@@ -8,13 +8,14 @@ from fastai.vision.augment import Resize, aug_transforms
 from fastai.vision.data import ImageDataLoaders
 from fastai.vision.learner import vision_learner
 from PIL import Image, ImageDraw
-from fastclass.engine.interpret.calibration import (calibration_error, cross_tempered, describe_reliability, fit_temperature, plot_reliability, reliability,
-                                        unavoidable_error, with_temperature)
 from fastclass.engine.base.errors import DataError, UnsupportedError
 from fastclass.engine.datablock.folder import scan_folder
 from fastclass.engine.datablock.loaders import folder_dls
-from fastclass.engine.interpret.label_issues import out_of_fold_probabilities, linear_head, find_label_issues, find_near_duplicates
 from fastclass.engine.finetune.weights import make_learner
+from fastclass.engine.interpret.calibration import (calibration_error, cross_tempered, describe_reliability,
+    fit_temperature, plot_reliability, reliability, unavoidable_error, with_temperature)
+from fastclass.engine.interpret.label_issues import (out_of_fold_probabilities, linear_head, find_label_issues,
+    find_near_duplicates)
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 

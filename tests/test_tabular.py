@@ -12,8 +12,8 @@ from fastai.tabular.learner import tabular_learner
 from fastclass.engine.packs.packs import pack
 from fastclass.engine.tabular import model as model_module
 from fastclass.engine.base.errors import BundleError, DataError, UnsupportedError
-from fastclass.engine.tabular.model import RowModel, fit_rows, load_rows, plan_of, save_rows
 from fastclass.engine.tabular.columns import choose_columns, column_kind, split_rows, tabular_report
+from fastclass.engine.tabular.model import RowModel, fit_rows, load_rows, plan_of, save_rows
 from fastclass.tabular import compare_models, partial_dependence, permutation_importance, train_table
 
 pytestmark = pytest.mark.usefixtures('one_thread')

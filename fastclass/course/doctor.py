@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 from ..engine.base.errors import StorageError, first_line
-from ..engine.base.machine import cache_dir, cpu_count, has_internet, pick_device, system_text, version, where, write_error
+from fastclass.engine.base.machine import (cache_dir, cpu_count, has_internet, pick_device, system_text, version, where,
+    write_error)
 
 # %% auto #0
 __all__ = ['PIP', 'KNOWN_BREAKS', 'MAIN', 'IMPORT_STEPS', 'MARK', 'CHECKS', 'TRIED', 'STATUS_COLOURS', 'Check', 'Pair',

@@ -7,10 +7,11 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from ..engine.base.errors import expect_fail
-from ..engine.base.machine import DataSource, Device, choose_source, importing, pick_device, quiet, version, where, worker_count
-from ..engine.collect.datasets import real_or_pack
+from fastclass.engine.base.machine import (DataSource, Device, choose_source, importing, pick_device, quiet, version,
+    where, worker_count)
 from ..engine.packs.draw import show_grid
 from ..engine.packs.packs import pack
+from ..engine.collect.datasets import real_or_pack
 
 _all_ = ['pack', 'real_or_pack', 'quiet', 'expect_fail', 'show_grid']
 

@@ -14,8 +14,8 @@ import torch
 from fastai.collab import EmbeddingDotBias
 from fastcore.basics import patch
 
-from ..base.errors import BundleError, DataError, UnsupportedError
 from ..base.bundle_files import ASK, TEXT, need, read_store, write_store
+from ..base.errors import BundleError, DataError, UnsupportedError
 
 # %% auto #0
 __all__ = ['WIDER', 'FACTORS_FORMAT', 'FACTORS_VERSION', 'Factors', 'NewUser', 'check_dot', 'coded_ratings', 'factors_of',

@@ -10,10 +10,10 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from fastcore.basics import patch
 from ..base.errors import DataError, NothingFoundError, PictureError, SourceError
-from .source import Hit
-from .manifest import Manifest
 from ..base.files import write_atomic
+from .manifest import Manifest
 from .search import Hits
+from .source import Hit
 
 # %% auto #0
 __all__ = ['check_counts', 'credits_text', 'contact_sheet', 'plot_counts', 'card_text', 'Collection', 'trusted', 'hit_of',

@@ -9,9 +9,9 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..base.machine import choose_source
 from ..base.errors import SourceError, storage_guard
 from ..base.fetch import download_file
+from ..base.machine import choose_source
 
 # %% auto #0
 __all__ = ['KNOWN', 'folder_hash', 'data_name', 'why_not_whole', 'Found', 'real_or_pack']

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 from fastcore.basics import patch
-from ..base.machine import cpu_count
-from .transport import PASSING, Response, FetchError, Wire, check_url, new_pool, request
 from ..base.errors import DataError, NoInternetError, PictureError, StorageError
-from .manifest import PICTURED, Manifest, has_file, new_row, settle
 from ..base.files import QUARANTINE, STAGED, safe_folder, write_atomic
 from ..base.lookalikes import fingerprint
+from ..base.machine import cpu_count
+from .manifest import PICTURED, Manifest, has_file, new_row, settle
+from .transport import PASSING, Response, FetchError, Wire, check_url, new_pool, request
 
 # %% auto #0
 __all__ = ['AHEAD', 'BETTER_SMALL', 'TRANSIENT', 'Options', 'list_all', 'download_all', 'download_one']

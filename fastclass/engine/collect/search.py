@@ -7,8 +7,8 @@ from __future__ import annotations
 import hashlib, json, os, tempfile, time
 from dataclasses import asdict
 from functools import cache
-from ..base.errors import (BadQueryError, BlockedError, NoInternetError, NothingFoundError, RateLimitedError, SourceError,
-                                     storage_guard)
+from ..base.errors import (BadQueryError, BlockedError, NoInternetError, NothingFoundError,
+    RateLimitedError, SourceError, storage_guard)
 from .source import NO_INTERNET, Hit, SearchSource, check_query
 from .sources import DDGS, Bundled, Commons, INaturalist, OldDDGS, Openverse
 

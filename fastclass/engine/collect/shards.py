@@ -9,14 +9,14 @@ from pathlib import Path
 
 from fastcore.basics import patch
 
-from .collection import Collection, gather
-from .transport import FetchError, check_url
-from .download import TRANSIENT, list_all
 from ..base.errors import DataError, UnsupportedError
-from .source import Hit
-from .manifest import PICTURED, Manifest
 from ..base.files import write_atomic
 from ..base.picture import REASONS
+from .collection import Collection, gather
+from .download import TRANSIENT, list_all
+from .manifest import PICTURED, Manifest
+from .source import Hit
+from .transport import FetchError, check_url
 
 # %% auto #0
 __all__ = ['SHARD_COLUMNS', 'WORDS', 'parquet', 'write_hits', 'img2dataset_command', 'export_hits', 'word_for', 'Shards',

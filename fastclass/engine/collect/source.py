@@ -7,8 +7,8 @@ from __future__ import annotations
 import re, time
 from dataclasses import dataclass, replace
 from functools import cache
-from ..base.errors import (BadQueryError, BlockedError, NoInternetError, NothingFoundError, RateLimitedError,
-                                     SourceError, UnsupportedError)
+from ..base.errors import (BadQueryError, BlockedError, NoInternetError, NothingFoundError,
+    RateLimitedError, SourceError, UnsupportedError)
 
 # %% auto #0
 __all__ = ['MAX_QUERY', 'ELSEWHERE', 'NO_INTERNET', 'ANSWER_TIMEOUT', 'Hit', 'user_agent', 'check_query', 'subject',

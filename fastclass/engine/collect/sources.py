@@ -6,7 +6,8 @@
 from __future__ import annotations
 import html, json, re, warnings
 from ..base.errors import BlockedError, NothingFoundError, RateLimitedError, SourceError
-from .source import ELSEWHERE, ANSWER_TIMEOUT, Hit, SearchSource, answer_error, ask, read, subject, unreachable
+from fastclass.engine.collect.source import (ELSEWHERE, ANSWER_TIMEOUT, Hit, SearchSource, answer_error, ask, read,
+    subject, unreachable)
 
 # %% auto #0
 __all__ = ['COMMONS', 'Commons', 'Openverse', 'INaturalist', 'DDGS', 'OldDDGS', 'Bundled']

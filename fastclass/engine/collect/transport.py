@@ -7,8 +7,8 @@ from __future__ import annotations
 import ipaddress, queue, re, socket, ssl, threading, time, zlib
 from dataclasses import dataclass
 from fastcore.basics import patch
-from ..base.machine import tls_context
 from ..base.errors import SourceError
+from ..base.machine import tls_context
 from .source import retry_seconds, user_agent
 
 # %% auto #0

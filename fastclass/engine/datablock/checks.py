@@ -13,12 +13,11 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
-from ..base.machine import cpu_count
 from ..base.errors import DataError
+from ..base.lookalikes import GROUP_LIMIT, COPY_LIMIT
+from ..base.machine import cpu_count
 from .folder import LEFT_OUT, SPLIT_NAMES
 from .loaders import UprightImage
-from ..base.lookalikes import GROUP_LIMIT
-from ..base.lookalikes import COPY_LIMIT
 from .split import like_pairs, looks_of
 
 # %% auto #0

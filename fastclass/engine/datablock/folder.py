@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..base.machine import cpu_count
 from ..base.errors import DataError, PictureError
+from ..base.machine import cpu_count
 from ..base.picture import read_picture
 
 # %% auto #0

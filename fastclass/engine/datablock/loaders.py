@@ -18,8 +18,8 @@ from fastai.vision.data import ImageBlock
 from PIL import Image
 
 from ..base.machine import pick_device, worker_count
-from .folder import DECODE_SIZE, Folder, scan_folder, split_folder
 from ..base.picture import read_picture
+from .folder import DECODE_SIZE, Folder, scan_folder, split_folder
 
 # %% auto #0
 __all__ = ['UprightImage', 'ClassOf', 'folder_dls']

@@ -12,12 +12,11 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
-from ..base.machine import cpu_count
 from ..base.errors import DataError, PictureError
-from .folder import content_split, files_below, open_all, scan_folder
-from ..base.lookalikes import GROUP_LIMIT, connected_components, fingerprint, near_pairs
-from ..base.lookalikes import COPY_LIMIT
 from ..base.files import write_atomic
+from ..base.lookalikes import GROUP_LIMIT, connected_components, fingerprint, near_pairs, COPY_LIMIT
+from ..base.machine import cpu_count
+from .folder import content_split, files_below, open_all, scan_folder
 
 # %% auto #0
 __all__ = ['SIDES', 'SPLIT_COLUMNS', 'MEANS', 'content_hashes', 'Split', 'stable_split', 'looks_of', 'like_pairs', 'look_alikes',

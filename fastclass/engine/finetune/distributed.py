@@ -24,8 +24,8 @@ from fastcore.basics import chunked, noop
 from torch import nn
 from torch.utils.data import get_worker_info
 
-from ..base.machine import cpu_count, pick_device
 from ..base.errors import DataError, UnsupportedError
+from ..base.machine import cpu_count, pick_device
 
 # %% auto #0
 __all__ = ['PROCESS_TIMEOUT', 'process_count', 'OwnChance', 'from_first', 'SharedLoader', 'shared_layers', 'joined', 'alone',

@@ -23,8 +23,8 @@ from fastai.vision.core import PILImage
 from fastcore.basics import GetAttr, patch
 from fasttransform import Pipeline
 
-from ..base.machine import cache_dir, cpu_count, free_memory
 from ..base.errors import DataError, UnsupportedError, storage_guard
+from ..base.machine import cache_dir, cpu_count, free_memory
 from ..base.torch_tools import evaluating, fast_dtype
 
 # %% auto #0

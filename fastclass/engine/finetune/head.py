@@ -17,7 +17,8 @@ from fastprogress.fastprogress import progress_bar
 from ..base.errors import DataError, UnsupportedError
 from ..base.torch_tools import device_of
 from ..datablock.checks import Report, check_dls
-from .features import FeatureLoader, HeadOnFeatures, batches_vary, compute_features, fast_body, head_params, items_vary
+from .features import (FeatureLoader, HeadOnFeatures, batches_vary, compute_features,
+    fast_body, head_params, items_vary)
 
 # %% auto #0
 __all__ = ['MAX_VIEWS', 'SMALL', 'check_learner', 'features_of_both_sides', 'train_head', 'batch_seconds']

@@ -9,9 +9,9 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..base.machine import choose_source
-from ..base.fetch import download_file
 from ..base.errors import SourceError, StorageError, UnsupportedError, WeightsError
+from ..base.fetch import download_file
+from ..base.machine import choose_source
 
 # %% auto #0
 __all__ = ['BUNDLED_FOLDER', 'DEFAULT_ARCH', 'Weights', 'find_arch', 'arch_name', 'weights_url', 'cache_file', 'check_weights',

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from ..base.errors import DataError
 from ..base.intervals import accuracy_interval
 from .predictions import as_table, class_probabilities
-from ..base.errors import DataError
 
 # %% auto #0
 __all__ = ['TEMPERATURES', 'WRONG_LABELS', 'reliability', 'calibration_error', 'unavoidable_error', 'with_temperature',

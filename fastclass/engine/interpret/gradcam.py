@@ -16,9 +16,9 @@ from fastai.torch_core import to_device
 from matplotlib import colormaps
 from torch import nn
 
-from ..datablock.items import item_files
 from ..base.errors import DataError, UnsupportedError
 from ..base.torch_tools import evaluating
+from ..datablock.items import item_files
 from ..finetune.features import fast_body, pass_size
 
 # %% auto #0

@@ -13,13 +13,13 @@ import pandas as pd
 import torch
 import torch.nn.functional as F
 
-from .predictions import check_classifier, plain_loader
-from ..datablock.items import item_files, item_labels
 from ..base.errors import DataError
-from ..finetune.features import compute_features, fast_body, split_model
-from ..base.torch_tools import device_of
 from ..base.lookalikes import connected_components
+from ..base.torch_tools import device_of
+from ..datablock.items import item_files, item_labels
 from ..datablock.split import content_hashes, like_pairs, looks_of
+from ..finetune.features import compute_features, fast_body, split_model
+from .predictions import check_classifier, plain_loader
 
 # %% auto #0
 __all__ = ['linear_head', 'out_of_fold_probabilities', 'find_near_duplicates', 'find_label_issues']

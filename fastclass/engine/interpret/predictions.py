@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from ..datablock.items import item_files
 from ..base.errors import DataError, UnsupportedError
+from ..datablock.items import item_files
 
 # %% auto #0
 __all__ = ['check_classifier', 'plain_loader', 'predictions', 'as_table', 'class_probabilities']

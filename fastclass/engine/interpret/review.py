@@ -161,7 +161,7 @@ def _apply_one(name, about, row, folder, done):
 class Review:
     "Go through pictures in the order of a table, and write each decision into a log"
     def __init__(self,
-        table,       # DataFrame with `file` and `label`, and if it has it `suggested`, `score`: what `suspects` gives
+        table,       # DataFrame with `file` and `label`, and if it has it `suggested`, `score`: what `find_label_issues` gives
         folder,      # The folder of class folders that the files are in
         log=None,    # The CSV file; None: `review.csv` in the folder
         classes=None # The classes to choose from; None: those in the table

@@ -7,8 +7,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
-from .draw import mix, planes, rgb, to_picture
 from ..base.errors import DataError
+from .draw import mix, planes, rgb, to_picture
 
 # %% auto #0
 __all__ = ['PALETTES', 'CLUBS', 'SHAPES', 'Club', 'find_club', 'draw_crest']

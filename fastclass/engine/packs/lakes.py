@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageDraw
-from .draw import checked_size, clouds, finish, planes, rgb, ridge, stream, to_picture, window
 from ..base.errors import DataError
+from .draw import checked_size, clouds, finish, planes, rgb, ridge, stream, to_picture, window
 
 # %% auto #0
 __all__ = ['LAKES', 'MOODS', 'SEASONS', 'PAN', 'TREE', 'Lake', 'draw_lake']

@@ -7,9 +7,9 @@ from __future__ import annotations
 from io import BytesIO
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
+from ..base.errors import DataError
 from .crests import PALETTES, draw_crest, find_club
 from .draw import checked_size, finish, planes, rgb, window
-from ..base.errors import DataError
 
 # %% auto #0
 __all__ = ['GROUNDS', 'HARD', 'nuisance', 'hard_crest']

@@ -6,8 +6,8 @@
 from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageDraw
-from .draw import checked_size, finish, mix, planes, rgb, shade, window
 from ..base.errors import DataError
+from .draw import checked_size, finish, mix, planes, rgb, shade, window
 
 # %% auto #0
 __all__ = ['CODES', 'STREET_KINDS', 'SKIES', 'WALLS', 'CLOTHES', 'TROUSERS', 'SKIN', 'HAIR', 'ALONG', 'draw_street',

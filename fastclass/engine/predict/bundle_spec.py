@@ -27,8 +27,8 @@ from fastai.vision import models as fastai_models
 from fastai.vision.augment import AffineCoordTfm, CropPad, RandomCrop, RandomResizedCrop, Resize
 from fastai.vision.core import PILImage, TensorImage
 from fastai.vision.learner import TimmBody, create_body, model_meta
-from ..base.errors import BundleError
 from ..base.bundle_files import ASK, need, plain, refuse, weights_differ
+from ..base.errors import BundleError
 from ..datablock.items import item_files, item_labels
 from ..datablock.loaders import UprightImage
 

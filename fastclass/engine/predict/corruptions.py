@@ -8,10 +8,10 @@ import math
 from pathlib import Path
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageEnhance, ImageFilter
-from ..packs.draw import planes, stream, to_picture, window
 from ..base.errors import DataError, storage_guard
-from ..packs.photo_effects import GROUNDS, nuisance
 from ..base.picture import read_picture
+from ..packs.draw import planes, stream, to_picture, window
+from ..packs.photo_effects import GROUNDS, nuisance
 
 # %% auto #0
 __all__ = ['CORRUPTIONS', 'SIDE', 'Small', 'corrupt', 'siblings', 'write_series', 'scene_of']

@@ -21,12 +21,13 @@ from PIL import Image
 from fastai.vision.core import PILImage
 from fastcore.basics import patch
 from fastprogress.fastprogress import progress_bar
-from .bundle_spec import (Prepare, build_model, check_shapes, data_card as card_of, describe_batch, describe_items,
-                                       describe_model, describe_opener, describe_task, own_copy)
+from fastclass.engine.base.bundle_files import (ASK, PACKAGES, TEXT, check_target, most_bytes, need, read_store, refuse,
+    write_store)
 from ..base.errors import BundleError, DataError, PictureError, UnsupportedError
-from ..base.torch_tools import evaluating
 from ..base.picture import read_picture
-from ..base.bundle_files import ASK, PACKAGES, TEXT, check_target, most_bytes, need, read_store, refuse, write_store
+from ..base.torch_tools import evaluating
+from .bundle_spec import (Prepare, build_model, check_shapes, data_card as card_of,
+    describe_batch, describe_items, describe_model, describe_opener, describe_task, own_copy)
 
 # %% ../../../nbs/engine/predict/predictor.ipynb #08c46d0b
 BUNDLE_FORMAT, BUNDLE_VERSION = 'fastclass-bundle', 1

@@ -13,11 +13,11 @@ from fastai.vision.core import PILImage
 from fastcore.basics import patch
 from matplotlib.figure import Figure
 from PIL import Image
-from .corruptions import CORRUPTIONS, Small, corrupt
 from ..base.errors import DataError
 from ..base.picture import read_picture
-from .predictor import as_predictor
+from .corruptions import CORRUPTIONS, Small, corrupt
 from .inputs import named_sources
+from .predictor import as_predictor
 
 # %% auto #0
 __all__ = ['LEVELS', 'GOOD', 'BAD', 'stress_table', 'holding', 'StressResult', 'stress_test', 'RandomCorruptions']

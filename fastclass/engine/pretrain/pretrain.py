@@ -21,11 +21,11 @@ from fastprogress.fastprogress import progress_bar
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from ..base.machine import cpu_count, interrupt_later, pick_device, version
 from ..base.errors import DataError, WeightsError
+from ..base.files import write_atomic
+from ..base.machine import cpu_count, interrupt_later, pick_device, version
 from ..base.torch_tools import fast_dtype
 from .formulas import Bank, Dice, Recipe
-from ..base.files import write_atomic
 from .scenes import draw_scenes
 
 # %% auto #0

@@ -15,13 +15,13 @@ from fastai.vision.core import AddMaskCodes
 from fastcore.basics import patch
 from PIL import Image
 
-from ..predict.bundle_spec import describe_batch
+from ..base.bundle_files import ASK, need, read_store, write_store
 from ..base.errors import BundleError, DataError, UnsupportedError
+from ..base.picture import read_picture
+from ..predict.bundle_spec import describe_batch
+from .decoder import Decoder, Scales, segment_model
 from .masks import void_code
 from .overlay import count_pixels, frequent_classes, paint
-from ..base.picture import read_picture
-from .decoder import Decoder, Scales, segment_model
-from ..base.bundle_files import ASK, need, read_store, write_store
 
 # %% auto #0
 __all__ = ['SEGMENTER_FORMAT', 'SEGMENTER_VERSION', 'MaskPrediction', 'size_for', 'Segmenter', 'codes_of', 'size_of',

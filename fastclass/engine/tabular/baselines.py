@@ -8,10 +8,10 @@ import time
 import numpy as np
 import pandas as pd
 import torch
-from ..base.intervals import accuracy_interval
 from ..base.errors import DataError
-from .model import read_rows
+from ..base.intervals import accuracy_interval
 from .columns import as_numbers, as_text, choose_columns
+from .model import read_rows
 
 # %% auto #0
 __all__ = ['compare_models', 'permutation_importance', 'partial_dependence']

@@ -15,10 +15,10 @@ from fastai.tabular.model import TabularModel
 from fastai.data.transforms import Normalize
 from fastcore.basics import patch
 from fastprogress.fastprogress import progress_bar
+from ..base.bundle_files import ASK, TEXT, need, plain, read_store, refuse, weights_differ, write_store
 from ..base.errors import BundleError, DataError, UnsupportedError
 from ..base.torch_tools import evaluating
 from .columns import as_numbers, as_text
-from ..base.bundle_files import ASK, TEXT, need, plain, read_store, refuse, weights_differ, write_store
 
 # %% auto #0
 __all__ = ['BATCH', 'EPOCHS', 'RATE', 'DECAY', 'ROWS_FORMAT', 'ROWS_VERSION', 'row_tensors', 'fit_rows', 'tidy_table',
