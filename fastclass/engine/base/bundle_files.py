@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 # %% auto #0
 __all__ = ['ASK', 'WEIGHTS', 'TEXT', 'PACKAGES', 'refuse', 'plain', 'need', 'check_target', 'write_store', 'weights_differ',
-           'most_bytes', 'read_store']
+           'read_store']
 
 # %% ../../../nbs/engine/base/bundle_files.ipynb #4b905519
 import numpy as np
@@ -197,25 +197,23 @@ def weights_differ(
     wrong = [k for k,v in expected.items() if v.shape!=tensors[k].shape]
     return f'{wrong[0]} is {tuple(tensors[wrong[0]].shape)} and should be {tuple(expected[wrong[0]].shape)}' if wrong else ''
 
-def most_bytes(
-    expected:dict # Name to tensor
-) -> int:         # In bytes
+def _most_bytes(expected):
     "How large the weights of a model can be, its header included"
     return sum(v.numel()*8 for v in expected.values())+2**24
 
 # %% ../../../nbs/engine/base/bundle_files.ipynb #34149ac6
-def _read_tensors(path, d, expected=None, limit=2**30):
+def _read_tensors(path, d, expected):
     "The weights of a store, checked against its description and against the `expected` ones; never unpickled"
     where = f'{path}/{WEIGHTS}'
-    data = _read_member(path, WEIGHTS, limit if expected is None else most_bytes(expected))
+    data = _read_member(path, WEIGHTS, _most_bytes(expected))
     if data[8:9]!=b'{' and (data[:1]==b'\x80' or data[:2]==b'PK'): # safetensors: 8 bytes of length, then JSON
         raise BundleError(f'{where} is a pickle, not safetensors. A pickle can run code when it is opened, so it was not.', next='Ask for a bundle that fastclass saved.')
     if len(data)!=need(d['weights'], 'bytes', int, TEXT) or hashlib.sha256(data).hexdigest()!=need(d['weights'], 'sha256', str, TEXT):
         raise BundleError(f'{where} does not match its hash: it has {len(data):,} bytes of {d["weights"]["bytes"]:,}.', next=ASK)
     try: tensors = tensors_from_bytes(data)
     except (SafetensorError, KeyError, ValueError, TypeError) as e: raise BundleError(f'{where} is not safetensors: {e!s:.100}', next=ASK) from e
-    wrong = '' if expected is None else weights_differ(expected, tensors)
-    if wrong: raise BundleError(f'{where} does not fit the model that {TEXT} describes: {wrong}.', next=ASK)
+    wrong = weights_differ(expected, tensors)
+    if wrong: raise BundleError(f'{where} does not fit its description: the weights do not fit the model of {TEXT} ({wrong}).', next=ASK)
     return {k: v.float() if v.is_floating_point() else v for k,v in tensors.items()}
 
 # %% ../../../nbs/engine/base/bundle_files.ipynb #0ec0cdb9
@@ -224,7 +222,7 @@ def read_store(
     format:str, # What `format` must be in its text
     version:int # What `version` must be
 ) -> tuple:     # `(text, load_tensors)`; both raise `BundleError`, which names the file and what to do
-    "The text of a store, and `load_tensors(expected=None, limit=2**30)`, which reads its numbers as float32 tensors by name"
+    "The text of a store, and `load_tensors(expected)`, which reads its numbers as float32 tensors by name, as the `state_dict()` of an empty model says"
     path = Path(path)
     d = _read_text(path, format, version)
     return d, partial(_read_tensors, path, d)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 # %% auto #0
 __all__ = ['describe_items', 'describe_batch', 'describe_opener', 'describe_task', 'build_model', 'describe_model',
-           'check_shapes', 'Prepare', 'own_copy', 'data_card']
+           'check_outputs', 'Prepare', 'own_copy', 'data_card']
 
 # %% ../../../nbs/engine/predict/bundle_spec.ipynb #dc92d1ae
 import torch, torchvision
@@ -206,19 +206,19 @@ def describe_model(
     if type(learn.model) is not nn.Sequential or len(learn.model)!=2:
         refuse(f'a model of the type {type(learn.model).__name__}', 'Make it with vision_learner: a body and a head.')
     arch,head = _describe_arch(learn.arch),_describe_head(learn.model[1])
-    check_shapes(build_model(arch, head), learn.model.state_dict(), n_classes, refuse)
+    model = build_model(arch, head)
+    wrong = weights_differ(model.state_dict(), learn.model.state_dict())
+    if wrong: refuse(f'weights that do not fit the arch: {wrong}', 'Use the arch as it is, without a cut or layers of your own.')
+    check_outputs(model, n_classes, refuse)
     return {'arch': arch, 'head': head, 'activation': 'softmax'}
 
 # %% ../../../nbs/engine/predict/bundle_spec.ipynb #2ab11ac9
-def check_shapes(
-    model,       # An empty model
-    tensors,     # The weights for it, by name
+def check_outputs(
+    model,         # A body and a head
     n_classes:int, # Length of the vocabulary
-    fail         # Called with a message and a next step when they do not fit
+    fail           # Called with a message and a next step when they do not fit
 ):
-    "Compare the names and shapes of `tensors` with those of `model`"
-    wrong = weights_differ(model.state_dict(), tensors)
-    if wrong: fail(f'weights that do not fit the arch: {wrong}', 'Use the arch as it is, without a cut or layers of your own.')
+    "Compare what the head gives with what the vocabulary names"
     n_out = [m for m in model[1].modules() if isinstance(m, nn.Linear)][-1:]
     if n_out and n_out[0].out_features!=n_classes:
         fail(f'a head with {n_out[0].out_features} outputs for {n_classes} classes', 'Give n_out the number of classes.')

@@ -21,12 +21,12 @@ from PIL import Image
 from fastai.vision.core import PILImage
 from fastcore.basics import patch
 from fastprogress.fastprogress import progress_bar
-from fastclass.engine.base.bundle_files import (ASK, PACKAGES, TEXT, check_target, most_bytes, need, read_store, refuse,
+from fastclass.engine.base.bundle_files import (ASK, PACKAGES, TEXT, check_target, need, read_store, refuse,
     write_store)
 from ..base.errors import BundleError, DataError, PictureError, UnsupportedError
 from ..base.picture import read_picture
 from ..base.torch_tools import evaluating
-from .bundle_spec import (Prepare, build_model, check_shapes, data_card as card_of,
+from .bundle_spec import (Prepare, build_model, check_outputs, data_card as card_of,
     describe_batch, describe_items, describe_model, describe_opener, describe_task, own_copy)
 
 # %% ../../../nbs/engine/predict/predictor.ipynb #08c46d0b
@@ -108,9 +108,8 @@ def load_bundle(
     def fail(message, next): raise BundleError(f'{path} has {message}.', next=ASK)
     prepare = Prepare(d['input'], f'{path}/{TEXT}')
     model = build_model(d['arch'], d['head'])
-    tensors = load_tensors(limit=most_bytes(model.state_dict()))
-    check_shapes(model, tensors, len(d['vocabulary']), fail)
-    model.load_state_dict(tensors, assign=True)
+    model.load_state_dict(load_tensors(model.state_dict()), assign=True)
+    check_outputs(model, len(d['vocabulary']), fail)
     model = model.eval().requires_grad_(False).to(device=torch.device(device), memory_format=torch.channels_last)
     return Predictor(model, prepare, d)
 
