@@ -54,7 +54,7 @@ def similar(
     learn,    # A trained learner, or `Factors` from `load_factors`
     item,     # Name of the item, as in the ratings
     k:int=5   # How many
-) -> Recommendations:  # Raises `DataError` for k below 1, `UnsupportedError` for a model without factors
+) -> Recommendations: # Raises `DataError` for k below 1, `UnsupportedError` for a model without factors
     "The items that the same people like; for an unknown one those with the most ratings, and a note"
     known = factors_of(learn)
     check_size(k)
@@ -72,7 +72,7 @@ def recommend(
     user=None,   # Name of a user as in the ratings, what `add_user` gave, or None for anybody
     k:int=5,     # How many
     least:int=1  # Ratings that an item must have in training
-) -> Recommendations:     # Raises `DataError` for k below 1, `UnsupportedError` for a model without factors
+) -> Recommendations: # Raises `DataError` for k below 1, `UnsupportedError` for a model without factors
     "The items with the most predicted stars that the user has not rated; an unknown user gets what the average user likes, and a note"
     known = factors_of(learn)
     check_size(k)
