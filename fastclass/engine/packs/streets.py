@@ -62,6 +62,10 @@ class _Pen:
         "Four corners on a plane; `place(u, v)` gives the place in the picture"
         self.poly([place(u0,v0), place(u1,v0), place(u1,v1), place(u0,v1)], colour)
 
+    def block(self, x0, y0, x1, y1, colour):
+        "A rectangle from its left upper corner to the right lower one"
+        self.poly([(x0,y0), (x1,y0), (x1,y1), (x0,y1)], colour)
+
     def oval(self, x, y, rx, ry, colour):
         box = (x-rx, y-ry, x+rx, y+ry)
         self.paint.ellipse(box, fill=colour)
@@ -124,7 +128,6 @@ class _Spot:
         x,y = self.px(u, v)
         self.s.oval(x, y, self.scale*ru, self.scale*rv, colour)
 
-# %% ../../../nbs/engine/packs/streets.ipynb #3dae8efa
 def _points(text):
     "The `(u, v)` pairs of `'u,v u,v'`"
     pairs = [pair.split(',') for pair in text.split()]
@@ -163,9 +166,7 @@ def _far_house(s, x):
     wide = s.rng.uniform(.04, .12)*s.w
     tall = s.rng.uniform(.02, .12)*s.h
     haze = mix(s.low, '#7d8794', s.rng.uniform(.4, .7))
-    top = s.horizon-tall
-    foot = s.horizon+2
-    s.poly([(x,top), (x+wide,top), (x+wide,foot), (x,foot)], haze)
+    s.block(x, s.horizon-tall, x+wide, s.horizon+2, haze)
     return wide
 
 # %% ../../../nbs/engine/packs/streets.ipynb #85186a53
@@ -233,7 +234,8 @@ def _house_along(s, side, x, near, far, top):
     def end(u, y): return s.at(u, y, near)
     def face(u, y): return s.at(x, y, far+(near-far)*u)
     s.show('Building')
-    s.quad(end, x, x+side*9, 0, top, shade(s.pick(WALLS), -.3))
+    wall = shade(s.pick(WALLS), -.3)
+    s.quad(end, x, x+side*9, 0, top, wall)
     light = -.22 if side==s.sun else .08
     _Front(s, face, far-near, top).draw(light, detail=near<34)
 
@@ -284,7 +286,7 @@ def _ground_along(s, mid, half, walk):
     _pave(s, (left,right))
     _, far = s.ground(0, 80)
     s.show('Sidewalk')
-    s.poly([(-9,far), (s.w+9,far), (s.w+9,s.h+9), (-9,s.h+9)], s.path)
+    s.block(-9, far, s.w+9, s.h+9, s.path)
     for z in np.geomspace(2.2, 22, 9):
         joint = [s.ground(left-walk, z), s.ground(right+walk, z)]
         s.paint.line(joint, fill=shade(s.path, -.1), width=2)
@@ -313,20 +315,24 @@ def _down_from(s, name, z, colour):
     "Everything that is nearer than z"
     _, top = s.ground(0, z)
     s.show(name)
-    s.poly([(0,top), (s.w,top), (s.w,s.h), (0,s.h)], colour)
+    s.block(0, top, s.w, s.h, colour)
 
 # %% ../../../nbs/engine/packs/streets.ipynb #2b1b7757
-def _on_road(s, x, z): return s.edge[0]<x<s.edge[1] if s.edge else z<s.kerb
+def _on_road(s, x, z):
+    "Is this place on the road?"
+    if s.edge is None: return z<s.kerb
+    left,right = s.edge
+    return left<x<right
 
 def _shadow(s, x, z, wide, deep=.25):
     "A soft dark patch on the ground under something"
     on_road = _on_road(s, x, z)
-    px,py = s.ground(x+s.sun*-.25*wide, z)
+    x,y = s.ground(x-s.sun*.25*wide, z)
     scale = s.focal/z
     keep = s.code
     s.show('Road' if on_road else 'Sidewalk')
     dark = shade(s.road if on_road else s.path, -.38)
-    s.oval(px, py, scale*wide, max(1.5, scale*deep*.3), dark)
+    s.oval(x, y, scale*wide, max(1.5, scale*deep*.3), dark)
     s.code = keep
 
 # %% ../../../nbs/engine/packs/streets.ipynb #ed09a273
@@ -341,11 +347,14 @@ def _tree(s, x, z):
     _shadow(s, x, z, r*.8)
     green = mix(s.pick(_LEAVES), s.low, min(.5, z/90))
     s.show('Tree')
-    spot.limb([(0,0), (.1,tall*.7)], mix('#4f3d2f', s.low, min(.4, z/90)), .2)
+    bark = mix('#4f3d2f', s.low, min(.4, z/90))
+    spot.limb([(0,0), (.1,tall*.7)], bark, .2)
     blobs = [_blob(s.rng, tall, r) for _ in range(7)]
     for tone,shift,size in _TONES:
         colour = shade(green, tone)
-        for u,v,q in blobs: spot.oval(u+s.sun*shift*r, v+shift*r, q*size, q*size*.9, colour)
+        up = shift*r
+        for u,v,q in blobs:
+            spot.oval(u+s.sun*up, v+up, q*size, q*size*.9, colour)
 
 def _blob(rng, tall, r):
     "A round of leaves: its place, and its radius"
@@ -401,7 +410,9 @@ def _car_side(s, x, z, way):
         spot.oval(u, .33, .34, .34, (24,25,28))
         spot.oval(u, .33, .18, .18, (150,154,160))
 
-def _parked_car(s, x, z): _car_side(s, x, z, int(s.rng.choice([-1,1])))
+def _parked_car(s, x, z):
+    "With its front to the left or to the right"
+    _car_side(s, x, z, int(s.rng.choice([-1,1])))
 
 # %% ../../../nbs/engine/packs/streets.ipynb #f8b79781
 _CAR_END = _outlines(
@@ -477,34 +488,45 @@ def _cap(spot, u, v, wide, high):
 def _legs(spot, gait, trousers):
     "The leg behind, then the one before"
     _,step,_,sep = gait
-    _leg(spot, (-sep,.86), (-sep-step*.35,.46), (-sep-step,.07), shade(trousers, -.25))
-    _leg(spot, (sep,.86), (sep+step*.6,.47), (sep+step*.75,.06), trousers)
+    far = [
+        (-sep,.86),
+        (-sep-step*.35,.46),
+        (-sep-step,.07)]
+    near = [
+        (sep,.86),
+        (sep+step*.6,.47),
+        (sep+step*.75,.06)]
+    _leg(spot, far, shade(trousers, -.25))
+    _leg(spot, near, trousers)
 
-def _leg(spot, hip, knee, foot, colour):
-    "A leg with its shoe"
-    u,_ = foot
-    spot.limb([hip, knee, foot], colour, .15)
+def _leg(spot, points, colour):
+    "A leg from hip to foot, and its shoe"
+    u,_ = points[-1]
+    spot.limb(points, colour, .15)
     spot.limb([(u,.04), (u+.1,.04)], _SHOE, .08)
 
+# %% ../../../nbs/engine/packs/streets.ipynb #c1699487
 def _far_arm(spot, gait, wear):
     "The arm behind the body"
     wide = gait.wide
     swing = gait.step*.9
-    elbow = -wide-.02-swing*.4
-    hand = -wide*.9-swing*.2+swing*.5
-    spot.limb([(-wide*.8,1.36), (elbow,1.1), (hand,.88)], shade(wear.top, -.25), .1)
+    arm = [
+        (-wide*.8,1.36),
+        (-wide-.02-swing*.4,1.1),
+        (-wide*.9-swing*.2+swing*.5,.88)]
+    spot.limb(arm, shade(wear.top, -.25), .1)
 
 def _near_arm(spot, gait, wear):
     "The arm before the body, with its hand"
     wide = gait.wide
     swing = gait.step*.9
     hand = wide*.8+swing*.7
-    spot.limb([(wide*.7,1.36), (wide+swing*.3,1.1), (hand,.9)], shade(wear.top, -.08), .1)
+    arm = [
+        (wide*.7,1.36),
+        (wide+swing*.3,1.1),
+        (hand,.9)]
+    spot.limb(arm, shade(wear.top, -.08), .1)
     spot.oval(hand, .87, .05, .05, wear.skin)
-
-def _shopping(spot, wide, colour):
-    "A bag in the hand"
-    spot.poly([(wide+.02,.9), (wide+.26,.9), (wide+.22,.62), (wide+.06,.62)], colour)
 
 # %% ../../../nbs/engine/packs/streets.ipynb #00247b76
 def _coat(spot, wide, light, long, colour):
@@ -531,6 +553,7 @@ def _coat(spot, wide, light, long, colour):
 
 # %% ../../../nbs/engine/packs/streets.ipynb #be72b82f
 _SATCHEL = _points('-.12,1.42 -.34,1.36 -.36,.98 -.12,.95')
+_BAG = _points('.02,.9 .26,.9 .22,.62 .06,.62') # Beside the body
 
 def _walker(s, x, z):
     "Somebody on foot"
@@ -552,7 +575,7 @@ def _walker(s, x, z):
     spot.limb([(0,1.5), (0,1.56)], shade(wear.skin, -.15), .09)
     _head(spot, .02, 1.65, wear, gait.way, s.perhaps(.2))
     bag = s.perhaps(.15)
-    if bag: _shopping(spot, gait.wide, bag)
+    if bag: spot.poly([(gait.wide+u,v) for u,v in _BAG], bag)
 
 # %% ../../../nbs/engine/packs/streets.ipynb #ecf9521c
 _FRAME = _outlines(
@@ -593,8 +616,9 @@ def _rider_side(spot, turn, way, wear):
     spot.limb([near, (u+.13,v-.02)], (36,32,30), .07)
     _bent_back(spot, lean, wear.top)
     satchel = s.perhaps(.2)
-    if satchel: spot.poly([(-.34,1.16), (-.1+lean,1.52), (-.22+lean,1.58), (-.46,1.24)], satchel)
-    spot.limb([(.1+lean,1.42), (.26+lean/2,1.14), (.48,1.04)], shade(wear.top, -.14), .1)
+    if satchel: _on_back(spot, lean, satchel)
+    arm = [(.1+lean,1.42), (.26+lean/2,1.14), (.48,1.04)]
+    spot.limb(arm, shade(wear.top, -.14), .1)
     spot.oval(.49, 1.04, .05, .05, wear.skin)
     _head(spot, .18+lean*1.3, 1.66, wear, way, s.perhaps(.55))
 
@@ -617,9 +641,18 @@ def _bent_back(spot, lean, colour):
         (0.,.98),
         (-.06,.88)], colour)
 
+def _on_back(spot, lean, colour):
+    "A bag on that back"
+    spot.poly([
+        (-.34,1.16),
+        (-.1+lean,1.52),
+        (-.22+lean,1.58),
+        (-.46,1.24)], colour)
+
 # %% ../../../nbs/engine/packs/streets.ipynb #0d2eeef6
 _FACING = _outlines(
     body='-.2,1.42 -.07,1.5 .07,1.5 .2,1.42 .16,.9 -.16,.9',
+    shaded='-.2,1.42 -.16,.9 -.05,.9 -.05,1.45', # Where the sun is on the right
     left_arm='-.19,1.38 -.3,1.2 -.27,1.03',
     right_arm='.19,1.38 .3,1.2 .27,1.03',
     handlebar='-.3,1.02 .3,1.02')
@@ -643,16 +676,18 @@ def _rider_front(spot, wear):
 # %% ../../../nbs/engine/packs/streets.ipynb #f8aff4c7
 def _pedalling(spot, up, colour):
     "Two legs from the front; `up` is how much higher the left foot is than in the middle"
-    spot.limb([(-.1,.92), (-.17,.62+up), (-.11,.24+up)], shade(colour, -.1), .14)
-    spot.limb([(.1,.92), (.17,.62-up), (.11,.24-up)], colour, .14)
+    left = [(-.1,.92), (-.17,.62+up), (-.11,.24+up)]
+    right = [(.1,.92), (.17,.62-up), (.11,.24-up)]
+    spot.limb(left, shade(colour, -.1), .14)
+    spot.limb(right, colour, .14)
     spot.oval(-.11, .2+up, .06, .05, (36,32,30))
     spot.oval(.11, .2-up, .06, .05, (36,32,30))
 
 def _upright_back(spot, colour):
     "Body and arms of a rider from the front"
-    dark = spot.s.sun
+    sun = spot.s.sun
     spot.poly(_FACING['body'], colour)
-    shaded = [(dark*-.2,1.42), (dark*-.16,.9), (dark*-.05,.9), (dark*-.05,1.45)]
+    shaded = [(sun*u,v) for u,v in _FACING['shaded']]
     spot.s.paint.polygon(spot.pixels(shaded), fill=shade(colour, -.15))
     spot.limb(_FACING['left_arm'], shade(colour, -.12), .1)
     spot.limb(_FACING['right_arm'], shade(colour, -.12), .1)
@@ -682,14 +717,23 @@ def _parked(s, x, z):
     turn = s.rng.uniform(.5, 1)
     _bicycle(_Spot(s, x, z, way=way, turn=turn), turn, s.pick(CLOTHES))
 
+# %% ../../../nbs/engine/packs/streets.ipynb #a32b29ab
+_BIN = _points('-.2,0 .2,0 .24,.8 -.24,.8')
+
 def _bin(s, x, z):
     "A litter bin"
     spot = _Spot(s, x, z)
     _shadow(s, x, z, .3)
     s.show('Void')
     colour = s.pick(['#2f4f3f','#3c4046','#7a3030'])
-    spot.poly([(-.2,0), (.2,0), (.24,.8), (-.24,.8)], colour)
+    spot.poly(_BIN, colour)
     spot.oval(0, .8, .25, .07, shade(colour, .25))
+
+def _bin_along(s):
+    "A bin on one of the pavements"
+    left,right = s.edge
+    z = s.rng.uniform(6, 14)
+    return z, s.rng.choice([left-1.4,right+1.4]), _bin
 
 # %% ../../../nbs/engine/packs/streets.ipynb #328c005c
 def _furnish_along(s):
@@ -704,8 +748,7 @@ def _furnish_along(s):
         out += [(z, edge+side*.4, _lamp) for z in rows]
         rows = np.arange(r.uniform(7, 16), 40, r.uniform(6, 11))
         out += [(z, edge-side, _car_end) for z in rows if r.random()<.55]
-    left,right = s.edge
-    if r.random()<.4: out.append((r.uniform(6, 14), r.choice([left-1.4,right+1.4]), _bin))
+    if r.random()<.4: out.append(_bin_along(s))
     return out
 
 def _furnish_across(s):
@@ -757,8 +800,11 @@ def _subject(s, kind):
 def _place_for(s, z, on_foot):
     "Most people walk on the pavement, and most ride on the road"
     for _ in range(6):
-        x = (s.rng.uniform(.22, .78)*s.w-s.vanish)/s.focal*z
-        if s.edge is None or s.rng.random()<.12 or _on_road(s, x, z)!=on_foot: return x
+        right = s.rng.uniform(.22, .78)*s.w-s.vanish
+        x = right/s.focal*z
+        if s.edge is None: break
+        if s.rng.random()<.12: break
+        if _on_road(s, x, z)!=on_foot: break
     return x
 
 # %% ../../../nbs/engine/packs/streets.ipynb #ea7c8a92
@@ -796,7 +842,8 @@ def _scene(rng, kind, size, labels):
 def _make_room(things, subject):
     "The subject with what stands behind it; only a bicycle may stand before it"
     z,_,_ = subject[0]
-    return [t for t in things if t[0]>z*1.05 or t[2] is _parked] + subject
+    things = [t for t in things if t[0]>z*1.05 or t[2] is _parked]
+    return things+subject
 
 # %% ../../../nbs/engine/packs/streets.ipynb #daf28900
 def _photo(s):
