@@ -25,8 +25,15 @@ GROUNDS = dict( # texture -> pairs of dark and light colour
     paper=[('#8f8874','#fbf6e8'), ('#777a7e','#f2f3f4')],
     wood=[('#3d2414','#a8734a'), ('#5c4630','#cfae82')],
     asphalt=[('#26272a','#77787c')])
-_HOW_OFTEN = dict(fabric=.27, brick=.14, plaster=.11, grass=.14, sky=.1, paper=.1, wood=.07, asphalt=.07)
-_SHOWS_THROUGH = dict(fabric=.55, brick=.5, plaster=.4, grass=.3, sky=0, paper=.5, wood=.35, asphalt=.5)
+_TEXTURES = dict( # How often each is drawn, and how much of it shows through a crest
+    fabric=(.27,.55),
+    brick=(.14,.5),
+    plaster=(.11,.4),
+    grass=(.14,.3),
+    sky=(.1,0),
+    paper=(.1,.5),
+    wood=(.07,.35),
+    asphalt=(.07,.5))
 
 # %% ../../../nbs/engine/packs/photo_effects.ipynb #dfc70764
 def _colour(c): return np.array(rgb(c), 'f4')[:,None,None]
@@ -48,18 +55,37 @@ def _stripes(rng, size, colour):
 # %% ../../../nbs/engine/packs/photo_effects.ipynb #0f9b6107
 def _ground(rng, size):
     "A background of (3, size, size), its grey texture as a factor around 1, and how much of it shows through the crest"
-    kind = list(_HOW_OFTEN)[int(rng.choice(len(_HOW_OFTEN), p=tuple(_HOW_OFTEN.values())))]
+    kind = _some_texture(rng)
     grey = window(rng, kind, size, size).astype('f4')/255
     if rng.random()<.5: grey = grey[:,::-1]
-    dark,light = GROUNDS[kind][int(rng.integers(len(GROUNDS[kind])))]
+    pairs = GROUNDS[kind]
+    dark,light = pairs[int(rng.integers(len(pairs)))]
     dark = _about(rng, dark)
     light = _about(rng, light)
     if kind=='fabric' and rng.random()<.4: light = _stripes(rng, size, light)
     factor = 1 if kind=='sky' else grey*2
-    return dark+(light-dark)*grey, factor, _SHOWS_THROUGH[kind]
+    _,share = _TEXTURES[kind]
+    return dark+(light-dark)*grey, factor, share
+
+def _some_texture(rng):
+    "The name of one, the common ones more often"
+    kinds = list(_TEXTURES)
+    often = [p for p,_ in _TEXTURES.values()]
+    return kinds[int(rng.choice(len(kinds), p=often))]
 
 # %% ../../../nbs/engine/packs/photo_effects.ipynb #32f4d189
-def _corners_of(w, h): return np.array([(0,0), (w,0), (w,h), (0,h)])
+def _turned(points, angle):
+    "Points turned around 0"
+    x,y = points.T
+    cos = np.cos(angle)
+    sin = np.sin(angle)
+    across = x*cos-y*sin
+    down = x*sin+y*cos
+    return np.stack([across, down], axis=1)
+
+def _corners_of(w, h):
+    "From the left upper one, clockwise"
+    return np.array([(0,0), (w,0), (w,h), (0,h)])
 
 def _look_up(places, corners):
     "The eight numbers with which PIL finds, for each place of the result, where to look in the picture"
@@ -67,32 +93,32 @@ def _look_up(places, corners):
     for (x,y),(u,v) in zip(places, corners):
         rows.append((x, y, 1, 0, 0, 0, -u*x, -u*y))
         rows.append((0, 0, 0, x, y, 1, -v*x, -v*y))
-    return np.linalg.solve(np.array(rows), corners.ravel().astype(float))
+    wanted = corners.ravel().astype(float)
+    return np.linalg.solve(np.array(rows), wanted)
 
 # %% ../../../nbs/engine/packs/photo_effects.ipynb #fef4c456
 def _warp(picture, rng, size, scale, turn, tilt):
     "The crest on a transparent square of `size` pixels, seen from an angle; colours multiplied by their opacity"
     side = size*scale
-    while picture.width>2*side and picture.width>=64: picture = picture.reduce(2)
-    corners = _corners_of(*picture.size)
-    places = _seen_corners(picture, rng, size, side, turn, tilt)
-    picture = picture.convert('RGBa')
-    return picture.transform((size,size), Image.PERSPECTIVE, _look_up(places, corners), Image.BILINEAR)
-
-def _seen_corners(picture, rng, size, side, turn, tilt):
-    "Where the four corners of the crest come to lie"
+    while picture.width>2*side and picture.width>=64:
+        picture = picture.reduce(2)
     w,h = picture.size
+    places = _seen_corners(w, h, rng, size, side, turn, tilt)
+    numbers = _look_up(places, _corners_of(w, h))
+    picture = picture.convert('RGBa')
+    return picture.transform((size,size), Image.PERSPECTIVE, numbers, Image.BILINEAR)
+
+def _seen_corners(w, h, rng, size, side, turn, tilt):
+    "Where the four corners of the crest come to lie"
     angle = rng.uniform(-turn, turn)
     lean = rng.uniform(-tilt, tilt, 2)
     free = (size-side)/2
     middle = size/2+rng.uniform(-free, free, 2)
-    x,y = (_corners_of(2*w, 2*h)-(w,h)).T
-    cos = np.cos(angle)
-    sin = np.sin(angle)
-    turned = np.stack([x*cos-y*sin, x*sin+y*cos], axis=1)
-    near = turned*(side/max(w, h))/2
+    from_middle = 2*_corners_of(w, h)-(w,h)
+    near = _turned(from_middle, angle)*(side/max(w, h))/2
     depth = 1+(near@lean)/side
-    return near/depth[:,None]*(1-abs(lean)/3)+middle
+    narrow = 1-abs(lean)/3
+    return near/depth[:,None]*narrow+middle
 
 # %% ../../../nbs/engine/packs/photo_effects.ipynb #b6d026ff
 def nuisance(
@@ -124,13 +150,15 @@ def _on_ground(crest, rng, size, strength, shadow):
     dx,dy = rng.integers(1, 5, 2)
     if rng.random()>=.5: dx = -dx
     dark = np.roll(alpha, (dy,dx), (0,1))*shadow
-    return ground*(1-dark)*(1-alpha) + crest[:3]*(1+share*(texture-1))
+    behind = ground*(1-dark)*(1-alpha)
+    return behind + crest[:3]*(1+share*(texture-1))
 
 # %% ../../../nbs/engine/packs/photo_effects.ipynb #57705b9d
 def _camera(a, rng, strength):
     "Light, blur, grain and now and then a poor JPEG"
     blur = rng.choice([0, .6, 1.1, 1.9], p=[.4,.3,.2,.1])*strength
-    im = finish(a, rng, light=.45*strength, tint=.12*strength, blur=float(blur), grain=rng.uniform(.04, .3)*strength)
+    grain = rng.uniform(.04, .3)*strength
+    im = finish(a, rng, light=.45*strength, tint=.12*strength, blur=float(blur), grain=grain)
     if rng.random()<.25*strength:
         held = BytesIO()
         im.save(held, 'JPEG', quality=int(rng.integers(18, 45)))
@@ -173,6 +201,7 @@ def _long_shadow(im, rng):
     a,b = rng.uniform(.2, .8, 2)*w
     post = [(a,0), (w,0), (w,w), (b,w)]
     roof = [(0,a), (w,b), (w,w), (0,w)]
-    ImageDraw.Draw(light).polygon(post if rng.random()<.5 else roof, fill=110)
+    outline = post if rng.random()<.5 else roof
+    ImageDraw.Draw(light).polygon(outline, fill=110)
     light = light.filter(ImageFilter.GaussianBlur(3))
     return ImageChops.multiply(im, light.convert('RGB'))

@@ -103,7 +103,9 @@ class _Scene(_Pen):
 
     def at(self, x, y, z):
         scale = self.focal/z
-        return (self.vanish+scale*x, self.horizon+scale*(self.eye-y))
+        right = scale*x
+        down = scale*(self.eye-y)
+        return (self.vanish+right, self.horizon+down)
 
     def ground(self, x, z): return self.at(x, 0, z)
 
@@ -116,13 +118,18 @@ class _Spot:
         self.scale = s.focal/z*tall         # Pixels a metre
         self.across = way*self.scale*turn   # The same for u; less where it is seen at an angle
 
-    def px(self, u, v): return (self.x+self.across*u, self.y-self.scale*v)
+    def px(self, u, v):
+        "The place in the picture"
+        x = self.x+self.across*u
+        y = self.y-self.scale*v
+        return x, y
 
     def pixels(self, points): return [self.px(u, v) for u,v in points]
 
     def poly(self, points, colour): self.s.poly(self.pixels(points), colour)
 
-    def limb(self, points, colour, width): self.s.limb(self.pixels(points), colour, self.scale*width)
+    def limb(self, points, colour, width):
+        self.s.limb(self.pixels(points), colour, self.scale*width)
 
     def oval(self, u, v, ru, rv, colour):
         x,y = self.px(u, v)
@@ -223,7 +230,9 @@ class _Front:
 def _houses_along(s, side, x):
     "A row of houses that runs away from the camera, far ones first"
     edges = [2.]
-    while edges[-1]<60: edges.append(edges[-1]+s.rng.uniform(6, 12))
+    while edges[-1]<60:
+        wide = s.rng.uniform(6, 12)
+        edges.append(edges[-1]+wide)
     for near,far in zip(edges[-2::-1], edges[:0:-1]):
         top = s.rng.uniform(5.5, 13)
         gap = s.rng.random()<.12
@@ -288,8 +297,9 @@ def _ground_along(s, mid, half, walk):
     s.show('Sidewalk')
     s.block(-9, far, s.w+9, s.h+9, s.path)
     for z in np.geomspace(2.2, 22, 9):
-        joint = [s.ground(left-walk, z), s.ground(right+walk, z)]
-        s.paint.line(joint, fill=shade(s.path, -.1), width=2)
+        start = s.ground(left-walk, z)
+        end = s.ground(right+walk, z)
+        s.paint.line([start, end], fill=shade(s.path, -.1), width=2)
     _strip(s, 'Sidewalk', left-.15, right+.15, shade(s.path, .3))
     _strip(s, 'Road', left, right, s.road)
     _dashes(s, mid)
@@ -473,7 +483,9 @@ def _head(spot, u, v, wear, way, hat=None):
     "Head with hair and perhaps a hat or helmet; `way` is where it looks: -1, 0 (to us), 1, or 2 (away)"
     s = spot.s
     spot.oval(u, v, .105, .125, wear.hair if way==2 else wear.skin)
-    if way!=2: s.paint.pieslice(_cap(spot, u, v, .115, .14), *_HAIRLINE[way], fill=wear.hair)
+    if way!=2:
+        start,end = _HAIRLINE[way]
+        s.paint.pieslice(_cap(spot, u, v, .115, .14), start, end, fill=wear.hair)
     if not hat: return
     if s.label: s.label.pieslice(_cap(spot, u, v, .15, .19), 180, 360, fill=s.code)
     s.paint.pieslice(_cap(spot, u, v, .14, .17), 180, 360, fill=hat)
@@ -589,11 +601,13 @@ def _bicycle(spot, turn, colour):
     s = spot.s
     k = spot.scale
     dark = (30,31,34)
+    tyre = max(1, round(k*.045))
     for u in (-.52,.52):
         x,y = spot.px(u, .34)
-        s.ring(x, y, k*max(.05, .34*turn), k*.34, dark, max(1, round(k*.045)))
+        s.ring(x, y, k*max(.05, .34*turn), k*.34, dark, tyre)
     for u in (-.52,.52):
-        s.paint.line([spot.px(u-.2, .1), spot.px(u+.2, .58)], fill=(150,152,156), width=1)
+        spoke = [spot.px(u-.2, .1), spot.px(u+.2, .58)]
+        s.paint.line(spoke, fill=(150,152,156), width=1)
     spot.limb(_FRAME['rear'], colour, .035)
     spot.limb(_FRAME['front'], colour, .035)
     spot.limb(_FRAME['fork'], shade(colour, -.3), .035)
@@ -817,7 +831,8 @@ def _empty_street(s, along):
         half = rng.uniform(2.6, 4.2)
         walk = rng.uniform(1.8, 3.4)
         mid = rng.uniform(-3.5, 3.5)
-        for side in (-1,1): _houses_along(s, side, mid+side*(half+walk))
+        for side in (-1,1):
+            _houses_along(s, side, mid+side*(half+walk))
         _ground_along(s, mid, half, walk)
     else:
         z = rng.uniform(8.5, 13)

@@ -51,9 +51,11 @@ def census_probability(
     "The probability from which the target of each row was drawn; no model that sees the row can know more"
     age = df['age'].to_numpy(float)
     hours = df['hours'].to_numpy(float)
+    savings = df['savings'].to_numpy(float)
     school = _school_years(df)
-    z = -1.9 + .85*(school-1.5) + 1.6*np.exp(-((age-48)/16)**2) - .6
-    z += _hours_effect(hours) + _savings_effect(df['savings'].to_numpy(float))
+    prime = np.exp(-((age-48)/16)**2)
+    z = -1.9 + .85*(school-1.5) + 1.6*prime - .6
+    z += _hours_effect(hours) + _savings_effect(savings)
     z += df['occupation'].map(WORK).to_numpy(float)
     z += df['sector'].map(SECTOR).to_numpy(float)
     z += df['household'].map(HOME).to_numpy(float)
@@ -66,15 +68,17 @@ def census_probability(
 # %% ../../../nbs/engine/packs/tables.ipynb #521fac45
 def _schooling(rng, age):
     "Places in `SCHOOL`; the young went to school for longer"
-    years = rng.normal(1.9+.01*(45-age).clip(-20, 20), 1.1)
-    return np.clip(years, 0, 4).round().astype(int)
+    younger = (45-age).clip(-20, 20)
+    place = rng.normal(1.9+.01*younger, 1.1)
+    return np.clip(place, 0, 4).round().astype(int)
 
 def _occupations(rng, school):
     "Work of any kind; with a degree rather in an office, a shop, engineering, teaching or care"
     n = len(school)
     anything = rng.integers(0, 8, n)*(school<3)
     for_graduates = rng.choice([0,4,5,6,2], n)*(school>=3)
-    return np.array(list(WORK)[:-1], object)[anything+for_graduates]
+    names = np.array(list(WORK)[:-1], object) # Without '?', a lost answer
+    return names[anything+for_graduates]
 
 def _drawn(rng, n, names, weights):
     "n of the names, some more often than others"
@@ -85,12 +89,14 @@ def _drawn(rng, n, names, weights):
 def _people(rng, n):
     "n rows of the census without the target"
     import pandas as pd
-    age = np.clip(rng.gamma(7, 6, n)+4, 17, 90).round()
+    age = rng.gamma(7, 6, n)+4
+    age = np.clip(age, 17, 90).round()
     school = _schooling(rng, age)
     work = _occupations(rng, school)
     hours = rng.normal(39, 10, n)-8*(age>64)
     hours = np.clip(hours, 4, 90).round()
-    savings = np.where(rng.random(n)<.55, 0, rng.lognormal(2.2, 1, n)).round(1)
+    nothing = rng.random(n)<.55
+    savings = np.where(nothing, 0, rng.lognormal(2.2, 1, n)).round(1)
     hours[rng.random(n)<.04] = np.nan
     savings[rng.random(n)<.03] = np.nan
     work[rng.random(n)<.06] = '?'
@@ -166,16 +172,18 @@ def _titles(rng, n):
 def _expected_stars(score, noise):
     "Mean and variance of a score plus noise, once it is rounded to half stars from 0.5 to 5"
     edges = np.arange(.75, 5, .5)
-    below = np.array([[_share_below(edge-s, noise) for edge in edges] for s in score])
-    p = np.diff(np.pad(below, ((0,0),(1,1)), constant_values=(0,1)), axis=1)
+    below = np.array([_shares_below(edges-s, noise) for s in score])
+    below_all = np.pad(below, ((0,0),(1,1)), constant_values=(0,1))
+    p = np.diff(below_all, axis=1)
     p[:,-1] = 1-below[:,-1]
     stars = np.arange(.5, 5.01, .5)
     mean = p@stars
     return mean, p@stars**2-mean**2
 
-def _share_below(x, sd):
-    "The share of a normal distribution around 0 that lies below x"
-    return .5*(1+math.erf(x/(sd*math.sqrt(2))))
+def _shares_below(edges, sd):
+    "The share of a normal distribution around 0 that lies below each edge"
+    wide = sd*math.sqrt(2)
+    return [.5*(1+math.erf(e/wide)) for e in edges]
 
 # %% ../../../nbs/engine/packs/tables.ipynb #a4324cb7
 def _scores(seed, films, users, user, film):
@@ -184,7 +192,8 @@ def _scores(seed, films, users, user, film):
     k = 5 # Hidden numbers
     liking = rng.normal(0, 1, (len(GENRES),k))
     genre = films['genre'].map(GENRES.index).to_numpy()
-    q = .75*liking[genre] + .65*rng.normal(0, 1, (len(films),k))
+    own = rng.normal(0, 1, (len(films),k))
+    q = .75*liking[genre] + .65*own
     p = rng.normal(0, 1, (users,k))
     user_bias = rng.normal(0, .38, users)
     film_bias = rng.normal(0, .45, len(films))
@@ -198,7 +207,8 @@ def _who_rates_what(rng, users, films, ratings):
     known = rng.lognormal(0, .9, films)
     weights = np.outer(busy, known).ravel()
     keys = np.log(weights)+rng.gumbel(size=weights.size)
-    pairs = np.sort(np.argpartition(-keys, ratings-1)[:ratings])
+    pairs = np.argpartition(-keys, ratings-1)[:ratings]
+    pairs = np.sort(pairs)
     rng.shuffle(pairs)
     return pairs//films, pairs%films
 
@@ -230,4 +240,5 @@ def draw_ratings(
     stars = np.clip(np.round(exact*2)/2, .5, 5)
     when = 1_420_070_400 + np.sort(rng.integers(0, 300_000_000, ratings))
     df = pd.DataFrame(dict(user=user+1, film=film+1, rating=stars, timestamp=when))
-    return df, table, dict(ratings=ratings, users=users, films=films, **_known_errors(score, stars))
+    known = dict(ratings=ratings, users=users, films=films, **_known_errors(score, stars))
+    return df, table, known
