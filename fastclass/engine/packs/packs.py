@@ -142,7 +142,7 @@ def _checked_sizes(name, seed, sizes):
         raise DataError(f'The seed is {seed!r}; a whole number from 0 is needed.',
                         next='Leave it out for the seed that the lessons use.')
     known = PACKS[name]['sizes']
-    for k,v in sizes.items(): _check_size(name, known, k, v)
+    for k,v in sizes.items(): _check_one_size(name, known, k, v)
     full = {**known, **sizes}
     if name=='ratings': _check_ratings_fit(**full)
     return full
@@ -150,7 +150,7 @@ def _checked_sizes(name, seed, sizes):
 def _is_whole_number(o, least): return isinstance(o, int) and not isinstance(o, bool) and o>=least
 
 # %% ../../../nbs/engine/packs/packs.ipynb #82b46e6b
-def _check_size(name, known, k, v):
+def _check_one_size(name, known, k, v):
     if k not in known:
         usual = ', '.join(f'{a}={b}' for a,b in known.items())
         raise DataError(f'The pack {name!r} has no size {k!r}.', next=f'It has: {usual}.')

@@ -87,7 +87,7 @@ def _corners_of(w, h):
     "From the left upper one, clockwise"
     return np.array([(0,0), (w,0), (w,h), (0,h)])
 
-def _look_up(places, corners):
+def _perspective_numbers(places, corners):
     "The eight numbers with which PIL finds, for each place of the result, where to look in the picture"
     rows = []
     for (x,y),(u,v) in zip(places, corners):
@@ -104,7 +104,7 @@ def _warp(picture, rng, size, scale, turn, tilt):
         picture = picture.reduce(2)
     w,h = picture.size
     places = _seen_corners(w, h, rng, size, side, turn, tilt)
-    numbers = _look_up(places, _corners_of(w, h))
+    numbers = _perspective_numbers(places, _corners_of(w, h))
     picture = picture.convert('RGBa')
     return picture.transform((size,size), Image.PERSPECTIVE, numbers, Image.BILINEAR)
 

@@ -5,6 +5,7 @@
 # %% ../../../nbs/engine/packs/tables.ipynb #a828afab
 from __future__ import annotations
 import math
+from itertools import product
 import numpy as np
 from .draw import stream
 
@@ -80,7 +81,7 @@ def _occupations(rng, school):
     names = np.array(list(WORK)[:-1], object) # Without '?', a lost answer
     return names[anything+for_graduates]
 
-def _drawn(rng, n, names, weights):
+def _weighted_picks(rng, n, names, weights):
     "n of the names, some more often than others"
     p = np.array(weights)/sum(weights)
     return rng.choice(list(names), n, p=p).astype(object)
@@ -104,9 +105,9 @@ def _people(rng, n):
         age=age.astype(int),
         education=np.array(SCHOOL, object)[school],
         occupation=work,
-        sector=_drawn(rng, n, SECTOR, [7,2,1.5,.5]),
-        household=_drawn(rng, n, HOME, [3,3,3,1]),
-        region=_drawn(rng, n, REGION, [1,1,1,1]),
+        sector=_weighted_picks(rng, n, SECTOR, [7,2,1.5,.5]),
+        household=_weighted_picks(rng, n, HOME, [3,3,3,1]),
+        region=_weighted_picks(rng, n, REGION, [1,1,1,1]),
         hours=hours,
         savings=savings))
 
@@ -120,14 +121,16 @@ def draw_census(
     p = census_probability(df)
     rich = stream(seed, 'census target').random(rows)<p
     df['income'] = np.where(rich, '>=50k', '<50k')
+    won = (p>.5)==rich
+    share = rich.mean()
     many = census_probability(_people(stream(seed, 'census many'), 200_000))
     known = dict(
         rows=rows,
         target='income',
-        ceiling_accuracy=float(((p>.5)==rich).mean()),
+        ceiling_accuracy=float(won.mean()),
         expected_on_these_rows=_best_bet(p),
         expected_accuracy=_best_bet(many),
-        majority_accuracy=float(max(rich.mean(), 1-rich.mean())))
+        majority_accuracy=float(max(share, 1-share)))
     return df, known
 
 def _best_bet(p):
@@ -159,7 +162,7 @@ def _films(rng, n):
 
 def _titles(rng, n):
     "n titles; more titles than combinations get a number"
-    names = [f'{lead} {thing} {place}' for lead in _LEADS for thing in _THINGS for place in _PLACES]
+    names = [' '.join(words) for words in product(_LEADS, _THINGS, _PLACES)]
     order = rng.permutation(len(names))
     titles = []
     for i in range(n):
@@ -215,13 +218,16 @@ def _who_rates_what(rng, users, films, ratings):
 def _known_errors(score, stars):
     "The noise, and the RMSE of who knows every taste, here and to be expected, and of who only knows the mean"
     mean,variance = _expected_stars(score, NOISE)
+    only_mean = stars.mean()
     return dict(
         noise=NOISE,
         floor_rmse=_root_mean((stars-mean)**2),
         expected_floor_rmse=_root_mean(variance),
-        mean_rmse=_root_mean((stars-stars.mean())**2))
+        mean_rmse=_root_mean((stars-only_mean)**2))
 
-def _root_mean(squares): return float(np.sqrt(np.mean(squares)))
+def _root_mean(squares):
+    mean = np.mean(squares)
+    return float(np.sqrt(mean))
 
 # %% ../../../nbs/engine/packs/tables.ipynb #c4e43ed2
 def draw_ratings(
@@ -239,6 +245,11 @@ def draw_ratings(
     exact = score+rng.normal(0, NOISE, ratings)
     stars = np.clip(np.round(exact*2)/2, .5, 5)
     when = 1_420_070_400 + np.sort(rng.integers(0, 300_000_000, ratings))
-    df = pd.DataFrame(dict(user=user+1, film=film+1, rating=stars, timestamp=when))
-    known = dict(ratings=ratings, users=users, films=films, **_known_errors(score, stars))
+    df = pd.DataFrame(dict(
+        user=user+1,
+        film=film+1,
+        rating=stars,
+        timestamp=when))
+    known = dict(ratings=ratings, users=users, films=films)
+    known |= _known_errors(score, stars)
     return df, table, known
