@@ -7,6 +7,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from density import median
 from house import ROOT, settings, tracked
 from make_readme import lesson_facts, lessons, stale
 from sync import clean_stale, export_stale
@@ -87,12 +88,18 @@ def test_lesson_says_what_it_is_for_and_ends_with_exercises(path):
     none([o for o in ('summary', 'your turn', 'next') if not any(o in h.lower() for h in heads)], 'headings that a lesson ends with')
 
 
+def is_one_class(source): # a class stands in one cell, whole
+    if not re.search(r'^class ', source, re.M): return False
+    return [type(o) for o in ast.parse(source).body]==[ast.ClassDef]
+
+
 @all_of(NBS)
 def test_notebook_is_small(path):
     assert (ROOT/path).stat().st_size < 500_000
     assert len(notebook(path).cells) < 60
-    long = {i:n for i,s in sources(path) if (n := sum(bool(o.strip()) and not o.startswith('#|') for o in s.splitlines()))>25}
-    none(long.items(), 'cells of more than 25 lines (cell, lines)')
+    sizes = {i:sum(bool(o.strip()) and not o.startswith('#|') for o in s.splitlines()) for i,s in sources(path)}
+    long = {i:n for i,n in sizes.items() if n>(60 if is_one_class(notebook(path).cells[i].source) else 25)}
+    none(long.items(), 'cells of more than 25 lines, or classes of more than 60 (cell, lines)')
 
 
 @all_of(NBS)
@@ -322,6 +329,22 @@ def test_import_is_quick(module, limit):
 
 
 # ---- library code
+
+def test_a_line_says_one_thing():
+    assert median()<=9.8, 'syntax nodes a code line: python tools/density.py names the densest modules'
+
+
+SHOW_GROWTH = {'fastclass/engine/datablock/edits.py'} # will be replaced
+
+
+@all_of(MODULES)
+def test_a_class_stands_in_one_place(path):
+    "Methods that are patched onto a class of the same module make a reader collect it; only a lesson shows growth"
+    own = {o.name for o in tree(path).body if isinstance(o, ast.ClassDef)}
+    patched = [o for o in tree(path).body if isinstance(o, ast.FunctionDef) and 'patch' in decorators(o)]
+    none([f'line {o.lineno}: {o.name}' for o in patched if str(path) not in SHOW_GROWTH and ast.unparse(o.args.args[0].annotation) in own], 'patched onto a class of this module')
+
+
 
 def comments(path): # the lines that end in a comment
     return {o.start[0] for o in tokenize.generate_tokens(io.StringIO(text(path)).readline) if o.type==tokenize.COMMENT and o.string.strip('# ')}

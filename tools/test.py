@@ -44,6 +44,7 @@ def plan(everything, workers) -> list: # `(name, step)` pairs
     return [('nbdev-export is in sync', tool('tools/sync.py', 'export')),
             ('nbdev-clean is in sync', tool('tools/sync.py', 'clean')),
             ('README.md is in sync', tool('tools/make_readme.py', '--check')),
+            ('ruff, library and notebooks', tool('-m', 'ruff', 'check', '--no-cache', 'nbs', 'fastclass')),
             ('nbdev_test' if everything else 'nbdev_test, library', nbdev_test_all(under_nbdev, workers)),
             ('lessons, top to bottom', tool('tools/run_notebooks.py', '--strict', '--workers', workers, *['--twice']*everything)),
             ('pytest', Pytest('-n', str(workers), '--dist', 'loadfile', '--durations=8', '--continue-on-collection-errors'))]

@@ -16,17 +16,43 @@ PACK_VERSION = 2 # Of the generator: a higher number draws every pack anew
 QUALITY = 88 # Of the JPEG files
 
 # %% ../../../nbs/engine/packs/packs.ipynb #8a24f88b
+_CEILINGS = dict(
+    crests='A person who reads the names is right nearly always. Measured once, a fifth held out: chance 0.05, '
+           'linear model on 32x32 pixels about 0.3, small network from scratch (30 s) about 0.85.',
+    lakes='Near 1, not at it: in thick mist, with its land out of view, a lake cannot always be told. '
+          'Measured on a few splits, a fifth held out: chance 0.2, linear model on 32x32 pixels about 0.5, '
+          'small network from scratch (30 s) 0.7 to 0.8.',
+    streets='Near 1: the subject is drawn large and almost whole. The scene alone is a hint: who guesses from the view '
+            'down or across the street is right two times in three. Measured on a few splits, a fifth held out: '
+            'chance 0.5, linear model on 32x32 pixels about 0.54 (0.6 with 500 pictures a class), '
+            'small network from scratch (30 s) about 0.83.',
+    census='Known: the target is drawn from a probability of the row as it is written, gaps included; '
+           'census.json holds the best possible accuracy.',
+    ratings='Known: taste plus noise of known size, rounded to half stars; '
+            'ratings.json holds the smallest possible error (RMSE).')
+
+# %% ../../../nbs/engine/packs/packs.ipynb #e987bbc2
 PACKS = dict(
-    crests=dict(title='Crests of 20 fictional football clubs', sizes=dict(train=30), classes=20,
-                ceiling='A person who reads the names is right nearly always. Measured once, a fifth held out: chance 0.05, linear model on 32x32 pixels about 0.3, small network from scratch (30 s) about 0.85.'),
-    lakes=dict(title='Five mountain lakes in every light and season', sizes=dict(each=80), classes=5,
-               ceiling='Near 1, not at it: in thick mist, with its land out of view, a lake cannot always be told. Measured on a few splits, a fifth held out: chance 0.2, linear model on 32x32 pixels about 0.5, small network from scratch (30 s) 0.7 to 0.8.'),
-    streets=dict(title='Streets with pedestrians and cyclists, as photos and as labelled pictures', sizes=dict(photos=150, seg=100), classes=2,
-                 ceiling='Near 1: the subject is drawn large and almost whole. The scene alone is a hint: who guesses from the view down or across the street is right two times in three. Measured on a few splits, a fifth held out: chance 0.5, linear model on 32x32 pixels about 0.54 (0.6 with 500 pictures a class), small network from scratch (30 s) about 0.83.'),
-    census=dict(title='A made-up census: who earns more?', sizes=dict(rows=10_000), classes=2,
-                ceiling='Known: the target is drawn from a probability of the row as it is written, gaps included; census.json holds the best possible accuracy.'),
-    ratings=dict(title='Ratings of made-up films', sizes=dict(users=400, films=250, ratings=12_000), classes=0,
-                 ceiling='Known: taste plus noise of known size, rounded to half stars; ratings.json holds the smallest possible error (RMSE).'))
+    crests=dict(
+        title='Crests of 20 fictional football clubs',
+        sizes=dict(train=30), classes=20,
+        ceiling=_CEILINGS['crests']),
+    lakes=dict(
+        title='Five mountain lakes in every light and season',
+        sizes=dict(each=80), classes=5,
+        ceiling=_CEILINGS['lakes']),
+    streets=dict(
+        title='Streets with pedestrians and cyclists, as photos and as labelled pictures',
+        sizes=dict(photos=150, seg=100), classes=2,
+        ceiling=_CEILINGS['streets']),
+    census=dict(
+        title='A made-up census: who earns more?',
+        sizes=dict(rows=10_000), classes=2,
+        ceiling=_CEILINGS['census']),
+    ratings=dict(
+        title='Ratings of made-up films',
+        sizes=dict(users=400, films=250, ratings=12_000), classes=0,
+        ceiling=_CEILINGS['ratings']))
 
 # %% ../../../nbs/engine/packs/packs.ipynb #d8a015f0
 from .crests import CLUBS, draw_crest
@@ -38,7 +64,8 @@ from .streets import CODES, STREET_KINDS, draw_labelled_street, draw_street
 # %% ../../../nbs/engine/packs/packs.ipynb #09238373
 def _save(im, path):
     path.parent.mkdir(parents=True, exist_ok=True)
-    im.save(path, 'JPEG', quality=QUALITY) if path.suffix=='.jpg' else im.save(path, 'PNG')
+    if path.suffix=='.jpg': im.save(path, 'JPEG', quality=QUALITY)
+    else: im.save(path, 'PNG')
 
 # %% ../../../nbs/engine/packs/packs.ipynb #7bc6d3e3
 def _crests(folder, seed, train):
@@ -48,31 +75,43 @@ def _crests(folder, seed, train):
         yield _save(master, folder/'masters'/f'{club.name}.png')
         for i in range(train):
             rng = stream(seed, 'crests', club.name, i)
-            yield _save(nuisance(master, rng, rng.uniform(.7, 1.8)), folder/'train'/club.name/f'{i:03}.jpg')
-        for kind in HARD: yield _save(hard_crest(club, kind, stream(seed, 'hard', club.name, kind)), folder/'hard'/club.name/f'{kind}.jpg')
+            im = nuisance(master, rng, rng.uniform(.7, 1.8))
+            yield _save(im, folder/'train'/club.name/f'{i:03}.jpg')
+        for kind in HARD:
+            im = hard_crest(club, kind, stream(seed, 'hard', club.name, kind))
+            yield _save(im, folder/'hard'/club.name/f'{kind}.jpg')
 
 # %% ../../../nbs/engine/packs/packs.ipynb #688d13c8
 def _lakes(folder, seed, each):
     "<lake>/NNN.jpg"
     for lake in LAKES:
-        for i in range(each): yield _save(draw_lake(lake.name, stream(seed, 'lakes', lake.name, i)), folder/lake.name/f'{i:03}.jpg')
+        for i in range(each):
+            im = draw_lake(lake.name, stream(seed, 'lakes', lake.name, i))
+            yield _save(im, folder/lake.name/f'{i:03}.jpg')
 
 # %% ../../../nbs/engine/packs/packs.ipynb #6a3b86f8
 def _streets(folder, seed, photos, seg):
     "photos/<kind>/NNN.jpg, seg/images/NNN.png, seg/labels/NNN_P.png, seg/codes.txt"
     for kind in STREET_KINDS:
-        for i in range(photos): yield _save(draw_street(kind, stream(seed, 'streets', kind, i)), folder/'photos'/kind/f'{i:03}.jpg')
+        for i in range(photos):
+            im = draw_street(kind, stream(seed, 'streets', kind, i))
+            yield _save(im, folder/'photos'/kind/f'{i:03}.jpg')
     for i in range(seg):
         im,mask = draw_labelled_street(stream(seed, 'seg', i))
         _save(im, folder/'seg'/'images'/f'{i:03}.png')
         yield _save(mask, folder/'seg'/'labels'/f'{i:03}_P.png')
-    (folder/'seg'/'codes.txt').write_text('\n'.join(CODES)+'\n', encoding='utf-8', newline='\n')
+    codes = '\n'.join(CODES)+'\n'
+    (folder/'seg'/'codes.txt').write_text(codes, encoding='utf-8', newline='\n')
 
 # %% ../../../nbs/engine/packs/packs.ipynb #ef86a917
 from .tables import draw_census, draw_ratings
 
 # %% ../../../nbs/engine/packs/packs.ipynb #0c53da1d
-def _write_json(path, o): path.write_text(json.dumps({k:round(v, 6) if isinstance(v, float) else v for k,v in o.items()}, indent=1)+'\n', encoding='utf-8', newline='\n')
+def _write_json(path, o):
+    "A dict as a file, its numbers to six places"
+    rounded = {k:round(v, 6) if isinstance(v, float) else v for k,v in o.items()}
+    text = json.dumps(rounded, indent=1)+'\n'
+    path.write_text(text, encoding='utf-8', newline='\n')
 
 # %% ../../../nbs/engine/packs/packs.ipynb #d9597f7f
 def _csv(df, path): df.to_csv(path, index=False, lineterminator='\n')
@@ -80,12 +119,15 @@ def _csv(df, path): df.to_csv(path, index=False, lineterminator='\n')
 def _census(folder, seed, rows):
     "census.csv and census.json"
     df,known = draw_census(rows, seed)
-    _csv(df, folder/'census.csv'); _write_json(folder/'census.json', known)
+    _csv(df, folder/'census.csv')
+    _write_json(folder/'census.json', known)
 
 def _ratings(folder, seed, users, films, ratings):
     "films.csv, ratings.csv, ratings.json"
     df,table,known = draw_ratings(users, films, ratings, seed)
-    _csv(table, folder/'films.csv'); _csv(df, folder/'ratings.csv'); _write_json(folder/'ratings.json', known)
+    _csv(table, folder/'films.csv')
+    _csv(df, folder/'ratings.csv')
+    _write_json(folder/'ratings.json', known)
 
 # %% ../../../nbs/engine/packs/packs.ipynb #782985cf
 _BUILD = dict(crests=_crests, lakes=_lakes, streets=_streets, census=_census, ratings=_ratings)
@@ -93,15 +135,40 @@ _BUILD = dict(crests=_crests, lakes=_lakes, streets=_streets, census=_census, ra
 # %% ../../../nbs/engine/packs/packs.ipynb #77464a12
 def _checked_sizes(name, seed, sizes):
     "The full sizes of a pack; raises `DataError` for a name, seed or size that cannot be"
-    if name not in PACKS: raise DataError(f'There is no pack {name!r}.', next=f'Choose one of: {", ".join(PACKS)}.')
-    if isinstance(seed, bool) or not isinstance(seed, int) or seed<0: raise DataError(f'The seed is {seed!r}; a whole number from 0 is needed.', next='Leave it out for the seed that the lessons use.')
+    if name not in PACKS:
+        choice = ', '.join(PACKS)
+        raise DataError(f'There is no pack {name!r}.', next=f'Choose one of: {choice}.')
+    if not _is_whole_number(seed, 0):
+        raise DataError(f'The seed is {seed!r}; a whole number from 0 is needed.',
+                        next='Leave it out for the seed that the lessons use.')
     known = PACKS[name]['sizes']
-    for k,v in sizes.items():
-        if k not in known: raise DataError(f'The pack {name!r} has no size {k!r}.', next=f'It has: {", ".join(f"{a}={b}" for a,b in known.items())}.')
-        if isinstance(v, bool) or not isinstance(v, int) or v<1: raise DataError(f'{k} is {v!r}; a whole number from 1 is needed.', next=f'The usual size is {k}={known[k]}.')
+    for k,v in sizes.items(): _check_one_size(name, known, k, v)
     full = {**known, **sizes}
-    if name=='ratings' and full['ratings']>full['users']*full['films']: raise DataError(f"{full['ratings']} ratings do not fit {full['users']} users and {full['films']} films: one for each pair at most.", next='Ask for fewer ratings, or for more users or films.')
+    if name=='ratings': _check_ratings_fit(**full)
     return full
+
+def _is_whole_number(o, least): return isinstance(o, int) and not isinstance(o, bool) and o>=least
+
+# %% ../../../nbs/engine/packs/packs.ipynb #82b46e6b
+def _check_one_size(name, known, k, v):
+    if k not in known:
+        usual = ', '.join(f'{a}={b}' for a,b in known.items())
+        raise DataError(f'The pack {name!r} has no size {k!r}.', next=f'It has: {usual}.')
+    if not _is_whole_number(v, 1):
+        raise DataError(f'{k} is {v!r}; a whole number from 1 is needed.',
+                        next=f'The usual size is {k}={known[k]}.')
+
+def _check_ratings_fit(users, films, ratings):
+    "Nobody rates a film twice"
+    if ratings<=users*films: return
+    raise DataError(f'{ratings} ratings do not fit {users} users and {films} films: one for each pair at most.',
+                    next='Ask for fewer ratings, or for more users or films.')
+
+def _folder_name(name, seed, full):
+    "Name and seed, and the sizes that are not the usual ones"
+    usual = PACKS[name]['sizes']
+    other = [f'{k}{v}' for k,v in full.items() if v!=usual[k]]
+    return '-'.join([name, str(seed), *other])
 
 # %% ../../../nbs/engine/packs/packs.ipynb #469fa951
 def pack(
@@ -109,14 +176,16 @@ def pack(
     seed:int=0, # Another seed, another data set of the same kind
     root=None,  # Folder that holds the packs; the cache folder of fastclass if None
     **sizes     # Other sizes than those in `PACKS`, such as train=10
-) -> Path:      # The folder of the pack; raises `DataError` for a name or size that does not exist, `StorageError` when it cannot be written
+) -> Path:      # Its folder; `DataError` for a name or size that does not exist, `StorageError` if it cannot be written
     "The folder of a bundled pack, drawn the first time that it is asked for"
     from filelock import FileLock
-    full = _checked_sizes(name, seed, sizes); stamp = dict(pack=name, seed=seed, version=PACK_VERSION, **full)
+    full = _checked_sizes(name, seed, sizes)
+    stamp = dict(pack=name, seed=seed, version=PACK_VERSION, **full)
     if root is None:
         from fastclass.engine.base.machine import cache_dir
         root = cache_dir('packs')
-    root = Path(root).expanduser(); place = root/'-'.join([name, str(seed), *(f'{k}{v}' for k,v in full.items() if v!=PACKS[name]['sizes'][k])])
+    root = Path(root).expanduser()
+    place = root/_folder_name(name, seed, full)
     if _stamp(place)==stamp: return place
     with storage_guard(root):
         root.mkdir(parents=True, exist_ok=True)
@@ -131,12 +200,14 @@ def _n_pictures(name, full):
     "How many steps the builder of a pack takes"
     if name=='crests': return len(CLUBS)*(1+full['train']+len(HARD))
     if name=='lakes': return len(LAKES)*full['each']
-    return len(STREET_KINDS)*full['photos']+full['seg'] if name=='streets' else 0
+    if name=='streets': return len(STREET_KINDS)*full['photos']+full['seg']
+    return 0
 
 # %% ../../../nbs/engine/packs/packs.ipynb #e20190fc
 def _build(name, folder, seed, full):
     "Fill the folder; says so and shows a bar when that takes more than 2 s"
-    steps,n = _BUILD[name](folder, seed, **full) or (),_n_pictures(name, full)
+    steps = _BUILD[name](folder, seed, **full) or ()
+    n = _n_pictures(name, full)
     if n>2*SPEED:
         from fastprogress.fastprogress import progress_bar
         print(f'Drawing the pack {name!r}, once: {n} pictures, about {n/SPEED:.0f} s.')
@@ -146,16 +217,22 @@ def _build(name, folder, seed, full):
 # %% ../../../nbs/engine/packs/packs.ipynb #274811d2
 def _stamp(place):
     "What the stamp of a pack says, or None where there is no whole pack"
-    try: return json.loads((place/'pack.json').read_text(encoding='utf-8'))
-    except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError): return None
+    try:
+        return json.loads((place/'pack.json').read_text(encoding='utf-8'))
+    except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
+        return None
 
 # %% ../../../nbs/engine/packs/packs.ipynb #183d9740
 def _make(place, name, seed, full, stamp):
     "Build in a temporary folder, then rename; what an interrupted build left is swept first"
     for old in place.parent.glob(f'.{place.name}.part-*'): shutil.rmtree(old, ignore_errors=True)
-    work = Path(tempfile.mkdtemp(prefix=f'.{place.name}.part-', dir=place.parent)); new,old = work/'new',work/'old'
+    work = Path(tempfile.mkdtemp(prefix=f'.{place.name}.part-', dir=place.parent))
+    new,old = work/'new',work/'old'
     try:
-        new.mkdir(); _build(name, new, seed, full); _write_json(new/'pack.json', stamp)
+        new.mkdir()
+        _build(name, new, seed, full)
+        _write_json(new/'pack.json', stamp)
         if place.exists(): os.replace(place, old)
         os.replace(new, place)
-    finally: shutil.rmtree(work, ignore_errors=True)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)

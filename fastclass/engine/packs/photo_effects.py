@@ -16,42 +16,113 @@ __all__ = ['GROUNDS', 'HARD', 'nuisance', 'hard_crest']
 
 # %% ../../../nbs/engine/packs/photo_effects.ipynb #1736e069
 GROUNDS = dict( # texture -> pairs of dark and light colour
-    fabric=[('#7d1320','#d8323f'),('#12305f','#3a6fc4'),('#1a1c20','#4c5058'),('#b9b7b0','#ffffff'),('#0f4a2e','#2f8a5b'),('#5d6a76','#a9b7c4'),('#8a6a1c','#e2bd4e')],
-    brick=[('#4d2a22','#c07a60'),('#5a564f','#b8b0a4'),('#3c3a3d','#8d8a8c'),('#6d4a33','#d8ae87')], plaster=[('#6f6a60','#d9d2c2'),('#56636b','#b9cbd4'),('#7d5a3f','#e3bb8e')],
-    grass=[('#123d16','#7fae4a'),('#20461a','#9fbf5c'),('#3c4a1c','#b8b45c')], sky=[('#2f6fb8','#f4f8fb'),('#6f8fae','#e6ebee'),('#c8764a','#f7e2bd')],
-    paper=[('#8f8874','#fbf6e8'),('#777a7e','#f2f3f4')], wood=[('#3d2414','#a8734a'),('#5c4630','#cfae82')], asphalt=[('#26272a','#77787c')])
-_MOODS = list(GROUNDS)
+    fabric=[('#7d1320','#d8323f'), ('#12305f','#3a6fc4'), ('#1a1c20','#4c5058'), ('#b9b7b0','#ffffff'),
+            ('#0f4a2e','#2f8a5b'), ('#5d6a76','#a9b7c4'), ('#8a6a1c','#e2bd4e')],
+    brick=[('#4d2a22','#c07a60'), ('#5a564f','#b8b0a4'), ('#3c3a3d','#8d8a8c'), ('#6d4a33','#d8ae87')],
+    plaster=[('#6f6a60','#d9d2c2'), ('#56636b','#b9cbd4'), ('#7d5a3f','#e3bb8e')],
+    grass=[('#123d16','#7fae4a'), ('#20461a','#9fbf5c'), ('#3c4a1c','#b8b45c')],
+    sky=[('#2f6fb8','#f4f8fb'), ('#6f8fae','#e6ebee'), ('#c8764a','#f7e2bd')],
+    paper=[('#8f8874','#fbf6e8'), ('#777a7e','#f2f3f4')],
+    wood=[('#3d2414','#a8734a'), ('#5c4630','#cfae82')],
+    asphalt=[('#26272a','#77787c')])
+_TEXTURES = dict( # How often each is drawn, and how much of it shows through a crest
+    fabric=(.27,.55),
+    brick=(.14,.5),
+    plaster=(.11,.4),
+    grass=(.14,.3),
+    sky=(.1,0),
+    paper=(.1,.5),
+    wood=(.07,.35),
+    asphalt=(.07,.5))
 
 # %% ../../../nbs/engine/packs/photo_effects.ipynb #dfc70764
 def _colour(c): return np.array(rgb(c), 'f4')[:,None,None]
+
+def _about(rng, c):
+    "Nearly that colour"
+    return _colour(c)*rng.uniform(.85, 1.12, (3,1,1)).astype('f4')
+
+def _stripes(rng, size, colour):
+    "A striped or hooped shirt: every second band has another colour"
+    wide = int(rng.integers(14, 44))
+    hoops = int(rng.integers(2))
+    other = GROUNDS['fabric'][int(rng.integers(7))][1]
+    at = np.arange(size)+int(rng.integers(size))
+    band = (at//wide%2).astype('f4')
+    band = band[:,None] if hoops else band[None]
+    return colour*(1-band) + _colour(other)*band
+
+# %% ../../../nbs/engine/packs/photo_effects.ipynb #0f9b6107
 def _ground(rng, size):
-    "A background of (3, size, size), its grey texture as a factor around 1, and how much of the texture shows through the crest"
-    kind = _MOODS[int(rng.choice(len(_MOODS), p=(.27,.14,.11,.14,.1,.1,.07,.07)))]
-    t = window(rng, kind, size, size).astype('f4')/255
-    if rng.random()<.5: t = t[:,::-1]
-    lo,hi = (_colour(c)*rng.uniform(.85, 1.12, (3,1,1)).astype('f4') for c in GROUNDS[kind][int(rng.integers(len(GROUNDS[kind])))])
-    if kind=='fabric' and rng.random()<.4: # a striped or hooped shirt
-        wide,axis = int(rng.integers(14, 44)),int(rng.integers(2)); other = _colour(GROUNDS['fabric'][int(rng.integers(7))][1])
-        band = ((np.arange(size)+int(rng.integers(size)))//wide%2).astype('f4').reshape((-1,1) if axis else (1,-1))
-        hi = hi*(1-band) + other*band
-    return lo+(hi-lo)*t, (t*2 if kind!='sky' else 1), {'fabric':.55,'brick':.5,'grass':.3,'plaster':.4,'paper':.5,'wood':.35,'asphalt':.5,'sky':0}[kind]
+    "A background of (3, size, size), its grey texture as a factor around 1, and how much of it shows through the crest"
+    kind = _some_texture(rng)
+    grey = window(rng, kind, size, size).astype('f4')/255
+    if rng.random()<.5: grey = grey[:,::-1]
+    pairs = GROUNDS[kind]
+    dark,light = pairs[int(rng.integers(len(pairs)))]
+    dark = _about(rng, dark)
+    light = _about(rng, light)
+    if kind=='fabric' and rng.random()<.4: light = _stripes(rng, size, light)
+    factor = 1 if kind=='sky' else grey*2
+    _,share = _TEXTURES[kind]
+    return dark+(light-dark)*grey, factor, share
+
+def _some_texture(rng):
+    "The name of one, the common ones more often"
+    kinds = list(_TEXTURES)
+    often = [p for p,_ in _TEXTURES.values()]
+    return kinds[int(rng.choice(len(kinds), p=often))]
 
 # %% ../../../nbs/engine/packs/photo_effects.ipynb #32f4d189
-def _warp(picture, rng, size, scale, turn, tilt, shift):
+def _turned(points, angle):
+    "Points turned around 0"
+    x,y = points.T
+    cos = np.cos(angle)
+    sin = np.sin(angle)
+    across = x*cos-y*sin
+    down = x*sin+y*cos
+    return np.stack([across, down], axis=1)
+
+def _corners_of(w, h):
+    "From the left upper one, clockwise"
+    return np.array([(0,0), (w,0), (w,h), (0,h)])
+
+def _perspective_numbers(places, corners):
+    "The eight numbers with which PIL finds, for each place of the result, where to look in the picture"
+    rows = []
+    for (x,y),(u,v) in zip(places, corners):
+        rows.append((x, y, 1, 0, 0, 0, -u*x, -u*y))
+        rows.append((0, 0, 0, x, y, 1, -v*x, -v*y))
+    wanted = corners.ravel().astype(float)
+    return np.linalg.solve(np.array(rows), wanted)
+
+# %% ../../../nbs/engine/packs/photo_effects.ipynb #fef4c456
+def _warp(picture, rng, size, scale, turn, tilt):
     "The crest on a transparent square of `size` pixels, seen from an angle; colours multiplied by their opacity"
-    s = size*scale
-    while picture.width>2*s and picture.width>=64: picture = picture.reduce(2)
-    w,h = picture.size; k = s/max(w,h); a = rng.uniform(-turn, turn); c,n = np.cos(a),np.sin(a)
-    px,py = rng.uniform(-tilt, tilt, 2); free = (size-s)/2*shift; ox,oy = size/2+rng.uniform(-free, free), size/2+rng.uniform(-free, free)
-    near = np.array([((x*c-y*n), (x*n+y*c)) for x,y in ((-w,-h),(w,-h),(w,h),(-w,h))])*k/2
-    depth = 1 + (near@(px,py))/s; flat = near/depth[:,None] * (1-abs(px)/3, 1-abs(py)/3) + (ox,oy)
-    rows = [r for (x,y),(u,v) in zip(flat, ((0,0),(w,0),(w,h),(0,h))) for r in ((x,y,1,0,0,0,-u*x,-u*y),(0,0,0,x,y,1,-v*x,-v*y))]
-    out = np.linalg.solve(np.array(rows), np.array([0,0,w,0,w,h,0,h], float))
-    return picture.convert('RGBa').transform((size,size), Image.PERSPECTIVE, out, Image.BILINEAR)
+    side = size*scale
+    while picture.width>2*side and picture.width>=64:
+        picture = picture.reduce(2)
+    w,h = picture.size
+    places = _seen_corners(w, h, rng, size, side, turn, tilt)
+    numbers = _perspective_numbers(places, _corners_of(w, h))
+    picture = picture.convert('RGBa')
+    return picture.transform((size,size), Image.PERSPECTIVE, numbers, Image.BILINEAR)
+
+def _seen_corners(w, h, rng, size, side, turn, tilt):
+    "Where the four corners of the crest come to lie"
+    angle = rng.uniform(-turn, turn)
+    lean = rng.uniform(-tilt, tilt, 2)
+    free = (size-side)/2
+    middle = size/2+rng.uniform(-free, free, 2)
+    from_middle = 2*_corners_of(w, h)-(w,h)
+    near = _turned(from_middle, angle)*(side/max(w, h))/2
+    depth = 1+(near@lean)/side
+    narrow = 1-abs(lean)/3
+    return near/depth[:,None]*narrow+middle
 
 # %% ../../../nbs/engine/packs/photo_effects.ipynb #b6d026ff
 def nuisance(
-    picture:Image.Image,     # A crest with transparency (any mode; without transparency it counts as a filled rectangle)
+    picture:Image.Image,     # A crest with transparency (any mode; without transparency it fills its rectangle)
     rng:np.random.Generator, # Chooses everything
     strength:float=1.,       # 0 is a plain placement, 1 as in the training pictures, 2 is hard
     size:int=160,            # Side of the result in pixels, 64 to 420
@@ -59,25 +130,39 @@ def nuisance(
     tilt:float|None=None,    # Strongest perspective; from `strength` if None
     shadow:float=.35         # Darkness of the shadow that the crest throws, 0 to 1
 ) -> Image.Image:            # RGB picture of the crest somewhere in the world
-    "A crest as a photo might show it; what a model can reach on many is in `engine.packs.packs.PACKS['crests']['ceiling']`"
+    """A crest as a photo might show it
+
+    What a model can reach on many is in `engine.packs.packs.PACKS['crests']['ceiling']`."""
     checked_size((size,size))
     if picture.mode!='RGBA': picture = picture.convert('RGBA')
-    turn = .22*strength if turn is None else turn; tilt = .5*strength if tilt is None else tilt
+    if turn is None: turn = .22*strength
+    if tilt is None: tilt = .5*strength
     scale = rng.uniform(max(.2, .88-.5*strength), .9)
-    crest = planes(_warp(picture, rng, size, scale, turn, tilt, 1)); alpha = crest[3]/255
-    ground,t,share = _ground(rng, size)
+    crest = planes(_warp(picture, rng, size, scale, turn, tilt))
+    return _camera(_on_ground(crest, rng, size, strength, shadow), rng, strength)
+
+# %% ../../../nbs/engine/packs/photo_effects.ipynb #cfceb776
+def _on_ground(crest, rng, size, strength, shadow):
+    "The crest before a background, which shows through it and lies in its shadow"
+    alpha = crest[3]/255
+    ground,texture,share = _ground(rng, size)
     share = np.float32(share*min(1, strength)*rng.uniform(.3, 1.5))
-    dx,dy = (int(v) for v in rng.integers(1, 5, 2)); dark = np.roll(alpha, (dy,dx*(1 if rng.random()<.5 else -1)), (0,1))*shadow
-    out = ground*(1-dark)*(1-alpha) + crest[:3]*(1+share*(t-1))
-    return _camera(out, rng, strength)
+    dx,dy = rng.integers(1, 5, 2)
+    if rng.random()>=.5: dx = -dx
+    dark = np.roll(alpha, (dy,dx), (0,1))*shadow
+    behind = ground*(1-dark)*(1-alpha)
+    return behind + crest[:3]*(1+share*(texture-1))
 
 # %% ../../../nbs/engine/packs/photo_effects.ipynb #57705b9d
 def _camera(a, rng, strength):
     "Light, blur, grain and now and then a poor JPEG"
     blur = rng.choice([0, .6, 1.1, 1.9], p=[.4,.3,.2,.1])*strength
-    im = finish(a, rng, light=.45*strength, tint=.12*strength, blur=float(blur), grain=rng.uniform(.04, .3)*strength)
+    grain = rng.uniform(.04, .3)*strength
+    im = finish(a, rng, light=.45*strength, tint=.12*strength, blur=float(blur), grain=grain)
     if rng.random()<.25*strength:
-        held = BytesIO(); im.save(held, 'JPEG', quality=int(rng.integers(18, 45))); im = Image.open(held).convert('RGB')
+        held = BytesIO()
+        im.save(held, 'JPEG', quality=int(rng.integers(18, 45)))
+        im = Image.open(held).convert('RGB')
     return im
 
 # %% ../../../nbs/engine/packs/photo_effects.ipynb #119738b8
@@ -92,16 +177,31 @@ def hard_crest(
 ) -> Image.Image: # RGB picture
     "One hard picture of a club's crest"
     club = find_club(club)
-    if kind not in HARD: raise DataError(f'There is no hard kind {kind!r}.', next=f'Choose one of: {", ".join(HARD)}.')
-    others = [p for p in PALETTES if p!=club.palette]
-    crest = draw_crest(club, size, palette=others[int(rng.integers(len(others)))] if kind=='recolour' else None, redesign=kind=='redesign')
-    if kind!='tilt': out = nuisance(crest, rng, .6, size)
-    else: out = _long_shadow(nuisance(crest, rng, .7, size, turn=.7, tilt=1.5, shadow=.75), rng)
+    if kind not in HARD:
+        choice = ', '.join(HARD)
+        raise DataError(f'There is no hard kind {kind!r}.', next=f'Choose one of: {choice}.')
+    palette = _other_palette(club, rng) if kind=='recolour' else None
+    crest = draw_crest(club, size, palette=palette, redesign=kind=='redesign')
+    if kind=='tilt':
+        tilted = nuisance(crest, rng, .7, size, turn=.7, tilt=1.5, shadow=.75)
+        return _long_shadow(tilted, rng)
+    out = nuisance(crest, rng, .6, size)
     return out.convert('L').convert('RGB') if kind=='mono' else out
+
+def _other_palette(club, rng):
+    "The colours of another club"
+    others = [p for p in PALETTES if p!=club.palette]
+    return others[int(rng.integers(len(others)))]
 
 # %% ../../../nbs/engine/packs/photo_effects.ipynb #9cfd53b1
 def _long_shadow(im, rng):
     "A dark edge across the picture, as of a goal post or a roof"
-    w = im.width; m = Image.new('L', (w,w), 255); a,b = rng.uniform(.2, .8, 2)*w
-    ImageDraw.Draw(m).polygon([(a,0),(w,0),(w,w),(b,w)] if rng.random()<.5 else [(0,a),(w,b),(w,w),(0,w)], fill=110)
-    return ImageChops.multiply(im, m.filter(ImageFilter.GaussianBlur(3)).convert('RGB'))
+    w = im.width
+    light = Image.new('L', (w,w), 255)
+    a,b = rng.uniform(.2, .8, 2)*w
+    post = [(a,0), (w,0), (w,w), (b,w)]
+    roof = [(0,a), (w,b), (w,w), (0,w)]
+    outline = post if rng.random()<.5 else roof
+    ImageDraw.Draw(light).polygon(outline, fill=110)
+    light = light.filter(ImageFilter.GaussianBlur(3))
+    return ImageChops.multiply(im, light.convert('RGB'))

@@ -4,6 +4,7 @@
 
 # %% ../../../nbs/engine/packs/streets.ipynb #26e045ff
 from __future__ import annotations
+from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw
 from ..base.errors import DataError
@@ -14,13 +15,22 @@ __all__ = ['CODES', 'STREET_KINDS', 'SKIES', 'WALLS', 'CLOTHES', 'TROUSERS', 'SK
            'draw_labelled_street']
 
 # %% ../../../nbs/engine/packs/streets.ipynb #574b42ef
-CODES = ['Bicyclist','Building','Car','Column_Pole','LaneMkgsDriv','Pedestrian','Road','Sidewalk','SignSymbol','Sky','Tree','Void']
+CODES = ['Bicyclist','Building','Car','Column_Pole','LaneMkgsDriv','Pedestrian',
+         'Road','Sidewalk','SignSymbol','Sky','Tree','Void']
 
 # %% ../../../nbs/engine/packs/streets.ipynb #dbff432e
 STREET_KINDS = ['cyclist','pedestrian'] # Classes of the photos
-SKIES = [('#4f93d8','#d5e8f4',(1.04,1.02,.98)), ('#9aa6b0','#e2e5e6',(.9,.92,.95)), ('#7d9cc4','#fbdcae',(1.1,.98,.84)), ('#5b5f8c','#f0a98a',(.92,.8,.82)), ('#b9c3c9','#eef0f0',(.97,.98,1.))]
-WALLS = ['#b5654a','#c9a27a','#d8cdb8','#8f9aa3','#e3d3a8','#a35b52','#7f8b78','#cbb7a7','#94806f','#d7dde0','#b98f8a','#6f7f8f']
-CLOTHES = ['#b3262e','#1f4f9c','#e0b032','#2f7a4f','#f0f0ee','#26282c','#7a3f8c','#d9722c','#3f8fb0','#8a8f96','#c76a8a','#4d5a34']
+SKIES = [ # Colour high up, colour low down, factors for red, green and blue
+    ('#4f93d8', '#d5e8f4', (1.04,1.02,.98)),
+    ('#9aa6b0', '#e2e5e6', (.9,.92,.95)),
+    ('#7d9cc4', '#fbdcae', (1.1,.98,.84)),
+    ('#5b5f8c', '#f0a98a', (.92,.8,.82)),
+    ('#b9c3c9', '#eef0f0', (.97,.98,1.)),
+]
+WALLS = ['#b5654a','#c9a27a','#d8cdb8','#8f9aa3','#e3d3a8','#a35b52',
+         '#7f8b78','#cbb7a7','#94806f','#d7dde0','#b98f8a','#6f7f8f']
+CLOTHES = ['#b3262e','#1f4f9c','#e0b032','#2f7a4f','#f0f0ee','#26282c',
+           '#7a3f8c','#d9722c','#3f8fb0','#8a8f96','#c76a8a','#4d5a34']
 TROUSERS = ['#22262e','#2f4468','#5b5148','#8b8578','#3a3a3a','#6b7f9c','#4a2f2a']
 SKIN = ['#f1c9a5','#d9a07a','#a86f4a','#7a4a30','#f5d7bd','#5a3624']
 HAIR = ['#1d1712','#4a3020','#8a5a2c','#c9a25a','#6b6b6b','#e0dcd2','#7a2f1a']
@@ -28,320 +38,845 @@ HAIR = ['#1d1712','#4a3020','#8a5a2c','#c9a25a','#6b6b6b','#e0dcd2','#7a2f1a']
 # %% ../../../nbs/engine/packs/streets.ipynb #20ad6b66
 class _Pen:
     "Shapes that are drawn in the picture and in its labels"
+    def __init__(self, rng, size, labels):
+        self.rng = rng
+        self.im = Image.new('RGB', size)
+        self.paint = ImageDraw.Draw(self.im)
+        self.show('Sky')
+        self.mask = Image.new('L', size, self.code) if labels else None
+        self.label = ImageDraw.Draw(self.mask) if labels else None
+
+    def show(self, name): self.code = CODES.index(name)
+
+    def pick(self, colours): return rgb(colours[self.rng.integers(len(colours))])
+
+    def perhaps(self, share):
+        "A colour of clothes for that share of people, None for the others"
+        if self.rng.random()<share: return self.pick(CLOTHES)
+
     def poly(self, pts, colour):
-        self.d.polygon(pts, fill=colour)
-        if self.m: self.m.polygon(pts, fill=self.code)
+        self.paint.polygon(pts, fill=colour)
+        if self.label: self.label.polygon(pts, fill=self.code)
+
+    def quad(self, place, u0, u1, v0, v1, colour):
+        "Four corners on a plane; `place(u, v)` gives the place in the picture"
+        self.poly([place(u0,v0), place(u1,v0), place(u1,v1), place(u0,v1)], colour)
+
+    def block(self, x0, y0, x1, y1, colour):
+        "A rectangle from its left upper corner to the right lower one"
+        self.poly([(x0,y0), (x1,y0), (x1,y1), (x0,y1)], colour)
+
     def oval(self, x, y, rx, ry, colour):
-        box = (x-rx, y-ry, x+rx, y+ry); self.d.ellipse(box, fill=colour)
-        if self.m: self.m.ellipse(box, fill=self.code)
+        box = (x-rx, y-ry, x+rx, y+ry)
+        self.paint.ellipse(box, fill=colour)
+        if self.label: self.label.ellipse(box, fill=self.code)
+
     def ring(self, x, y, rx, ry, colour, width):
         "A wheel; its label is filled, as in CamVid"
-        box = (x-rx, y-ry, x+rx, y+ry); self.d.ellipse(box, outline=colour, width=width)
-        if self.m: self.m.ellipse(box, fill=self.code)
+        box = (x-rx, y-ry, x+rx, y+ry)
+        self.paint.ellipse(box, outline=colour, width=width)
+        if self.label: self.label.ellipse(box, fill=self.code)
+
     def limb(self, pts, colour, width):
         "A bent line with round ends"
-        width = max(1, round(width)); self.d.line(pts, fill=colour, width=width, joint='curve' if width>4 else None)
-        if self.m: self.m.line(pts, fill=self.code, width=width)
-        if width>3:
-            for x,y in (pts[0],pts[-1]): self.oval(x, y, width/2-.5, width/2-.5, colour)
-    def pick(self, colours): return rgb(colours[self.rng.integers(len(colours))])
+        width = max(1, round(width))
+        self.paint.line(pts, fill=colour, width=width, joint='curve' if width>4 else None)
+        if self.label: self.label.line(pts, fill=self.code, width=width)
+        if width<=3: return
+        r = width/2-.5
+        for x,y in (pts[0],pts[-1]): self.oval(x, y, r, r, colour)
 
 # %% ../../../nbs/engine/packs/streets.ipynb #f89d0aad
 class _Scene(_Pen):
     "A picture, its labels and the camera"
     def __init__(self, rng, size, labels):
-        w,h = checked_size(size); self.rng,self.w,self.h = rng,w*2,h*2
-        self.im = Image.new('RGB', (self.w,self.h)); self.d = ImageDraw.Draw(self.im); self.code = CODES.index('Sky')
-        self.mask = Image.new('L', (self.w,self.h), self.code) if labels else None; self.m = ImageDraw.Draw(self.mask) if labels else None
-        self.horizon,self.vanish,self.focal = self.h*rng.uniform(.36, .5), self.w*rng.uniform(.32, .68), self.h*rng.uniform(.95, 1.35)
-        self.eye,self.sun = rng.uniform(1.35, 2.1), int(rng.choice([-1,1]))
+        w,h = checked_size(size)
+        self.w = 2*w
+        self.h = 2*h
+        super().__init__(rng, (self.w,self.h), labels)
+        self.horizon = self.h*rng.uniform(.36, .5)
+        self.vanish = self.w*rng.uniform(.32, .68)
+        self.focal = self.h*rng.uniform(.95, 1.35)
+        self.eye = rng.uniform(1.35, 2.1)
+        self.sun = int(rng.choice([-1,1]))
         self.high,self.low,self.tone = SKIES[rng.integers(len(SKIES))]
-    def at(self, x, y, z): s = self.focal/z; return (self.vanish+s*x, self.horizon+s*(self.eye-y))
-    def show(self, name): self.code = CODES.index(name)
+
+    def at(self, x, y, z):
+        scale = self.focal/z
+        right = scale*x
+        down = scale*(self.eye-y)
+        return (self.vanish+right, self.horizon+down)
+
+    def ground(self, x, z): return self.at(x, 0, z)
+
+# %% ../../../nbs/engine/packs/streets.ipynb #c9882952
+class _Spot:
+    "Where something stands on the ground, to draw it in metres along (u) and up (v)"
+    def __init__(self, s, x, z, tall=1., way=1, turn=1.):
+        self.s = s
+        self.x,self.y = s.ground(x, z)
+        self.scale = s.focal/z*tall         # Pixels a metre
+        self.across = way*self.scale*turn   # The same for u; less where it is seen at an angle
+
+    def px(self, u, v):
+        "The place in the picture"
+        x = self.x+self.across*u
+        y = self.y-self.scale*v
+        return x, y
+
+    def pixels(self, points): return [self.px(u, v) for u,v in points]
+
+    def poly(self, points, colour): self.s.poly(self.pixels(points), colour)
+
+    def limb(self, points, colour, width):
+        self.s.limb(self.pixels(points), colour, self.scale*width)
+
+    def oval(self, u, v, ru, rv, colour):
+        x,y = self.px(u, v)
+        self.s.oval(x, y, self.scale*ru, self.scale*rv, colour)
+
+def _points(text):
+    "The `(u, v)` pairs of `'u,v u,v'`"
+    pairs = [pair.split(',') for pair in text.split()]
+    return [(float(u), float(v)) for u,v in pairs]
+
+def _outlines(**texts): return {part:_points(text) for part,text in texts.items()}
 
 # %% ../../../nbs/engine/packs/streets.ipynb #355c32b5
 def _sky_over_street(s):
-    "A gradient with a few flat clouds"
-    n = int(s.horizon)+8; t = np.linspace(0, 1, n)[:,None]; c = (np.array(rgb(s.high))*(1-t)+np.array(rgb(s.low))*t).astype('u1')
-    s.im.paste(Image.fromarray(c[:,None]).resize((s.w,n), Image.NEAREST), (0,0)); s.d.rectangle((0,n,s.w,s.h), fill=rgb(s.low))
-    for _ in range(int(s.rng.integers(0, 4))):
-        x,y,r = s.rng.uniform(0, s.w), s.rng.uniform(0, .6)*s.horizon, s.rng.uniform(.04, .1)*s.w
-        for dx,k in ((-1,.6),(0,1),(1.1,.7)): s.oval(x+dx*r, y, r*k*1.3, r*k*.45, mix(s.low, '#ffffff', .55))
-    s.show('Building'); x = -20
-    while x<s.w+20: # a far skyline
-        wide,tall = s.rng.uniform(.04, .12)*s.w, s.rng.uniform(.02, .12)*s.h; s.poly([(x,s.horizon-tall),(x+wide,s.horizon-tall),(x+wide,s.horizon+2),(x,s.horizon+2)], mix(s.low, '#7d8794', s.rng.uniform(.4, .7))); x += wide
+    "A gradient with a few flat clouds, and a far skyline"
+    n = int(s.horizon)+8
+    t = np.linspace(0, 1, n)[:,None]
+    high = np.array(rgb(s.high))
+    low = np.array(rgb(s.low))
+    column = (high*(1-t)+low*t).astype('u1')
+    column = Image.fromarray(column[:,None])
+    s.im.paste(column.resize((s.w,n), Image.NEAREST), (0,0))
+    s.paint.rectangle((0,n,s.w,s.h), fill=rgb(s.low))
+    for _ in range(int(s.rng.integers(0, 4))): _flat_cloud(s)
+    s.show('Building')
+    x = -20
+    while x<s.w+20: x += _far_house(s, x)
 
-# %% ../../../nbs/engine/packs/streets.ipynb #b1c4f820
-def _panes(s, face, n, floors, top, glass, frame, shop):
-    "Windows on a wall; `face(u, y)` gives the place of share u along the wall and height y"
-    for f in range(floors):
-        y0 = 1. if f==0 else 3.4+(f-1)*2.9; y1 = y0+(1.5 if f else 1.4)
-        if y1>top-.4: break
-        for i in range(n):
-            if f==0 and shop: continue
-            a,b = (i+.28)/n, (i+.72)/n; q = [face(a,y0), face(b,y0), face(b,y1), face(a,y1)]
-            s.poly([face(a-.02,y0-.12), face(b+.02,y0-.12), face(b+.02,y1+.06), face(a-.02,y1+.06)], frame)
-            s.poly(q, glass if s.rng.random()<.85 else (236,205,128))
-    if shop:
-        s.poly([face(.06,.3), face(.72,.3), face(.72,2.3), face(.06,2.3)], shade(glass, -.15)); s.poly([face(.78,0), face(.94,0), face(.94,2.3), face(.78,2.3)], shade(frame, -.5))
-        s.poly([face(.03,2.4), face(.97,2.4), face(.97,3), face(.03,3)], s.pick(CLOTHES))
+def _flat_cloud(s):
+    "Three ovals side by side"
+    x = s.rng.uniform(0, s.w)
+    y = s.rng.uniform(0, .6)*s.horizon
+    r = s.rng.uniform(.04, .1)*s.w
+    white = mix(s.low, '#ffffff', .55)
+    for dx,size in ((-1,.6),(0,1),(1.1,.7)):
+        s.oval(x+dx*r, y, r*size*1.3, r*size*.45, white)
+
+# %% ../../../nbs/engine/packs/streets.ipynb #c7ac6465
+def _far_house(s, x):
+    "One block of the skyline; its width in pixels"
+    wide = s.rng.uniform(.04, .12)*s.w
+    tall = s.rng.uniform(.02, .12)*s.h
+    haze = mix(s.low, '#7d8794', s.rng.uniform(.4, .7))
+    s.block(x, s.horizon-tall, x+wide, s.horizon+2, haze)
+    return wide
 
 # %% ../../../nbs/engine/packs/streets.ipynb #85186a53
-def _house(s, face, wide, top, light, detail):
-    "One house front: wall, windows, cornice"
-    wall = shade(s.pick(WALLS), light); s.show('Building')
-    s.poly([face(0,0), face(1,0), face(1,top), face(0,top)], wall)
-    if detail:
-        glass = mix(mix('#3d4f5f', s.high, s.rng.uniform(.1, .5)), (0,0,0), max(0, -light)); frame = shade(wall, s.rng.choice([-.25,.45]))
-        _panes(s, face, max(1, round(wide/2.4)), 1+int((top-3)/2.9), top, glass, frame, s.rng.random()<.45)
-        s.poly([face(0,.45), face(1,.45), face(1,0), face(0,0)], shade(wall, -.3))
-    s.poly([face(0,top-.35), face(1,top-.35), face(1,top), face(0,top)], shade(wall, -.2))
-    return wall
+class _Front:
+    "One house front; `face(u, y)` gives the place of share u along the wall and height y"
+    def __init__(self, s, face, wide, top):
+        self.s = s
+        self.face = face
+        self.wide = wide
+        self.top = top
+
+    def rect(self, u0, u1, y0, y1, colour): self.s.quad(self.face, u0, u1, y0, y1, colour)
+
+    def draw(self, light, detail):
+        "Wall, windows, cornice"
+        wall = shade(self.s.pick(WALLS), light)
+        self.s.show('Building')
+        self.rect(0, 1, 0, self.top, wall)
+        if detail: self.details(wall, light)
+        self.rect(0, 1, self.top-.35, self.top, shade(wall, -.2))
+
+    def details(self, wall, light):
+        "Windows, perhaps a shop, and the foot of the wall"
+        rng = self.s.rng
+        glass = mix('#3d4f5f', self.s.high, rng.uniform(.1, .5))
+        glass = mix(glass, (0,0,0), max(0, -light))
+        frame = shade(wall, rng.choice([-.25,.45]))
+        shop = rng.random()<.45
+        floors = 1+int((self.top-3)/2.9)
+        for floor in range(1 if shop else 0, floors): self.windows(floor, glass, frame)
+        if shop: self.shop(glass, frame)
+        self.rect(0, 1, .45, 0, shade(wall, -.3))
+
+    def windows(self, floor, glass, frame):
+        "The windows of a floor, where they fit under the roof"
+        low = 3.4+(floor-1)*2.9 if floor else 1.
+        high = low+(1.5 if floor else 1.4)
+        if high>self.top-.4: return
+        n = max(1, round(self.wide/2.4))
+        for i in range(n):
+            left = (i+.28)/n
+            right = (i+.72)/n
+            self.rect(left-.02, right+.02, low-.12, high+.06, frame)
+            lit = self.s.rng.random()>=.85
+            self.rect(left, right, low, high, (236,205,128) if lit else glass)
+
+    def shop(self, glass, frame):
+        "A shop window, a door and a sign over both"
+        self.rect(.06, .72, .3, 2.3, shade(glass, -.15))
+        self.rect(.78, .94, 0, 2.3, shade(frame, -.5))
+        self.rect(.03, .97, 2.4, 3, self.s.pick(CLOTHES))
 
 # %% ../../../nbs/engine/packs/streets.ipynb #8c7683a3
 def _houses_along(s, side, x):
     "A row of houses that runs away from the camera, far ones first"
     edges = [2.]
-    while edges[-1]<60: edges.append(edges[-1]+s.rng.uniform(6, 12))
-    for z0,z1 in zip(edges[-2::-1], edges[:0:-1]):
-        top = s.rng.uniform(5.5, 13); light = (.08 if side!=s.sun else -.22)
-        if s.rng.random()<.12: continue
-        face = lambda u,y: s.at(x, y, z1+(z0-z1)*u)
-        end = [s.at(x, 0, z0), s.at(x+side*9, 0, z0), s.at(x+side*9, top, z0), s.at(x, top, z0)]
-        s.show('Building'); s.poly(end, shade(s.pick(WALLS), -.3)); _house(s, face, z1-z0, top, light, z0<34)
+    while edges[-1]<60:
+        wide = s.rng.uniform(6, 12)
+        edges.append(edges[-1]+wide)
+    for near,far in zip(edges[-2::-1], edges[:0:-1]):
+        top = s.rng.uniform(5.5, 13)
+        gap = s.rng.random()<.12
+        if not gap: _house_along(s, side, x, near, far, top)
+
+def _house_along(s, side, x, near, far, top):
+    "One house of such a row: the end wall that looks at us, and the front"
+    def end(u, y): return s.at(u, y, near)
+    def face(u, y): return s.at(x, y, far+(near-far)*u)
+    s.show('Building')
+    wall = shade(s.pick(WALLS), -.3)
+    s.quad(end, x, x+side*9, 0, top, wall)
+    light = -.22 if side==s.sun else .08
+    _Front(s, face, far-near, top).draw(light, detail=near<34)
 
 # %% ../../../nbs/engine/packs/streets.ipynb #6acf0b9e
 def _houses_across(s, z):
     "A row of houses seen from over the road"
     x = -z*1.2-s.rng.uniform(0, 6)
     while x<z*1.2:
-        wide,top = s.rng.uniform(5, 10), s.rng.uniform(5.5, 13); x0 = x
-        _house(s, lambda u,y: s.at(x0+u*wide, y, z), wide, top, s.rng.uniform(-.1, .1), True); x += wide
+        wide = s.rng.uniform(5, 10)
+        top = s.rng.uniform(5.5, 13)
+        def face(u, y, left=x, wide=wide): return s.at(left+u*wide, y, z)
+        _Front(s, face, wide, top).draw(s.rng.uniform(-.1, .1), detail=True)
+        x += wide
 
 # %% ../../../nbs/engine/packs/streets.ipynb #87788108
-def _strip(s, name, x0, x1, colour, z0=1.2, z1=80., y=0.):
-    s.show(name); s.poly([s.at(x0,y,z0), s.at(x1,y,z0), s.at(x1,y,z1), s.at(x0,y,z1)], colour)
+_LANE = (226,224,214) # Colour of the marks on a road
+
+def _strip(s, name, x0, x1, colour, z0=1.2, z1=80.):
+    "A piece of the ground from x0 to x1, z0 to z1"
+    s.show(name)
+    s.quad(s.ground, x0, x1, z0, z1, colour)
+
+def _pave(s, edge):
+    "Choose the colours of pavement and road; `edge`: where a road that runs away begins and ends"
+    s.path = shade('#b3aca2', s.rng.uniform(-.2, .1))
+    s.road = shade('#5a5d62', s.rng.uniform(-.15, .2))
+    s.edge = edge
+
+def _dashes(s, mid):
+    "The broken line in the middle of a road that runs away"
+    z = 1.3+s.rng.uniform(0, 2)
+    gap = s.rng.uniform(2.5, 4)
+    while z<40:
+        _strip(s, 'LaneMkgsDriv', mid-.07, mid+.07, _LANE, z, z+gap*.5)
+        z += gap
+
+def _zebra(s, left, right):
+    "A zebra crossing"
+    z = s.rng.uniform(5, 9)
+    for x in np.arange(left+.2, right-.4, .95):
+        _strip(s, 'LaneMkgsDriv', x, x+.45, _LANE, z, z+2.4)
 
 # %% ../../../nbs/engine/packs/streets.ipynb #11240432
 def _ground_along(s, mid, half, walk):
     "Pavements, kerbs, the road and its dashes, running away"
-    path,road = shade('#b3aca2', s.rng.uniform(-.2, .1)), shade('#5a5d62', s.rng.uniform(-.15, .2)); s.path,s.road,s.edge = path,road,(mid-half,mid+half)
-    s.show('Sidewalk'); s.poly([(-9,s.at(0,0,80)[1]), (s.w+9,s.at(0,0,80)[1]), (s.w+9,s.h+9), (-9,s.h+9)], path)
-    for z in np.geomspace(2.2, 22, 9): s.d.line([s.at(mid-half-walk,0,z), s.at(mid+half+walk,0,z)], fill=shade(path, -.1), width=2)
-    _strip(s, 'Sidewalk', mid-half-.15, mid+half+.15, shade(path, .3)); _strip(s, 'Road', mid-half, mid+half, road)
-    z,gap = 1.3+s.rng.uniform(0, 2), s.rng.uniform(2.5, 4)
-    while z<40: _strip(s, 'LaneMkgsDriv', mid-.07, mid+.07, (226,224,214), z, z+gap*.5); z += gap
-    if s.rng.random()<.35: # a zebra crossing
-        z = s.rng.uniform(5, 9); [_strip(s, 'LaneMkgsDriv', x, x+.45, (226,224,214), z, z+2.4) for x in np.arange(mid-half+.2, mid+half-.4, .95)]
+    left = mid-half
+    right = mid+half
+    _pave(s, (left,right))
+    _, far = s.ground(0, 80)
+    s.show('Sidewalk')
+    s.block(-9, far, s.w+9, s.h+9, s.path)
+    for z in np.geomspace(2.2, 22, 9):
+        start = s.ground(left-walk, z)
+        end = s.ground(right+walk, z)
+        s.paint.line([start, end], fill=shade(s.path, -.1), width=2)
+    _strip(s, 'Sidewalk', left-.15, right+.15, shade(s.path, .3))
+    _strip(s, 'Road', left, right, s.road)
+    _dashes(s, mid)
+    if s.rng.random()<.35: _zebra(s, left, right)
 
 # %% ../../../nbs/engine/packs/streets.ipynb #15f13c14
 def _ground_across(s, z, walk):
     "A pavement before the houses and the road before it, running across"
-    path,road = shade('#b3aca2', s.rng.uniform(-.2, .1)), shade('#5a5d62', s.rng.uniform(-.15, .2)); s.path,s.road,s.edge = path,road,None
-    s.kerb = z-walk; y = [s.at(0,0,v)[1] for v in (z,z-walk,z-walk-.2)]
-    for name,colour,top in (('Sidewalk',path,y[0]), ('Sidewalk',shade(path, .3),y[1]), ('Road',road,y[2])): s.show(name); s.poly([(0,top),(s.w,top),(s.w,s.h),(0,s.h)], colour)
-    for x in np.arange(-15, 15, 1.5): s.d.line([s.at(x,0,z), s.at(x,0,z-walk)], fill=shade(path, -.12), width=2)
-    far = max(1.3, (z-walk)*.45); shift = s.rng.uniform(0, 3)
-    for x in np.arange(-12, 12, 3.): _strip(s, 'LaneMkgsDriv', x+shift, x+shift+1.5, (226,224,214), far, far+.22)
+    _pave(s, None)
+    s.kerb = z-walk
+    _down_from(s, 'Sidewalk', z, s.path)
+    _down_from(s, 'Sidewalk', s.kerb, shade(s.path, .3))
+    _down_from(s, 'Road', s.kerb-.2, s.road)
+    for x in np.arange(-15, 15, 1.5):
+        joint = [s.ground(x, z), s.ground(x, s.kerb)]
+        s.paint.line(joint, fill=shade(s.path, -.12), width=2)
+    far = max(1.3, s.kerb*.45)
+    shift = s.rng.uniform(0, 3)
+    for x in np.arange(-12, 12, 3.):
+        _strip(s, 'LaneMkgsDriv', x+shift, x+shift+1.5, _LANE, far, far+.22)
+
+def _down_from(s, name, z, colour):
+    "Everything that is nearer than z"
+    _, top = s.ground(0, z)
+    s.show(name)
+    s.block(0, top, s.w, s.h, colour)
 
 # %% ../../../nbs/engine/packs/streets.ipynb #2b1b7757
+def _on_road(s, x, z):
+    "Is this place on the road?"
+    if s.edge is None: return z<s.kerb
+    left,right = s.edge
+    return left<x<right
+
 def _shadow(s, x, z, wide, deep=.25):
     "A soft dark patch on the ground under something"
-    on_road = (s.edge[0]<x<s.edge[1]) if s.edge else z<s.kerb
-    px,py = s.at(x+s.sun*-.25*wide, 0, z); k = s.focal/z; keep = s.code; s.show('Road' if on_road else 'Sidewalk')
-    s.oval(px, py, k*wide, max(1.5, k*deep*.3), shade(s.road if on_road else s.path, -.38)); s.code = keep
+    on_road = _on_road(s, x, z)
+    x,y = s.ground(x-s.sun*.25*wide, z)
+    scale = s.focal/z
+    keep = s.code
+    s.show('Road' if on_road else 'Sidewalk')
+    dark = shade(s.road if on_road else s.path, -.38)
+    s.oval(x, y, scale*wide, max(1.5, scale*deep*.3), dark)
+    s.code = keep
 
 # %% ../../../nbs/engine/packs/streets.ipynb #ed09a273
+_LEAVES = ['#2f5d34','#4a7a34','#6f8a3a','#b07a2c','#3d6b4a']
+_TONES = ((-.28,0,1.), (0,.12,.84), (.2,.26,.5)) # Tone, shift towards the light, size
+
 def _tree(s, x, z):
     "A round tree; three tones of leaves"
-    k = s.focal/z; bx,by = s.at(x, 0, z); tall,r = s.rng.uniform(3.6, 6), s.rng.uniform(1., 1.8); _shadow(s, x, z, r*.8)
-    green = mix(s.pick(['#2f5d34','#4a7a34','#6f8a3a','#b07a2c','#3d6b4a']), s.low, min(.5, z/90)); s.show('Tree')
-    s.limb([(bx,by),(bx+k*.1,by-k*tall*.7)], mix('#4f3d2f', s.low, min(.4, z/90)), k*.2)
-    blobs = [(s.rng.uniform(-.6, .6)*r, tall+s.rng.uniform(-.6, .5)*r, s.rng.uniform(.5, .8)*r) for _ in range(7)]
-    for tone,off,size in ((-.28,0,1.),(0,.12,.84),(.2,.26,.5)):
-        for dx,y,q in blobs: s.oval(bx+k*(dx+s.sun*off*r), by-k*(y+off*r), k*q*size, k*q*size*.9, shade(green, tone))
+    spot = _Spot(s, x, z)
+    tall = s.rng.uniform(3.6, 6)
+    r = s.rng.uniform(1., 1.8)
+    _shadow(s, x, z, r*.8)
+    green = mix(s.pick(_LEAVES), s.low, min(.5, z/90))
+    s.show('Tree')
+    bark = mix('#4f3d2f', s.low, min(.4, z/90))
+    spot.limb([(0,0), (.1,tall*.7)], bark, .2)
+    blobs = [_blob(s.rng, tall, r) for _ in range(7)]
+    for tone,shift,size in _TONES:
+        colour = shade(green, tone)
+        up = shift*r
+        for u,v,q in blobs:
+            spot.oval(u+s.sun*up, v+up, q*size, q*size*.9, colour)
+
+def _blob(rng, tall, r):
+    "A round of leaves: its place, and its radius"
+    u = rng.uniform(-.6, .6)*r
+    v = tall+rng.uniform(-.6, .5)*r
+    return u, v, rng.uniform(.5, .8)*r
 
 # %% ../../../nbs/engine/packs/streets.ipynb #12c04d33
+_SIGNS = _outlines(
+    outer='-.4,2.05 .4,2.05 0,2.8',
+    inner='-.22,2.15 .22,2.15 0,2.6')
+
 def _lamp(s, x, z):
     "A street lamp, or a post with a sign"
-    k = s.focal/z; bx,by = s.at(x, 0, z); s.show('Column_Pole'); grey = mix('#3c4046', s.low, min(.5, z/80))
+    spot = _Spot(s, x, z)
+    s.show('Column_Pole')
+    grey = mix('#3c4046', s.low, min(.5, z/80))
     if s.rng.random()<.5:
-        s.limb([(bx,by),(bx,by-k*4.8),(bx+s.sun*k*.8,by-k*5)], grey, k*.11); s.oval(bx+s.sun*k*.85, by-k*4.96, k*.26, k*.1, (250,236,190))
+        spot.limb([(0,0), (0,4.8), (s.sun*.8,5)], grey, .11)
+        spot.oval(s.sun*.85, 4.96, .26, .1, (250,236,190))
     else:
-        s.limb([(bx,by),(bx,by-k*2.4)], grey, k*.08); s.show('SignSymbol'); c = s.pick(['#c0272d','#1f5fae','#e3b32c'])
-        if s.rng.random()<.5: s.oval(bx, by-k*2.4, k*.36, k*.36, c); s.oval(bx, by-k*2.4, k*.24, k*.24, (244,244,240))
-        else: s.poly([(bx-k*.4,by-k*2.05),(bx+k*.4,by-k*2.05),(bx,by-k*2.8)], c); s.poly([(bx-k*.22,by-k*2.15),(bx+k*.22,by-k*2.15),(bx,by-k*2.6)], (244,244,240))
+        spot.limb([(0,0), (0,2.4)], grey, .08)
+        s.show('SignSymbol')
+        _sign(spot, s.pick(['#c0272d','#1f5fae','#e3b32c']))
+
+def _sign(spot, colour):
+    "A round or a three-cornered sign"
+    is_round = spot.s.rng.random()<.5
+    for part,r,fill in (('outer',.36,colour), ('inner',.24,(244,244,240))):
+        if is_round: spot.oval(0, 2.4, r, r, fill)
+        else: spot.poly(_SIGNS[part], fill)
 
 # %% ../../../nbs/engine/packs/streets.ipynb #41c12dfc
+_CAR_SIDE = _outlines(
+    body='-2.05,.32 -2.1,.8 -1.75,.95 -1.15,1.45 .55,1.45 1.2,.95 1.95,.82 2.1,.5 2.05,.32',
+    rear_window='-1.5,.97 -1.05,1.36 -.32,1.36 -.32,.97',
+    front_window='-.22,.97 -.22,1.36 .5,1.36 1,.97',
+    sill='-2.08,.62 2.08,.58 2.08,.32 -2.05,.32',
+    headlight='1.95,.62 2.1,.6 2.06,.76 1.93,.78')
+
 def _car_side(s, x, z, way):
     "A car seen from its side"
-    k = s.focal/z; bx,by = s.at(x, 0, z); c = s.pick(CLOTHES); _shadow(s, x, z, 2.2, .7); s.show('Car'); P = lambda *p: [(bx+way*k*u, by-k*v) for u,v in p]
-    s.poly(P((-2.05,.32),(-2.1,.8),(-1.75,.95),(-1.15,1.45),(.55,1.45),(1.2,.95),(1.95,.82),(2.1,.5),(2.05,.32)), c)
-    s.poly(P((-1.5,.97),(-1.05,1.36),(-.32,1.36),(-.32,.97)), (52,66,80)); s.poly(P((-.22,.97),(-.22,1.36),(.5,1.36),(1,.97)), (52,66,80))
-    s.poly(P((-2.08,.62),(2.08,.58),(2.08,.32),(-2.05,.32)), shade(c, -.22)); s.poly(P((1.95,.62),(2.1,.6),(2.06,.76),(1.93,.78)), (250,240,200))
-    for u in (-1.3,1.3): s.oval(bx+way*k*u, by-k*.33, k*.34, k*.34, (24,25,28)); s.oval(bx+way*k*u, by-k*.33, k*.18, k*.18, (150,154,160))
+    spot = _Spot(s, x, z, way=way)
+    paint = s.pick(CLOTHES)
+    _shadow(s, x, z, 2.2, .7)
+    s.show('Car')
+    spot.poly(_CAR_SIDE['body'], paint)
+    spot.poly(_CAR_SIDE['rear_window'], (52,66,80))
+    spot.poly(_CAR_SIDE['front_window'], (52,66,80))
+    spot.poly(_CAR_SIDE['sill'], shade(paint, -.22))
+    spot.poly(_CAR_SIDE['headlight'], (250,240,200))
+    for u in (-1.3,1.3):
+        spot.oval(u, .33, .34, .34, (24,25,28))
+        spot.oval(u, .33, .18, .18, (150,154,160))
+
+def _parked_car(s, x, z):
+    "With its front to the left or to the right"
+    _car_side(s, x, z, int(s.rng.choice([-1,1])))
 
 # %% ../../../nbs/engine/packs/streets.ipynb #f8b79781
+_CAR_END = _outlines(
+    left_tyre='-.72,0 -.5,0 -.5,.4 -.72,.4',
+    right_tyre='.5,0 .72,0 .72,.4 .5,.4',
+    body='-.86,.25 -.88,.8 -.66,1.42 .66,1.42 .88,.8 .86,.25',
+    window='-.7,.85 -.56,1.34 .56,1.34 .7,.85',
+    bumper='-.86,.25 -.86,.45 .86,.45 .86,.25',
+    plate='-.26,.4 .26,.4 .26,.54 -.26,.54')
+
 def _car_end(s, x, z):
     "A car seen from the front or behind"
-    k = s.focal/z; bx,by = s.at(x, 0, z); c = s.pick(CLOTHES); back = s.rng.random()<.5; _shadow(s, x, z, 1.05, 1.2); s.show('Car'); P = lambda *p: [(bx+k*u, by-k*v) for u,v in p]
-    for u in (-.72,.5): s.poly(P((u,0),(u+.22,0),(u+.22,.4),(u,.4)), (22,23,26))
-    s.poly(P((-.86,.25),(-.88,.8),(-.66,1.42),(.66,1.42),(.88,.8),(.86,.25)), c); s.poly(P((-.7,.85),(-.56,1.34),(.56,1.34),(.7,.85)), (56,70,84))
-    s.poly(P((-.86,.25),(-.86,.45),(.86,.45),(.86,.25)), shade(c, -.3)); light = (196,40,36) if back else (250,240,205)
-    for u in (-.68,.68): s.oval(bx+k*u, by-k*.68, k*.14, k*.09, light)
-    s.poly(P((-.26,.4),(.26,.4),(.26,.54),(-.26,.54)), (232,230,220))
-
-# %% ../../../nbs/engine/packs/streets.ipynb #b78ec05b
-def _head(s, x, y, k, skin, hair, way, hat=None):
-    "Head with hair and perhaps a hat or helmet; `way` is where it looks: -1, 0 (to us), 1, or 2 (away)"
-    s.oval(x, y, k*.105, k*.125, hair if way==2 else skin)
-    if way!=2: s.d.pieslice((x-k*.115, y-k*.14, x+k*.115, y+k*.1), *((180,360) if way==0 else (150,290) if way==1 else (250,390)), fill=hair)
-    if hat:
-        if s.m: s.m.pieslice((x-k*.15, y-k*.19, x+k*.15, y+k*.1), 180, 360, fill=s.code)
-        s.d.pieslice((x-k*.14, y-k*.17, x+k*.14, y+k*.1), 180, 360, fill=hat)
+    spot = _Spot(s, x, z)
+    paint = s.pick(CLOTHES)
+    behind = s.rng.random()<.5
+    _shadow(s, x, z, 1.05, 1.2)
+    s.show('Car')
+    spot.poly(_CAR_END['left_tyre'], (22,23,26))
+    spot.poly(_CAR_END['right_tyre'], (22,23,26))
+    spot.poly(_CAR_END['body'], paint)
+    spot.poly(_CAR_END['window'], (56,70,84))
+    spot.poly(_CAR_END['bumper'], shade(paint, -.3))
+    light = (196,40,36) if behind else (250,240,205)
+    for u in (-.68,.68): spot.oval(u, .68, .14, .09, light)
+    spot.poly(_CAR_END['plate'], (232,230,220))
 
 # %% ../../../nbs/engine/packs/streets.ipynb #e747532a
-def _clothes(s): return s.pick(CLOTHES), s.pick(TROUSERS), s.pick(SKIN), s.pick(HAIR)
+class _Wear(NamedTuple):
+    "The colours of a person"
+    top:tuple
+    trousers:tuple
+    skin:tuple
+    hair:tuple
+
+def _clothes(s):
+    "Somebody's colours"
+    return _Wear(s.pick(CLOTHES), s.pick(TROUSERS), s.pick(SKIN), s.pick(HAIR))
+
+_SHOE = (38,32,30) # Colour
+
+class _Gait(NamedTuple):
+    "How somebody walks"
+    way:int     # Where they look, see `_head`
+    step:float  # Length of a step
+    wide:float  # Half the width of the shoulders
+    sep:float   # Half the distance of the legs
+
+def _gait(rng):
+    "Long steps from the side, short ones towards us or away"
+    way = int(rng.choice([-1,1,0,2]))
+    if way in (-1,1): return _Gait(way, rng.uniform(.08, .34), wide=.17, sep=0)
+    return _Gait(way, rng.uniform(0, .1), wide=.23, sep=.09)
+
+# %% ../../../nbs/engine/packs/streets.ipynb #b78ec05b
+_HAIRLINE = {0:(180,360), 1:(150,290), -1:(250,390)} # Way: where the hair begins and ends, in degrees
+
+def _head(spot, u, v, wear, way, hat=None):
+    "Head with hair and perhaps a hat or helmet; `way` is where it looks: -1, 0 (to us), 1, or 2 (away)"
+    s = spot.s
+    spot.oval(u, v, .105, .125, wear.hair if way==2 else wear.skin)
+    if way!=2:
+        start,end = _HAIRLINE[way]
+        s.paint.pieslice(_cap(spot, u, v, .115, .14), start, end, fill=wear.hair)
+    if not hat: return
+    if s.label: s.label.pieslice(_cap(spot, u, v, .15, .19), 180, 360, fill=s.code)
+    s.paint.pieslice(_cap(spot, u, v, .14, .17), 180, 360, fill=hat)
+
+def _cap(spot, u, v, wide, high):
+    "The box of a round cap on a head"
+    x,y = spot.px(u, v)
+    k = spot.scale
+    return (x-k*wide, y-k*high, x+k*wide, y+k*.1)
+
+# %% ../../../nbs/engine/packs/streets.ipynb #78c9979c
+def _legs(spot, gait, trousers):
+    "The leg behind, then the one before"
+    _,step,_,sep = gait
+    far = [
+        (-sep,.86),
+        (-sep-step*.35,.46),
+        (-sep-step,.07)]
+    near = [
+        (sep,.86),
+        (sep+step*.6,.47),
+        (sep+step*.75,.06)]
+    _leg(spot, far, shade(trousers, -.25))
+    _leg(spot, near, trousers)
+
+def _leg(spot, points, colour):
+    "A leg from hip to foot, and its shoe"
+    u,_ = points[-1]
+    spot.limb(points, colour, .15)
+    spot.limb([(u,.04), (u+.1,.04)], _SHOE, .08)
+
+# %% ../../../nbs/engine/packs/streets.ipynb #c1699487
+def _far_arm(spot, gait, wear):
+    "The arm behind the body"
+    wide = gait.wide
+    swing = gait.step*.9
+    arm = [
+        (-wide*.8,1.36),
+        (-wide-.02-swing*.4,1.1),
+        (-wide*.9-swing*.2+swing*.5,.88)]
+    spot.limb(arm, shade(wear.top, -.25), .1)
+
+def _near_arm(spot, gait, wear):
+    "The arm before the body, with its hand"
+    wide = gait.wide
+    swing = gait.step*.9
+    hand = wide*.8+swing*.7
+    arm = [
+        (wide*.7,1.36),
+        (wide+swing*.3,1.1),
+        (hand,.9)]
+    spot.limb(arm, shade(wear.top, -.08), .1)
+    spot.oval(hand, .87, .05, .05, wear.skin)
+
+# %% ../../../nbs/engine/packs/streets.ipynb #00247b76
+def _coat(spot, wide, light, long, colour):
+    "A jacket or a long coat; `light` is the side of the sun, -1 or 1"
+    hem = .5 if long else .8
+    flare = wide*(1.25 if long else .95)
+    spot.poly([
+        (-wide,1.42),
+        (-.06,1.48),
+        (.06,1.48),
+        (wide,1.42),
+        (wide*.9,1.05),
+        (flare,hem),
+        (-flare,hem),
+        (-wide*.9,1.05)], colour)
+    dark = -light*wide
+    shaded = [
+        (dark,1.42),
+        (dark*.9,1.05),
+        (dark*.95,hem),
+        (dark*.4,hem),
+        (dark*.4,1.42)]
+    spot.s.paint.polygon(spot.pixels(shaded), fill=shade(colour, -.16))
 
 # %% ../../../nbs/engine/packs/streets.ipynb #be72b82f
+_SATCHEL = _points('-.12,1.42 -.34,1.36 -.36,.98 -.12,.95')
+_BAG = _points('.02,.9 .26,.9 .22,.62 .06,.62') # Beside the body
+
 def _walker(s, x, z):
     "Somebody on foot"
-    tall = s.rng.uniform(.86, 1.08); k = s.focal/z*tall; bx,by = s.at(x, 0, z); top,low,skin,hair = _clothes(s); far = shade(low, -.25)
-    way = int(s.rng.choice([-1,1,0,2])); step = s.rng.uniform(.08, .34) if way in (-1,1) else s.rng.uniform(0, .1); swing = step*.9; d = way if way in (-1,1) else 1
-    _shadow(s, x, z, .42); s.show('Pedestrian'); P = lambda *p: [(bx+d*k*u, by-k*v) for u,v in p]; wide = .17 if way in (-1,1) else .23; sep = 0 if way in (-1,1) else .09
-    s.limb(P((-sep,.86),(-sep-step*.35-.0,.46),(-sep-step,.07)), far, k*.15); s.limb(P((-sep-step,.04),(-sep-step+.1,.04)), (38,32,30), k*.08)
-    s.limb(P((sep,.86),(sep+step*.6,.47),(sep+step*.75,.06)), low, k*.15); s.limb(P((sep+step*.75,.04),(sep+step*.75+.1,.04)), (38,32,30), k*.08)
-    s.limb(P((-wide*.8,1.36),(-wide-.02-swing*.4,1.1),(-wide*.9-swing*.2+swing*.5,.88)), shade(top, -.25), k*.1)
-    coat = s.rng.random(); hem = .5 if coat<.18 else .8
-    if s.rng.random()<.25 and way in (-1,1): s.poly(P((-.12,1.42),(-.34,1.36),(-.36,.98),(-.12,.95)), s.pick(CLOTHES))
-    s.poly(P((-wide,1.42),(-.06,1.48),(.06,1.48),(wide,1.42),(wide*.9,1.05),(wide*(1.25 if coat<.18 else .95),hem),(-wide*(1.25 if coat<.18 else .95),hem),(-wide*.9,1.05)), top)
-    s.d.polygon(P((-wide,1.42),(-wide*.9,1.05),(-wide*.95,hem),(-wide*.4,hem),(-wide*.4,1.42)) if s.sun==d else P((wide,1.42),(wide*.9,1.05),(wide*.95,hem),(wide*.4,hem),(wide*.4,1.42)), fill=shade(top, -.16))
-    s.limb(P((wide*.7,1.36),(wide+swing*.3,1.1),(wide*.8+swing*.7,.9)), shade(top, -.08), k*.1); s.oval(*P((wide*.8+swing*.7,.87))[0], k*.05, k*.05, skin)
-    s.limb(P((0,1.5),(0,1.56)), shade(skin, -.15), k*.09); _head(s, *P((.02,1.65))[0], k, skin, hair, way, s.pick(CLOTHES) if s.rng.random()<.2 else None)
-    if s.rng.random()<.15: s.show('Pedestrian'); s.poly(P((wide+.02,.9),(wide+.26,.9),(wide+.22,.62),(wide+.06,.62)), s.pick(CLOTHES))
+    tall = s.rng.uniform(.86, 1.08)
+    wear = _clothes(s)
+    gait = _gait(s.rng)
+    from_side = gait.way in (-1,1)
+    way = gait.way if from_side else 1
+    spot = _Spot(s, x, z, tall, way)
+    _shadow(s, x, z, .42)
+    s.show('Pedestrian')
+    _legs(spot, gait, wear.trousers)
+    _far_arm(spot, gait, wear)
+    long = s.rng.random()<.18
+    satchel = s.rng.random()<.25
+    if satchel and from_side: spot.poly(_SATCHEL, s.pick(CLOTHES))
+    _coat(spot, gait.wide, way*s.sun, long, wear.top)
+    _near_arm(spot, gait, wear)
+    spot.limb([(0,1.5), (0,1.56)], shade(wear.skin, -.15), .09)
+    _head(spot, .02, 1.65, wear, gait.way, s.perhaps(.2))
+    bag = s.perhaps(.15)
+    if bag: spot.poly([(gait.wide+u,v) for u,v in _BAG], bag)
 
 # %% ../../../nbs/engine/packs/streets.ipynb #ecf9521c
-def _bicycle(s, bx, by, k, d, turn, colour):
+_FRAME = _outlines(
+    rear='-.52,.34 -.08,.32 -.22,.84 -.52,.34',
+    front='-.08,.32 .38,.78 -.19,.74',
+    fork='.52,.34 .38,.86 .34,1. .5,1.02',
+    saddle='-.34,.88 -.1,.88')
+
+def _bicycle(spot, turn, colour):
     "A bicycle; `turn` is how much of its side is seen, 0 to 1"
-    P = lambda *p: [(bx+d*k*turn*u, by-k*v) for u,v in p]; thin = max(1, round(k*.035)); dark = (30,31,34)
-    for u in (-.52,.52): s.ring(*P((u,.34))[0], max(k*.05, k*.34*turn), k*.34, dark, max(1, round(k*.045)))
-    for u in (-.52,.52): s.d.line(P((u-.2,.1),(u+.2,.58)), fill=(150,152,156), width=1)
-    s.limb(P((-.52,.34),(-.08,.32),(-.22,.84),(-.52,.34)), colour, thin); s.limb(P((-.08,.32),(.38,.78),(-.19,.74)), colour, thin)
-    s.limb(P((.52,.34),(.38,.86),(.34,1.),(.5,1.02)), shade(colour, -.3), thin); s.limb(P((-.34,.88),(-.1,.88)), dark, k*.06)
-    s.oval(*P((-.08,.32))[0], max(1, k*.08*turn), k*.08, (70,72,76))
+    s = spot.s
+    k = spot.scale
+    dark = (30,31,34)
+    tyre = max(1, round(k*.045))
+    for u in (-.52,.52):
+        x,y = spot.px(u, .34)
+        s.ring(x, y, k*max(.05, .34*turn), k*.34, dark, tyre)
+    for u in (-.52,.52):
+        spoke = [spot.px(u-.2, .1), spot.px(u+.2, .58)]
+        s.paint.line(spoke, fill=(150,152,156), width=1)
+    spot.limb(_FRAME['rear'], colour, .035)
+    spot.limb(_FRAME['front'], colour, .035)
+    spot.limb(_FRAME['fork'], shade(colour, -.3), .035)
+    spot.limb(_FRAME['saddle'], dark, .06)
+    x,y = spot.px(-.08, .32)
+    s.oval(x, y, max(1, k*.08*turn), k*.08, (70,72,76))
 
 # %% ../../../nbs/engine/packs/streets.ipynb #08f5a4b2
-def _rider_side(s, bx, by, k, d, turn, wear):
+def _rider_side(spot, turn, way, wear):
     "Rider and bicycle from the side"
-    top,low,skin,hair = wear; P = lambda *p: [(bx+d*k*turn*u, by-k*v) for u,v in p]; a = s.rng.uniform(0, 6.28); lean = s.rng.uniform(-.08, .1)
-    foot = lambda t: (-.08+.16*np.cos(t), .3+.16*np.sin(t)); knee = lambda f: ((f[0]-.2)/2+.28, (f[1]+.92)/2+.08)
-    f,g = foot(a),foot(a+np.pi)
-    s.limb(P((-.2,.95), knee(g), g), shade(low, -.3), k*.13); _bicycle(s, bx, by, k, d, turn, s.pick(CLOTHES))
-    s.limb(P((-.2,.95), knee(f), f), low, k*.14); s.limb(P(f, (f[0]+.13,f[1]-.02)), (36,32,30), k*.07)
-    s.poly(P((-.33,.9),(-.34,1.08),(-.02+lean,1.5),(.14+lean,1.5),(.2+lean,1.38),(.0,.98),(-.06,.88)), top)
-    if s.rng.random()<.2: s.poly(P((-.34,1.16),(-.1+lean,1.52),(-.22+lean,1.58),(-.46,1.24)), s.pick(CLOTHES))
-    s.limb(P((.1+lean,1.42),(.26+lean/2,1.14),(.48,1.04)), shade(top, -.14), k*.1); s.oval(*P((.49,1.04))[0], k*.05, k*.05, skin)
-    _head(s, *P((.18+lean*1.3,1.66))[0], k, skin, hair, d, s.pick(CLOTHES) if s.rng.random()<.55 else None)
+    s = spot.s
+    angle = s.rng.uniform(0, 6.28)
+    lean = s.rng.uniform(-.08, .1)
+    near = _pedal(angle)
+    far = _pedal(angle+np.pi)
+    spot.limb([(-.2,.95), _knee(far), far], shade(wear.trousers, -.3), .13)
+    _bicycle(spot, turn, s.pick(CLOTHES))
+    spot.limb([(-.2,.95), _knee(near), near], wear.trousers, .14)
+    u,v = near
+    spot.limb([near, (u+.13,v-.02)], (36,32,30), .07)
+    _bent_back(spot, lean, wear.top)
+    satchel = s.perhaps(.2)
+    if satchel: _on_back(spot, lean, satchel)
+    arm = [(.1+lean,1.42), (.26+lean/2,1.14), (.48,1.04)]
+    spot.limb(arm, shade(wear.top, -.14), .1)
+    spot.oval(.49, 1.04, .05, .05, wear.skin)
+    _head(spot, .18+lean*1.3, 1.66, wear, way, s.perhaps(.55))
+
+# %% ../../../nbs/engine/packs/streets.ipynb #d82a3361
+def _pedal(angle): return (-.08+.16*np.cos(angle), .3+.16*np.sin(angle))
+
+def _knee(foot):
+    "Where the knee is, between hip and foot"
+    u,v = foot
+    return ((u-.2)/2+.28, (v+.92)/2+.08)
+
+def _bent_back(spot, lean, colour):
+    "The body of a rider who leans forward"
+    spot.poly([
+        (-.33,.9),
+        (-.34,1.08),
+        (-.02+lean,1.5),
+        (.14+lean,1.5),
+        (.2+lean,1.38),
+        (0.,.98),
+        (-.06,.88)], colour)
+
+def _on_back(spot, lean, colour):
+    "A bag on that back"
+    spot.poly([
+        (-.34,1.16),
+        (-.1+lean,1.52),
+        (-.22+lean,1.58),
+        (-.46,1.24)], colour)
 
 # %% ../../../nbs/engine/packs/streets.ipynb #0d2eeef6
-def _rider_front(s, bx, by, k, wear):
+_FACING = _outlines(
+    body='-.2,1.42 -.07,1.5 .07,1.5 .2,1.42 .16,.9 -.16,.9',
+    shaded='-.2,1.42 -.16,.9 -.05,.9 -.05,1.45', # Where the sun is on the right
+    left_arm='-.19,1.38 -.3,1.2 -.27,1.03',
+    right_arm='.19,1.38 .3,1.2 .27,1.03',
+    handlebar='-.3,1.02 .3,1.02')
+
+def _rider_front(spot, wear):
     "Rider and bicycle coming towards us or going away"
-    top,low,skin,hair = wear; P = lambda *p: [(bx+k*u, by-k*v) for u,v in p]; a = s.rng.uniform(-.12, .12); back = s.rng.random()<.4; bar = shade(s.pick(CLOTHES), -.3)
-    s.limb(P((-.1,.92),(-.17,.62+a),(-.11,.24+a)), shade(low, -.1), k*.14); s.limb(P((.1,.92),(.17,.62-a),(.11,.24-a)), low, k*.14)
-    for u,v in ((-.11,.2+a),(.11,.2-a)): s.oval(*P((u,v))[0], k*.06, k*.05, (36,32,30))
-    s.oval(*P((0,.34))[0], max(1.2, k*.042), k*.35, (28,29,32)); s.limb(P((0,.68),(0,1.)), bar, k*.05)
-    s.poly(P((-.2,1.42),(-.07,1.5),(.07,1.5),(.2,1.42),(.16,.9),(-.16,.9)), top); s.d.polygon(P((s.sun*-.2,1.42),(s.sun*-.16,.9),(s.sun*-.05,.9),(s.sun*-.05,1.45)), fill=shade(top, -.15))
-    for e in (-1,1): s.limb(P((e*.19,1.38),(e*.3,1.2),(e*.27,1.03)), shade(top, -.12), k*.1)
-    if not back: s.limb(P((-.3,1.02),(.3,1.02)), (40,42,46), k*.045); s.oval(*P((0,.95))[0], k*.05, k*.05, (250,240,205))
-    else: s.oval(*P((0,.8))[0], k*.045, k*.045, (200,40,36))
-    for e in (-1,1): s.oval(*P((e*.27,1.02))[0], k*.045, k*.045, skin)
-    _head(s, *P((0,1.63))[0], k, skin, hair, 2 if back else 0, s.pick(CLOTHES) if s.rng.random()<.55 else None)
+    s = spot.s
+    pedal = s.rng.uniform(-.12, .12)
+    away = s.rng.random()<.4
+    bar = shade(s.pick(CLOTHES), -.3)
+    _pedalling(spot, pedal, wear.trousers)
+    x,y = spot.px(0, .34)
+    s.oval(x, y, max(1.2, spot.scale*.042), spot.scale*.35, (28,29,32))
+    spot.limb([(0,.68), (0,1.)], bar, .05)
+    _upright_back(spot, wear.top)
+    if away: spot.oval(0, .8, .045, .045, (200,40,36))
+    else: _handlebar(spot)
+    for side in (-1,1): spot.oval(side*.27, 1.02, .045, .045, wear.skin)
+    _head(spot, 0, 1.63, wear, 2 if away else 0, s.perhaps(.55))
+
+# %% ../../../nbs/engine/packs/streets.ipynb #f8aff4c7
+def _pedalling(spot, up, colour):
+    "Two legs from the front; `up` is how much higher the left foot is than in the middle"
+    left = [(-.1,.92), (-.17,.62+up), (-.11,.24+up)]
+    right = [(.1,.92), (.17,.62-up), (.11,.24-up)]
+    spot.limb(left, shade(colour, -.1), .14)
+    spot.limb(right, colour, .14)
+    spot.oval(-.11, .2+up, .06, .05, (36,32,30))
+    spot.oval(.11, .2-up, .06, .05, (36,32,30))
+
+def _upright_back(spot, colour):
+    "Body and arms of a rider from the front"
+    sun = spot.s.sun
+    spot.poly(_FACING['body'], colour)
+    shaded = [(sun*u,v) for u,v in _FACING['shaded']]
+    spot.s.paint.polygon(spot.pixels(shaded), fill=shade(colour, -.15))
+    spot.limb(_FACING['left_arm'], shade(colour, -.12), .1)
+    spot.limb(_FACING['right_arm'], shade(colour, -.12), .1)
+
+def _handlebar(spot):
+    "With its lamp"
+    spot.limb(_FACING['handlebar'], (40,42,46), .045)
+    spot.oval(0, .95, .05, .05, (250,240,205))
 
 # %% ../../../nbs/engine/packs/streets.ipynb #86b22ae7
 def _cyclist(s, x, z):
     "Somebody on a bicycle"
-    tall = s.rng.uniform(.92, 1.06); k = s.focal/z*tall; bx,by = s.at(x, 0, z); d = int(s.rng.choice([-1,1])); turn = s.rng.uniform(.12, 1)**.5
-    _shadow(s, x, z, .75*turn+.15); s.show('Bicyclist')
-    _rider_front(s, bx, by, k, _clothes(s)) if turn<.42 else _rider_side(s, bx, by, k, d, turn, _clothes(s))
+    tall = s.rng.uniform(.92, 1.06)
+    way = int(s.rng.choice([-1,1]))
+    turn = s.rng.uniform(.12, 1)**.5
+    _shadow(s, x, z, .75*turn+.15)
+    s.show('Bicyclist')
+    wear = _clothes(s)
+    if turn<.42: _rider_front(_Spot(s, x, z, tall), wear)
+    else: _rider_side(_Spot(s, x, z, tall, way, turn), turn, way, wear)
 
-# %% ../../../nbs/engine/packs/streets.ipynb #3eefc5e7
 def _parked(s, x, z):
     "A bicycle that nobody rides"
-    k = s.focal/z; bx,by = s.at(x, 0, z); _shadow(s, x, z, .7); s.show('Void'); _bicycle(s, bx, by, k, int(s.rng.choice([-1,1])), s.rng.uniform(.5, 1), s.pick(CLOTHES))
+    _shadow(s, x, z, .7)
+    s.show('Void')
+    way = int(s.rng.choice([-1,1]))
+    turn = s.rng.uniform(.5, 1)
+    _bicycle(_Spot(s, x, z, way=way, turn=turn), turn, s.pick(CLOTHES))
 
-# %% ../../../nbs/engine/packs/streets.ipynb #a5c1b398
+# %% ../../../nbs/engine/packs/streets.ipynb #a32b29ab
+_BIN = _points('-.2,0 .2,0 .24,.8 -.24,.8')
+
 def _bin(s, x, z):
     "A litter bin"
-    k = s.focal/z; bx,by = s.at(x, 0, z); _shadow(s, x, z, .3); s.show('Void'); c = s.pick(['#2f4f3f','#3c4046','#7a3030'])
-    s.poly([(bx-k*.2,by),(bx+k*.2,by),(bx+k*.24,by-k*.8),(bx-k*.24,by-k*.8)], c); s.oval(bx, by-k*.8, k*.25, k*.07, shade(c, .25))
+    spot = _Spot(s, x, z)
+    _shadow(s, x, z, .3)
+    s.show('Void')
+    colour = s.pick(['#2f4f3f','#3c4046','#7a3030'])
+    spot.poly(_BIN, colour)
+    spot.oval(0, .8, .25, .07, shade(colour, .25))
+
+def _bin_along(s):
+    "A bin on one of the pavements"
+    left,right = s.edge
+    z = s.rng.uniform(6, 14)
+    return z, s.rng.choice([left-1.4,right+1.4]), _bin
 
 # %% ../../../nbs/engine/packs/streets.ipynb #328c005c
-def _furnish(s, along):
-    "Things in the street as `(z, x, what)`"
-    out,r = [],s.rng
-    if along:
-        a,b = s.edge
-        for side,e in ((-1,a),(1,b)):
-            if r.random()<.6: out += [(z, e+side*1., _tree) for z in np.arange(r.uniform(6, 10), 45, r.uniform(7, 10))]
-            out += [(z, e+side*.4, _lamp) for z in np.arange(r.uniform(5, 12), 40, 13)]
-            out += [(z, e-side*1., _car_end) for z in np.arange(r.uniform(7, 16), 40, r.uniform(6, 11)) if r.random()<.55]
-        if r.random()<.4: out.append((r.uniform(6, 14), r.choice([a-1.4,b+1.4]), _bin))
-    else:
-        z = s.kerb; out += [(z+.4, x, _tree) for x in np.arange(-12+r.uniform(0, 4), 12, r.uniform(5, 8)) if r.random()<.5]
-        out += [(z+.3, x, _lamp) for x in np.arange(-11+r.uniform(0, 5), 11, 8)] + ([(z+.8, r.uniform(-4, 4), _bin)] if r.random()<.4 else [])
-        if r.random()<.5: out.append((z-.9, r.uniform(-9, 9), _parked_car))
+def _furnish_along(s):
+    "Things in a street that runs away, as `(z, x, what)`"
+    r = s.rng
+    out = []
+    for side,edge in zip((-1,1), s.edge):
+        if r.random()<.6:
+            rows = np.arange(r.uniform(6, 10), 45, r.uniform(7, 10))
+            out += [(z, edge+side, _tree) for z in rows]
+        rows = np.arange(r.uniform(5, 12), 40, 13)
+        out += [(z, edge+side*.4, _lamp) for z in rows]
+        rows = np.arange(r.uniform(7, 16), 40, r.uniform(6, 11))
+        out += [(z, edge-side, _car_end) for z in rows if r.random()<.55]
+    if r.random()<.4: out.append(_bin_along(s))
     return out
 
-# %% ../../../nbs/engine/packs/streets.ipynb #484a96ca
-def _parked_car(s, x, z): _car_side(s, x, z, int(s.rng.choice([-1,1])))
+def _furnish_across(s):
+    "Things on the far side of a street that runs across, as `(z, x, what)`"
+    r = s.rng
+    columns = np.arange(-12+r.uniform(0, 4), 12, r.uniform(5, 8))
+    out = [(s.kerb+.4, x, _tree) for x in columns if r.random()<.5]
+    columns = np.arange(-11+r.uniform(0, 5), 11, 8)
+    out += [(s.kerb+.3, x, _lamp) for x in columns]
+    if r.random()<.4: out.append((s.kerb+.8, r.uniform(-4, 4), _bin))
+    if r.random()<.5: out.append((s.kerb-.9, r.uniform(-9, 9), _parked_car))
+    return out
 
 # %% ../../../nbs/engine/packs/streets.ipynb #699528af
 def _extras(s, along, many):
     "Other people, far or small, and bicycles that nobody rides"
-    r = s.rng; lo,hi = (9,30) if along else (s.kerb+.3,s.kerb+1.8); out = []
-    spot = lambda z: r.uniform(s.edge[0]-2, s.edge[1]+2) if along else r.uniform(-.5, .5)*z
-    for what,n in ((_walker, many*1.6),(_cyclist, many*.7),(_parked, .55)):
-        for _ in range(r.poisson(n)): z = r.uniform(lo, hi); out.append((z, spot(z), what))
+    near,far = (9,30) if along else (s.kerb+.3,s.kerb+1.8)
+    out = []
+    for what,mean in ((_walker,many*1.6), (_cyclist,many*.7), (_parked,.55)):
+        for _ in range(s.rng.poisson(mean)):
+            z = s.rng.uniform(near, far)
+            out.append((z, _somewhere(s, z), what))
     return out
+
+def _somewhere(s, z):
+    "A place across at the distance z"
+    if s.edge is None: return s.rng.uniform(-.5, .5)*z
+    left,right = s.edge
+    return s.rng.uniform(left-2, right+2)
 
 # %% ../../../nbs/engine/packs/streets.ipynb #06140d40
 def _subject(s, kind):
     "The one that a photo is about, as `(z, x, what)`, and now and then something in front"
-    r = s.rng; most = (1.08*s.h-s.horizon)*1.72/s.eye/s.h; share = r.uniform(min(.46, most-.05), min(.88, most)); z = s.focal*1.72/(share*s.h)
-    for _ in range(6): # most people walk on the pavement, and most ride on the road
-        x = (r.uniform(.22, .78)*s.w-s.vanish)/s.focal*z
-        if s.edge is None or r.random()<.12 or (s.edge[0]<x<s.edge[1])==(kind=='cyclist'): break
-    out = [(z, x, _walker if kind=='pedestrian' else _cyclist)]
-    if r.random()<(.25 if kind=='pedestrian' else .1): out.append((z*r.uniform(1.05, 1.5), x+r.uniform(-1.6, 1.6), _parked))
-    if r.random()<.12: out.append((z*.8, x+r.choice([-1,1])*r.uniform(.1, .5), r.choice([_lamp,_bin])))
+    r = s.rng
+    on_foot = kind=='pedestrian'
+    most = (1.08*s.h-s.horizon)*1.72/s.eye/s.h
+    share = r.uniform(min(.46, most-.05), min(.88, most))
+    z = s.focal*1.72/(share*s.h)
+    x = _place_for(s, z, on_foot)
+    out = [(z, x, _walker if on_foot else _cyclist)]
+    if r.random()<(.25 if on_foot else .1):
+        behind = z*r.uniform(1.05, 1.5)
+        out.append((behind, x+r.uniform(-1.6, 1.6), _parked))
+    if r.random()<.12:
+        beside = r.choice([-1,1])*r.uniform(.1, .5)
+        out.append((z*.8, x+beside, r.choice([_lamp,_bin])))
     return out
 
+def _place_for(s, z, on_foot):
+    "Most people walk on the pavement, and most ride on the road"
+    for _ in range(6):
+        right = s.rng.uniform(.22, .78)*s.w-s.vanish
+        x = right/s.focal*z
+        if s.edge is None: break
+        if s.rng.random()<.12: break
+        if _on_road(s, x, z)!=on_foot: break
+    return x
+
 # %% ../../../nbs/engine/packs/streets.ipynb #ea7c8a92
-ALONG = {'cyclist':.72, 'pedestrian':.38, None:.8} # Share of pictures that look down the street, not across it; a hint for who guesses from the scene alone, as real photo sets have them
+ALONG = {'cyclist':.72, 'pedestrian':.38, None:.8} # Share of pictures that look down the street, not across it
+
+def _empty_street(s, along):
+    "Houses and ground"
+    rng = s.rng
+    if along:
+        half = rng.uniform(2.6, 4.2)
+        walk = rng.uniform(1.8, 3.4)
+        mid = rng.uniform(-3.5, 3.5)
+        for side in (-1,1):
+            _houses_along(s, side, mid+side*(half+walk))
+        _ground_along(s, mid, half, walk)
+    else:
+        z = rng.uniform(8.5, 13)
+        walk = rng.uniform(2, 3.2)
+        _houses_across(s, z)
+        _ground_across(s, z, walk)
 
 # %% ../../../nbs/engine/packs/streets.ipynb #545e4df2
 def _scene(rng, kind, size, labels):
     "A whole street as a `_Scene`"
-    s = _Scene(rng, size, labels); _sky_over_street(s); along = rng.random()<ALONG[kind]
-    if along:
-        half,walk,mid = rng.uniform(2.6, 4.2), rng.uniform(1.8, 3.4), rng.uniform(-3.5, 3.5)
-        for side in (-1,1): _houses_along(s, side, mid+side*(half+walk))
-        _ground_along(s, mid, half, walk)
-    else:
-        z,walk = rng.uniform(8.5, 13), rng.uniform(2, 3.2); _houses_across(s, z); _ground_across(s, z, walk)
-    things = _furnish(s, along) + _extras(s, along, .45 if kind else 1.3)
-    if kind: main = _subject(s, kind); things = [t for t in things if t[0]>main[0][0]*1.05 or t[2] in (_parked,)] + main
-    for z,x,what in sorted(things, key=lambda t: -t[0]): what(s, x, z) if z>1.5 else None
+    s = _Scene(rng, size, labels)
+    _sky_over_street(s)
+    along = rng.random()<ALONG[kind]
+    _empty_street(s, along)
+    things = _furnish_along(s) if along else _furnish_across(s)
+    things += _extras(s, along, .45 if kind else 1.3)
+    if kind: things = _make_room(things, _subject(s, kind))
+    for z,x,what in sorted(things, key=lambda thing: -thing[0]):
+        if z>1.5: what(s, x, z)
     return s
+
+def _make_room(things, subject):
+    "The subject with what stands behind it; only a bicycle may stand before it"
+    z,_,_ = subject[0]
+    things = [t for t in things if t[0]>z*1.05 or t[2] is _parked]
+    return things+subject
 
 # %% ../../../nbs/engine/packs/streets.ipynb #daf28900
 def _photo(s):
     "The scene made smaller by two, with the texture of ground and walls, and the light of the day"
-    a = planes(s.im.reduce(2)); h,w = a.shape[1:]; y = int(s.horizon/2)+2; rng = s.rng
-    a[:,:y] *= 1+(window(rng, 'plaster', y, w).astype('f4')-128)*np.float32(.0016)
-    a[:,y:] *= 1+(window(rng, 'asphalt', h-y, w).astype('f4')-128)*np.float32(.0024)
+    a = planes(s.im.reduce(2))
+    h,w = a.shape[1:]
+    y = int(s.horizon/2)+2
+    a[:,:y] *= _texture(s.rng, 'plaster', y, w, .0016)
+    a[:,y:] *= _texture(s.rng, 'asphalt', h-y, w, .0024)
     a *= np.array(s.tone, 'f4')[:,None,None]
-    return finish(a, rng, light=.3, tint=.06, blur=float(rng.choice([0,0,.5,1.]))*w/160, grain=rng.uniform(.03, .25))
+    blur = float(s.rng.choice([0,0,.5,1.]))*w/160
+    grain = s.rng.uniform(.03, .25)
+    return finish(a, s.rng, light=.3, tint=.06, blur=blur, grain=grain)
+
+def _texture(rng, kind, h, w, strength):
+    "Factors around 1"
+    grey = window(rng, kind, h, w).astype('f4')
+    return 1+(grey-128)*np.float32(strength)
 
 # %% ../../../nbs/engine/packs/streets.ipynb #dfd65ceb
 def draw_street(
@@ -350,7 +885,10 @@ def draw_street(
     size:tuple=(160,160)     # Width and height in pixels, each 64 to 420
 ) -> Image.Image:            # RGB picture
     "A photo of a street; what a model can reach on many is in `engine.packs.packs.PACKS['streets']['ceiling']`"
-    if kind is not None and kind not in STREET_KINDS: raise DataError(f'There is no street picture of kind {kind!r}.', next=f'Choose one of: {", ".join(STREET_KINDS)}, or None.')
+    if kind is not None and kind not in STREET_KINDS:
+        choice = ', '.join(STREET_KINDS)
+        raise DataError(f'There is no street picture of kind {kind!r}.',
+                        next=f'Choose one of: {choice}, or None.')
     return _photo(_scene(rng, kind, size, labels=False))
 
 # %% ../../../nbs/engine/packs/streets.ipynb #aeb64327

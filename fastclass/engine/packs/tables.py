@@ -5,6 +5,7 @@
 # %% ../../../nbs/engine/packs/tables.ipynb #a828afab
 from __future__ import annotations
 import math
+from itertools import product
 import numpy as np
 from .draw import stream
 
@@ -13,35 +14,102 @@ __all__ = ['SCHOOL', 'WORK', 'SECTOR', 'HOME', 'REGION', 'GENRES', 'NOISE', 'cen
 
 # %% ../../../nbs/engine/packs/tables.ipynb #e0bc3fe0
 SCHOOL = ['primary','secondary','college','bachelor','master'] # From short to long
-WORK = {'office':.3,'farm':-.9,'care':-.5,'craft':-.1,'sales':0.,'engineering':.9,'teaching':.1,'transport':-.3,'?':-.6} # Occupation: effect
+WORK = { # Occupation: effect
+    'office':.3,
+    'farm':-.9,
+    'care':-.5,
+    'craft':-.1,
+    'sales':0.,
+    'engineering':.9,
+    'teaching':.1,
+    'transport':-.3,
+    '?':-.6,
+}
 SECTOR = {'private':0.,'public':.1,'own business':.25,'charity':-.5} # Sector: effect
 HOME = {'alone':-.4,'couple':.5,'family':.6,'shared':-.7} # Household: effect
 REGION = ['north','east','south','west'] # Has no effect on its own
+
+# %% ../../../nbs/engine/packs/tables.ipynb #8abe9838
+def _school_years(df):
+    "The place of each education in `SCHOOL`"
+    order = {name:i for i,name in enumerate(SCHOOL)}
+    return df['education'].map(order).to_numpy(float)
+
+def _hours_effect(hours):
+    "Long hours pay; a gap has an effect of its own"
+    known = .055*(np.nan_to_num(hours, nan=40)-38)
+    return np.where(np.isnan(hours), -.3, known)
+
+def _savings_effect(savings):
+    "Who earns, saves; a gap has an effect of its own"
+    known = .5*np.log1p(np.nan_to_num(savings)/8)
+    return np.where(np.isnan(savings), .2, known)
 
 # %% ../../../nbs/engine/packs/tables.ipynb #53af932b
 def census_probability(
     df # Rows of census.csv as pandas reads them
 ):     # numpy array: the probability that income is '>=50k', for each row
     "The probability from which the target of each row was drawn; no model that sees the row can know more"
-    age,hours,gain = (df[c].to_numpy(float) for c in ('age','hours','savings'))
-    school = df['education'].map({k:i for i,k in enumerate(SCHOOL)}).to_numpy(float)
-    z = -1.9 + .85*(school-1.5) + 1.6*np.exp(-((age-48)/16)**2) - .6
-    z += np.where(np.isnan(hours), -.3, .055*(np.nan_to_num(hours, nan=40)-38)) + np.where(np.isnan(gain), .2, .5*np.log1p(np.nan_to_num(gain)/8))
-    for column,effect in (('occupation',WORK),('sector',SECTOR),('household',HOME)): z += df[column].map(effect).to_numpy(float)
-    z += 1.3*((school>=3) & (age>=35)) - 1.5*((df['occupation']=='farm') & (df['region']=='south')) + 1.8*((df['sector']=='own business') & (np.nan_to_num(hours)>50))
+    age = df['age'].to_numpy(float)
+    hours = df['hours'].to_numpy(float)
+    savings = df['savings'].to_numpy(float)
+    school = _school_years(df)
+    prime = np.exp(-((age-48)/16)**2)
+    z = -1.9 + .85*(school-1.5) + 1.6*prime - .6
+    z += _hours_effect(hours) + _savings_effect(savings)
+    z += df['occupation'].map(WORK).to_numpy(float)
+    z += df['sector'].map(SECTOR).to_numpy(float)
+    z += df['household'].map(HOME).to_numpy(float)
+    mature_graduate = (school>=3) & (age>=35)
+    southern_farm = (df['occupation']=='farm') & (df['region']=='south')
+    busy_owner = (df['sector']=='own business') & (np.nan_to_num(hours)>50)
+    z += 1.3*mature_graduate - 1.5*southern_farm + 1.8*busy_owner
     return 1/(1+np.exp(-1.35*z))
+
+# %% ../../../nbs/engine/packs/tables.ipynb #521fac45
+def _schooling(rng, age):
+    "Places in `SCHOOL`; the young went to school for longer"
+    younger = (45-age).clip(-20, 20)
+    place = rng.normal(1.9+.01*younger, 1.1)
+    return np.clip(place, 0, 4).round().astype(int)
+
+def _occupations(rng, school):
+    "Work of any kind; with a degree rather in an office, a shop, engineering, teaching or care"
+    n = len(school)
+    anything = rng.integers(0, 8, n)*(school<3)
+    for_graduates = rng.choice([0,4,5,6,2], n)*(school>=3)
+    names = np.array(list(WORK)[:-1], object) # Without '?', a lost answer
+    return names[anything+for_graduates]
+
+def _weighted_picks(rng, n, names, weights):
+    "n of the names, some more often than others"
+    p = np.array(weights)/sum(weights)
+    return rng.choice(list(names), n, p=p).astype(object)
 
 # %% ../../../nbs/engine/packs/tables.ipynb #831d0ea7
 def _people(rng, n):
     "n rows of the census without the target"
     import pandas as pd
-    pick = lambda names,p: rng.choice(names, n, p=np.array(p)/sum(p)).astype(object)
-    age = np.clip(rng.gamma(7, 6, n)+4, 17, 90).round(); school = np.clip(rng.normal(1.9+.01*(45-age).clip(-20, 20), 1.1), 0, 4).round().astype(int)
-    work = np.array(list(WORK)[:-1], object)[(rng.integers(0, 8, n)*(school<3) + rng.choice([0,4,5,6,2], n)*(school>=3))]
-    hours = np.clip(rng.normal(39, 10, n)-8*(age>64), 4, 90).round(); savings = np.where(rng.random(n)<.55, 0, rng.lognormal(2.2, 1, n)).round(1)
-    hours[rng.random(n)<.04] = np.nan; savings[rng.random(n)<.03] = np.nan; work[rng.random(n)<.06] = '?'
-    return pd.DataFrame(dict(age=age.astype(int), education=np.array(SCHOOL, object)[school], occupation=work, sector=pick(list(SECTOR), [7,2,1.5,.5]),
-        household=pick(list(HOME), [3,3,3,1]), region=pick(REGION, [1,1,1,1]), hours=hours, savings=savings))
+    age = rng.gamma(7, 6, n)+4
+    age = np.clip(age, 17, 90).round()
+    school = _schooling(rng, age)
+    work = _occupations(rng, school)
+    hours = rng.normal(39, 10, n)-8*(age>64)
+    hours = np.clip(hours, 4, 90).round()
+    nothing = rng.random(n)<.55
+    savings = np.where(nothing, 0, rng.lognormal(2.2, 1, n)).round(1)
+    hours[rng.random(n)<.04] = np.nan
+    savings[rng.random(n)<.03] = np.nan
+    work[rng.random(n)<.06] = '?'
+    return pd.DataFrame(dict(
+        age=age.astype(int),
+        education=np.array(SCHOOL, object)[school],
+        occupation=work,
+        sector=_weighted_picks(rng, n, SECTOR, [7,2,1.5,.5]),
+        household=_weighted_picks(rng, n, HOME, [3,3,3,1]),
+        region=_weighted_picks(rng, n, REGION, [1,1,1,1]),
+        hours=hours,
+        savings=savings))
 
 # %% ../../../nbs/engine/packs/tables.ipynb #ac9f7420
 def draw_census(
@@ -49,42 +117,117 @@ def draw_census(
     seed:int=0 # Another seed, other people
 ) -> tuple:    # `(table, known)`: a DataFrame with the target `income`, and a dict of what is known about its ceiling
     "A census, and the best accuracy that anybody can reach on it"
-    df = _people(stream(seed, 'census'), rows); p = census_probability(df); rich = stream(seed, 'census target').random(rows)<p
+    df = _people(stream(seed, 'census'), rows)
+    p = census_probability(df)
+    rich = stream(seed, 'census target').random(rows)<p
     df['income'] = np.where(rich, '>=50k', '<50k')
+    won = (p>.5)==rich
+    share = rich.mean()
     many = census_probability(_people(stream(seed, 'census many'), 200_000))
-    return df, dict(rows=rows, target='income', ceiling_accuracy=float(((p>.5)==rich).mean()), expected_on_these_rows=float(np.maximum(p, 1-p).mean()),
-        expected_accuracy=float(np.maximum(many, 1-many).mean()), majority_accuracy=float(max(rich.mean(), 1-rich.mean())))
+    known = dict(
+        rows=rows,
+        target='income',
+        ceiling_accuracy=float(won.mean()),
+        expected_on_these_rows=_best_bet(p),
+        expected_accuracy=_best_bet(many),
+        majority_accuracy=float(max(share, 1-share)))
+    return df, known
+
+def _best_bet(p):
+    "The accuracy to expect of who always bets on the more likely side"
+    return float(np.maximum(p, 1-p).mean())
 
 # %% ../../../nbs/engine/packs/tables.ipynb #7475ff5e
 GENRES = ['drama','comedy','thriller','science fiction','romance','documentary'] # Of the films
 NOISE = .62 # Standard deviation of the noise before rounding, in stars
-_THINGS = 'Lantern Orchard Harbour Clockmaker Winter Cartographer Sparrow Ferry Archive Garden Telescope Bakery Signal Island Violin Border Meadow Engine Letter Tide'.split()
-_PLACES = 'of Harrowmere|at Midnight|and the Sea|in Exile|of Glass|without Rain|for Two|on Tarn Street|under Snow|from Nowhere|of Small Hours|in the North|after the Flood|by Candlelight'.split('|')
-_LEADS = 'The|The Last|A Quiet|The Second|Another|The Hidden'.split('|')
+_LEADS = ['The', 'The Last', 'A Quiet', 'The Second', 'Another', 'The Hidden']
+_THINGS = ['Lantern', 'Orchard', 'Harbour', 'Clockmaker', 'Winter', 'Cartographer', 'Sparrow',
+           'Ferry', 'Archive', 'Garden', 'Telescope', 'Bakery', 'Signal', 'Island',
+           'Violin', 'Border', 'Meadow', 'Engine', 'Letter', 'Tide']
+_PLACES = ['of Harrowmere', 'at Midnight', 'and the Sea', 'in Exile', 'of Glass', 'without Rain',
+           'for Two', 'on Tarn Street', 'under Snow', 'from Nowhere', 'of Small Hours', 'in the North',
+           'after the Flood', 'by Candlelight']
 
 # %% ../../../nbs/engine/packs/tables.ipynb #8d63b152
 def _films(rng, n):
-    "n films with titles of their own; more titles than combinations get a number"
+    "n films with titles of their own"
     import pandas as pd
-    names = [f'{a} {b} {c}' for a in _LEADS for b in _THINGS for c in _PLACES]; order = rng.permutation(len(names))
-    titles = [names[order[i%len(names)]] + (f' {i//len(names)+1}' if i>=len(names) else '') for i in range(n)]
-    return pd.DataFrame(dict(film=range(1, n+1), title=titles, genre=[GENRES[g] for g in rng.integers(len(GENRES), size=n)], year=rng.integers(1948, 2025, n)))
+    titles = _titles(rng, n)
+    genres = rng.integers(len(GENRES), size=n)
+    return pd.DataFrame(dict(
+        film=range(1, n+1),
+        title=titles,
+        genre=[GENRES[g] for g in genres],
+        year=rng.integers(1948, 2025, n)))
+
+def _titles(rng, n):
+    "n titles; more titles than combinations get a number"
+    names = [' '.join(words) for words in product(_LEADS, _THINGS, _PLACES)]
+    order = rng.permutation(len(names))
+    titles = []
+    for i in range(n):
+        again,place = divmod(i, len(names))
+        title = names[order[place]]
+        titles.append(f'{title} {again+1}' if again else title)
+    return titles
 
 # %% ../../../nbs/engine/packs/tables.ipynb #0c28a97e
 def _expected_stars(score, noise):
     "Mean and variance of a score plus noise, once it is rounded to half stars from 0.5 to 5"
-    edges = np.arange(.75, 5, .5); cdf = np.array([[.5*(1+math.erf((e-s)/(noise*math.sqrt(2)))) for e in edges] for s in score])
-    p = np.diff(np.pad(cdf, ((0,0),(1,1)), constant_values=(0,1)), axis=1); p[:,-1] = 1-cdf[:,-1]; stars = np.arange(.5, 5.01, .5)
+    edges = np.arange(.75, 5, .5)
+    below = np.array([_shares_below(edges-s, noise) for s in score])
+    below_all = np.pad(below, ((0,0),(1,1)), constant_values=(0,1))
+    p = np.diff(below_all, axis=1)
+    p[:,-1] = 1-below[:,-1]
+    stars = np.arange(.5, 5.01, .5)
     mean = p@stars
     return mean, p@stars**2-mean**2
+
+def _shares_below(edges, sd):
+    "The share of a normal distribution around 0 that lies below each edge"
+    wide = sd*math.sqrt(2)
+    return [.5*(1+math.erf(e/wide)) for e in edges]
 
 # %% ../../../nbs/engine/packs/tables.ipynb #a4324cb7
 def _scores(seed, films, users, user, film):
     "The score before noise of each (user, film) pair"
-    rng = stream(seed, 'taste'); k = 5; liking = rng.normal(0, 1, (len(GENRES),k)); genre = films['genre'].map(GENRES.index).to_numpy()
-    q = .75*liking[genre] + .65*rng.normal(0, 1, (len(films),k)); p = rng.normal(0, 1, (users,k))
-    bu,bf = rng.normal(0, .38, users),rng.normal(0, .45, len(films))
-    return 3.45 + bu[user] + bf[film] + .27*(p[user]*q[film]).sum(1)
+    rng = stream(seed, 'taste')
+    k = 5 # Hidden numbers
+    liking = rng.normal(0, 1, (len(GENRES),k))
+    genre = films['genre'].map(GENRES.index).to_numpy()
+    own = rng.normal(0, 1, (len(films),k))
+    q = .75*liking[genre] + .65*own
+    p = rng.normal(0, 1, (users,k))
+    user_bias = rng.normal(0, .38, users)
+    film_bias = rng.normal(0, .45, len(films))
+    fit = (p[user]*q[film]).sum(1)
+    return 3.45 + user_bias[user] + film_bias[film] + .27*fit
+
+# %% ../../../nbs/engine/packs/tables.ipynb #c0e24b38
+def _who_rates_what(rng, users, films, ratings):
+    "Pairs of users and films without repetition: the busy rate more, the known are rated more"
+    busy = rng.lognormal(0, .7, users)
+    known = rng.lognormal(0, .9, films)
+    weights = np.outer(busy, known).ravel()
+    keys = np.log(weights)+rng.gumbel(size=weights.size)
+    pairs = np.argpartition(-keys, ratings-1)[:ratings]
+    pairs = np.sort(pairs)
+    rng.shuffle(pairs)
+    return pairs//films, pairs%films
+
+def _known_errors(score, stars):
+    "The noise, and the RMSE of who knows every taste, here and to be expected, and of who only knows the mean"
+    mean,variance = _expected_stars(score, NOISE)
+    only_mean = stars.mean()
+    return dict(
+        noise=NOISE,
+        floor_rmse=_root_mean((stars-mean)**2),
+        expected_floor_rmse=_root_mean(variance),
+        mean_rmse=_root_mean((stars-only_mean)**2))
+
+def _root_mean(squares):
+    mean = np.mean(squares)
+    return float(np.sqrt(mean))
 
 # %% ../../../nbs/engine/packs/tables.ipynb #c4e43ed2
 def draw_ratings(
@@ -92,14 +235,21 @@ def draw_ratings(
     films:int,   # Number of films
     ratings:int, # Number of ratings, at most users x films; nobody rates a film twice
     seed:int=0   # Another seed, other films and tastes
-) -> tuple:      # `(ratings, films, known)`: two DataFrames, and a dict of what is known about the smallest possible error
-    "Ratings of made-up films in half stars, in the order of time, and the smallest error (RMSE) that anybody can reach on them"
+) -> tuple:      # `(ratings, films, known)`: two DataFrames, and what is known about the smallest possible error
+    "Ratings in half stars in the order of time, and the smallest error (RMSE) that anybody can reach on them"
     import pandas as pd
-    rng = stream(seed, 'ratings'); table = _films(stream(seed, 'films'), films)
-    active,known = rng.lognormal(0, .7, users),rng.lognormal(0, .9, films); w = np.outer(active, known).ravel()
-    pairs = np.sort(np.argpartition(-(np.log(w)+rng.gumbel(size=w.size)), ratings-1)[:ratings]); rng.shuffle(pairs); user,film = pairs//films, pairs%films
-    score = _scores(seed, table, users, user, film); stars = np.clip(np.round((score+rng.normal(0, NOISE, ratings))*2)/2, .5, 5)
+    rng = stream(seed, 'ratings')
+    table = _films(stream(seed, 'films'), films)
+    user,film = _who_rates_what(rng, users, films, ratings)
+    score = _scores(seed, table, users, user, film)
+    exact = score+rng.normal(0, NOISE, ratings)
+    stars = np.clip(np.round(exact*2)/2, .5, 5)
     when = 1_420_070_400 + np.sort(rng.integers(0, 300_000_000, ratings))
-    df = pd.DataFrame(dict(user=user+1, film=film+1, rating=stars, timestamp=when))
-    mean,var = _expected_stars(score, NOISE); rmse = lambda e: float(np.sqrt(np.mean(e)))
-    return df, table, dict(ratings=ratings, users=users, films=films, noise=NOISE, floor_rmse=rmse((stars-mean)**2), expected_floor_rmse=rmse(var), mean_rmse=rmse((stars-stars.mean())**2))
+    df = pd.DataFrame(dict(
+        user=user+1,
+        film=film+1,
+        rating=stars,
+        timestamp=when))
+    known = dict(ratings=ratings, users=users, films=films)
+    known |= _known_errors(score, stars)
+    return df, table, known
