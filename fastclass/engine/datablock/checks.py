@@ -10,6 +10,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from PIL import Image, UnidentifiedImageError
 
@@ -21,7 +22,7 @@ from .loaders import UprightImage
 from .split import like_pairs, looks_of
 
 # %% auto #0
-__all__ = ['UNEVEN', 'FEW_ITEMS', 'STRAY', 'TINY', 'LEAK', 'Finding', 'Report', 'picture_files', 'check_dls']
+__all__ = ['UNEVEN', 'FEW_ITEMS', 'STRAY', 'TINY', 'LEAK', 'TOGETHER', 'Finding', 'Report', 'picture_files', 'check_dls']
 
 # %% ../../../nbs/engine/datablock/checks.ipynb #c37e6d74
 @dataclass(frozen=True)
@@ -40,41 +41,87 @@ class Report:
         findings:list, # `Finding`s
         about:str='',  # What was looked at
         root=None      # Folder that names of files are shown relative to
-    ): self.findings,self.about,self.root = sorted(findings, key=_mild),about,root
-    def __len__(self): return len(self.findings)
-    def __iter__(self): return iter(self.findings)
-    def __getitem__(self, kind): return [o for o in self if o.kind==kind]
+    ):
+        self.findings = sorted(findings, key=lambda o: not o.bad)
+        self.about = about
+        self.root = root
+
+    def __len__(self):
+        return len(self.findings)
+
+    def __iter__(self):
+        return iter(self.findings)
+
+    def __getitem__(self, kind):
+        return [o for o in self if o.kind==kind]
+
     @property
     def kinds(self)->list:
         "The kinds of what was found"
         return [o.kind for o in self]
+
     @property
     def bad(self)->list:
         "The findings with which nothing should be trained"
         return [o for o in self if o.bad]
+
     def raise_if_bad(self) -> None:
         "Raise a `DataError` that says all that is bad; do nothing where nothing is"
-        if self.bad: raise DataError(' '.join(o.message for o in self.bad), next=' '.join(dict.fromkeys(o.next for o in self.bad)))
-    def __str__(self): return '\n'.join([_head(self), *(f'{"Bad" if o.bad else "Look"} · {o.kind}: {o.message} {o.next}{_shown_files(o, self.root)}' for o in self)])
+        if not self.bad: return
+        advice = dict.fromkeys(o.next for o in self.bad)
+        raise DataError(' '.join(o.message for o in self.bad), next=' '.join(advice))
+
+    def __str__(self):
+        lines = [_as_line(o, self.root) for o in self]
+        return '\n'.join([_head(self), *lines])
+
     __repr__ = __str__
-    def _repr_html_(self): return _as_html(self)
+
+    def _repr_html_(self):
+        return _as_html(self)
 
 # %% ../../../nbs/engine/datablock/checks.ipynb #7424debf
-def _mild(finding): return not finding.bad
-def _head(report): return f"{report.about}: {len(report) or 'no'} finding{'s'*(len(report)!=1)}" + (f', {len(report.bad)} bad.' if report.bad else '.')
+def _head(report):
+    "How much was found, in a sentence"
+    n = len(report)
+    bad = len(report.bad)
+    found = {0:'no findings', 1:'1 finding'}.get(n, f'{n} findings')
+    aside = f', {bad} bad' if bad else ''
+    return f'{report.about}: {found}{aside}.'
+
+def _as_line(finding, root):
+    weight = 'Bad' if finding.bad else 'Look'
+    files = _shown_files(finding, root)
+    return f'{weight} · {finding.kind}: {finding.message} {finding.next}{files}'
 
 def _shown_files(finding, root, most=4):
     "The names of the first files"
-    names = [os.path.relpath(f, root) if root is not None and Path(f).is_absolute() else str(f) for f in finding.files[:most]]
-    names = [o if not o.startswith('..') else Path(o).name for o in names]
-    return f" Files: {', '.join(names)}{', ...' if len(finding.files)>most else ''}" if names else ''
+    names = [_shown_name(f, root) for f in finding.files[:most]]
+    if not names: return ''
+    if len(finding.files)>most: names.append('...')
+    return ' Files: ' + ', '.join(names)
 
+def _shown_name(file, root):
+    name = str(file)
+    if root is not None and Path(file).is_absolute(): name = os.path.relpath(file, root)
+    return Path(name).name if name.startswith('..') else name
+
+# %% ../../../nbs/engine/datablock/checks.ipynb #ef27b0e8
 def _as_html(report):
     "The report as a table; whatever a class or a file is called, it is shown as text"
-    rows = ''.join(f"<tr><td>{'<b>bad</b>' if o.bad else 'look'}</td><td>{html.escape(o.kind)}</td><td style='text-align:left'>{html.escape(o.message+_shown_files(o, report.root))}</td>"
-                   f"<td style='text-align:left'>{html.escape(o.next)}</td></tr>" for o in report)
-    head = f'<p>{html.escape(_head(report))}</p>'
-    return head + (f'<table><tr><th></th><th>kind</th><th>what was found</th><th>what to do</th></tr>{rows}</table>' if rows else '')
+    head = html.escape(_head(report))
+    rows = ''.join(_as_row(o, report.root) for o in report)
+    titles = '<tr><th></th><th>kind</th><th>what was found</th><th>what to do</th></tr>'
+    table = f'<table>{titles}{rows}</table>' if rows else ''
+    return f'<p>{head}</p>{table}'
+
+def _as_row(finding, root):
+    weight = '<b>bad</b>' if finding.bad else 'look'
+    kind = html.escape(finding.kind)
+    message = html.escape(finding.message+_shown_files(finding, root))
+    advice = html.escape(finding.next)
+    left = "<td style='text-align:left'>"
+    return f'<tr><td>{weight}</td><td>{kind}</td>{left}{message}</td>{left}{advice}</td></tr>'
 
 # %% ../../../nbs/engine/datablock/checks.ipynb #d5b2c4da
 def picture_files(
@@ -85,27 +132,46 @@ def picture_files(
     "fastai's `get_image_files` that says when there is nothing, and leaves out what tools leave behind"
     from fastai.data.transforms import get_image_files
     path = Path(path).expanduser()
-    if not path.is_dir(): raise DataError(f'{path} is a file, not a folder.' if path.exists() else f'There is no folder {path}.',
-                                          next=f'Check the spelling; a relative path starts at the folder that you are in: {Path.cwd()}')
+    if not path.is_dir():
+        said = f'{path} is a file, not a folder.' if path.exists() else f'There is no folder {path}.'
+        raise DataError(said, next='Check the spelling; a relative path starts at the folder that you are in: '
+                                   f'{Path.cwd()}')
     files = get_image_files(path, recurse, folders)
     files = files.filter(lambda o: not set(o.relative_to(path).parts[:-1]) & set(LEFT_OUT))
-    if not files: raise DataError(f'{path} holds no pictures' + (f' in {", ".join(folders)}.' if folders else '.'), next='Look what is in it; pictures have names that end in .jpg, .png and so on.')
+    if not files:
+        where = ' in ' + ', '.join(folders) if folders else ''
+        raise DataError(f'{path} holds no pictures{where}.',
+                        next='Look what is in it; pictures have names that end in .jpg, .png and so on.')
     return files
 
 # %% ../../../nbs/engine/datablock/checks.ipynb #937955ce
 def _until(fs, stop):
     "The transforms before the first one for which `stop` is true; None when there is none"
-    n = next((i for i,f in enumerate(fs) if stop(f)), None)
-    return None if n is None else list(fs)[:n]
+    for n,f in enumerate(fs):
+        if stop(f): return list(fs)[:n]
+    return None
 
 def _opener(f):
     "The class of pictures that a transform opens, or None"
-    found = [getattr(m.implementation, '__self__', None) for m in getattr(getattr(f, 'encodes', None), 'methods', ())]
-    return next((o for o in found if isinstance(o, type) and issubclass(o, Image.Image)), None)
+    encodes = getattr(f, 'encodes', None)
+    for method in getattr(encodes, 'methods', ()):
+        owner = getattr(method.implementation, '__self__', None)
+        if isinstance(owner, type) and issubclass(owner, Image.Image): return owner
+    return None
 
 def _labels_things(f):
     from fastai.data.transforms import Categorize, MultiCategorize
     return isinstance(f, (Categorize, MultiCategorize))
+
+def _applied(fs, items):
+    "What comes out of transforms for each item"
+    at = items.iloc if hasattr(items, 'iloc') else items
+    out = []
+    for i in range(len(items)):
+        o = at[i]
+        for f in fs: o = f(o)
+        out.append(o)
+    return out
 
 # %% ../../../nbs/engine/datablock/checks.ipynb #ca538115
 @dataclass
@@ -119,145 +185,379 @@ class _Side:
     several:bool=False    # May an item have several labels?
     error:str=''          # What went wrong when a label was asked for
 
-def _item(items, i): return items.iloc[i] if hasattr(items, 'iloc') else items[i]
-
-def _applied(fs, items):
-    "What comes out of transforms for each item"
-    out = []
-    for i in range(len(items)):
-        o = _item(items, i)
-        for f in fs: o = f(o)
-        out.append(o)
-    return out
-
-# %% ../../../nbs/engine/datablock/checks.ipynb #3a77cdae
 def _side(dl, name):
     "What a loader holds"
-    side,tls = _Side(name, len(dl.dataset)),getattr(dl.dataset, 'tls', None)
+    side = _Side(name, len(dl.dataset))
+    tls = getattr(dl.dataset, 'tls', None)
     if not tls or not side.n: return side
-    before = _until(tls[0].tfms.fs, _opener)
-    if before is not None:
-        side.opener = next(c for c in map(_opener, tls[0].tfms.fs) if c)
-        found = _applied(before, tls[0].items)
-        if all(isinstance(o, (str, os.PathLike)) for o in found): side.files = [Path(o) for o in found]
-    before = _until(tls[-1].tfms.fs, _labels_things) if len(tls)>1 else None
-    if before is None: return side
-    side.several = type(tls[-1].tfms.fs[len(before)]).__name__!='Categorize'
-    try: side.labels = [_label_value(o, side.several) for o in _applied(before, tls[-1].items)]
-    except Exception as e: side.error = f'{type(e).__name__}: {e}' # whatever the learner's own function raises
+    _find_files(side, tls[0])
+    if len(tls)>1: _find_labels(side, tls[-1])
     return side
 
-def _label_value(label, several): return list(label) if several and not isinstance(label, str) else label
+# %% ../../../nbs/engine/datablock/checks.ipynb #3a77cdae
+def _find_files(side, tl):
+    "Put the files of a side into it, and what opens them"
+    before = _until(tl.tfms.fs, _opener)
+    if before is None: return
+    side.opener = _opener(tl.tfms.fs[len(before)])
+    found = _applied(before, tl.items)
+    if all(isinstance(o, (str, os.PathLike)) for o in found):
+        side.files = [Path(o) for o in found]
+
+def _find_labels(side, tl):
+    "Put the labels of a side into it, or the error that they end with"
+    before = _until(tl.tfms.fs, _labels_things)
+    if before is None: return
+    side.several = type(tl.tfms.fs[len(before)]).__name__!='Categorize'
+    try:
+        side.labels = [_label_value(o, side.several) for o in _applied(before, tl.items)]
+    except Exception as e: # whatever the learner's own function raises
+        side.error = f'{type(e).__name__}: {e}'
+
+def _label_value(label, several):
+    return list(label) if several and not isinstance(label, str) else label
 
 # %% ../../../nbs/engine/datablock/checks.ipynb #a552b783
 def _check_sizes(dls, sides):
     for o in sides:
-        if not o.n: yield Finding('empty', f'There are no {o.name} items.', 'Look at the path and at the splitter.', bad=True)
-    if len(sides)<2: yield Finding('empty', 'There is no validation set.', 'Give the DataBlock a splitter.', bad=True)
-    dl,n = dls.train,len(dls.train.dataset)
-    if n and not len(dl): yield Finding('no_batch', f'{n} training items make no full batch of {dl.bs}, so nothing would be trained.', f'Take a batch size of at most {n}: bs={min(n, max(1, n//4))}.', bad=True)
-    elif n and dl.drop_last and n%dl.bs>n/4: yield Finding('dropped', f'Each epoch leaves out {n%dl.bs} of {n} training items, because they make no full batch of {dl.bs}.', f'A smaller batch size leaves out fewer: bs={max(1, n//8)}.')
+        if not o.n:
+            yield Finding(
+                'empty',
+                f'There are no {o.name} items.',
+                'Look at the path and at the splitter.',
+                bad=True)
+    if len(sides)<2:
+        yield Finding('empty', 'There is no validation set.', 'Give the DataBlock a splitter.', bad=True)
+    if len(dls.train.dataset): yield from _check_batches(dls.train, len(dls.train.dataset))
+
+# %% ../../../nbs/engine/datablock/checks.ipynb #5840c1ce
+def _check_batches(dl, n):
+    "Do `n` items make full batches?"
+    if not len(dl):
+        smaller = min(n, max(1, n//4))
+        yield Finding(
+            'no_batch',
+            f'{n} training items make no full batch of {dl.bs}, so nothing would be trained.',
+            f'Take a batch size of at most {n}: bs={smaller}.',
+            bad=True)
+    elif dl.drop_last and n%dl.bs>n/4:
+        left = n%dl.bs
+        smaller = max(1, n//8)
+        yield Finding(
+            'dropped',
+            f'Each epoch leaves out {left} of {n} training items, because they make no full batch of {dl.bs}.',
+            f'A smaller batch size leaves out fewer: bs={smaller}.')
 
 # %% ../../../nbs/engine/datablock/checks.ipynb #2ddef175
-def _each(side): return [l for o in side.labels for l in (o if isinstance(o, list) else [o])]
-def _some(names): return ', '.join(repr(str(o)) for o in list(names)[:5]) + (', ...' if len(names)>5 else '')
+def _each(side):
+    "All labels of a side, one by one"
+    for o in side.labels:
+        if isinstance(o, list): yield from o
+        else: yield o
 
+def _some(names):
+    "The first names, to be read"
+    shown = [repr(str(o)) for o in list(names)[:5]]
+    if len(names)>5: shown.append('...')
+    return ', '.join(shown)
+
+# %% ../../../nbs/engine/datablock/checks.ipynb #8439cb56
 def _check_classes(dls, sides):
     for o in sides:
-        if o.error: yield Finding('label_error', f'A label of a {o.name} item could not be had: {o.error}.', 'Try `get_y` on one item.', bad=True)
+        if o.error:
+            yield Finding(
+                'label_error',
+                f'A label of a {o.name} item could not be had: {o.error}.',
+                'Try `get_y` on one item.',
+                bad=True)
     if any(o.labels is None for o in sides): return
-    train,vocab = Counter(_each(sides[0])),list(dls.vocab)
-    letters = [o for s in sides for o in s.labels if s.several and isinstance(o, str)]
-    if letters: yield Finding('letters', f'The label {letters[0]!r} is text where a list of labels is needed: fastai takes each letter for a label.', 'Split it: `label_delim=" "`, or give lists.', bad=True)
+
+    yield from _check_letters(sides)
+    vocab = list(dls.vocab)
     for o in sides[1:]:
-        if unknown := sorted({str(l) for l in _each(o) if l not in vocab}): yield Finding('unknown_class', f'The {o.name} items have classes that no training item has: {_some(unknown)}.', 'Put some of them on the training side: `stable_split` does.', bad=True)
-        if missing := [l for l in vocab if l not in set(_each(o))]: yield Finding('missing_class', f'{_some(missing)} has no {o.name} item, so nothing will be said about it.', 'Split each class for itself: `stable_split` does.')
-    if untrained := [l for l in vocab if not train[l]]: yield Finding('missing_class', f'{_some(untrained)} has no training item.', 'Put some there, or leave it out of the vocab.', bad=True)
-    yield from () if sides[0].several else _check_balance(train)
+        yield from _check_known(o, vocab)
+    train = Counter(_each(sides[0]))
+    untrained = [l for l in vocab if not train[l]]
+    if untrained:
+        yield Finding(
+            'missing_class',
+            f'{_some(untrained)} has no training item.',
+            'Put some there, or leave it out of the vocab.',
+            bad=True)
+    if not sides[0].several: yield from _check_balance(train)
+
+# %% ../../../nbs/engine/datablock/checks.ipynb #0f0c53b1
+def _check_letters(sides):
+    letters = [o for side in sides if side.several for o in side.labels if isinstance(o, str)]
+    if letters:
+        yield Finding(
+            'letters',
+            f'The label {letters[0]!r} is text where a list of labels is needed: fastai takes each letter for a label.',
+            'Split it: `label_delim=" "`, or give lists.',
+            bad=True)
+
+def _check_known(side, vocab):
+    "Does a side have the classes of the training, and no other ones?"
+    unknown = sorted({str(l) for l in _each(side) if l not in vocab})
+    if unknown:
+        yield Finding(
+            'unknown_class',
+            f'The {side.name} items have classes that no training item has: {_some(unknown)}.',
+            'Put some of them on the training side: `stable_split` does.',
+            bad=True)
+    there = set(_each(side))
+    missing = [l for l in vocab if l not in there]
+    if missing:
+        yield Finding(
+            'missing_class',
+            f'{_some(missing)} has no {side.name} item, so nothing will be said about it.',
+            'Split each class for itself: `stable_split` does.')
 
 # %% ../../../nbs/engine/datablock/checks.ipynb #6becfa6d
-UNEVEN,FEW_ITEMS = 10,5 # The largest class may have this many times the pictures of the smallest; a class should have this many
+UNEVEN = 10   # The largest class may have this many times the pictures of the smallest
+FEW_ITEMS = 5 # A class should have this many
 
 def _check_balance(train):
-    if len(train)==1: yield Finding('one_class', f'All training items are of one class: {_some(train)}.', 'A classifier needs at least two. Look at `get_y` and at the folders.', bad=True)
+    if len(train)==1:
+        yield Finding(
+            'one_class',
+            f'All training items are of one class: {_some(train)}.',
+            'A classifier needs at least two. Look at `get_y` and at the folders.',
+            bad=True)
     if len(train)<2: return
-    (most,n),(least,k) = train.most_common()[0],train.most_common()[-1]
-    if n>=UNEVEN*k: yield Finding('imbalance', f'{str(most)!r} has {n} training items and {str(least)!r} has {k}. Who always says {str(most)!r} is right for {n/train.total():.0%}.', 'Collect more of the rare ones, and look at each class, not at the accuracy.')
-    if few := [c for c,k in train.items() if k<FEW_ITEMS]: yield Finding('few', f'Fewer than {FEW_ITEMS} training items: {_some(few)}.', 'Add some, or leave the class out.')
+
+    (most,n),*_,(least,k) = train.most_common()
+    most,least = repr(str(most)),repr(str(least))
+    share = n/train.total()
+    if n>=UNEVEN*k:
+        yield Finding(
+            'imbalance',
+            f'{most} has {n} training items and {least} has {k}. Who always says {most} is right for {share:.0%}.',
+            'Collect more of the rare ones, and look at each class, not at the accuracy.')
+    few = [c for c,k in train.items() if k<FEW_ITEMS]
+    if few:
+        said = f'Fewer than {FEW_ITEMS} training items: {_some(few)}.'
+        yield Finding('few', said, 'Add some, or leave the class out.')
 
 # %% ../../../nbs/engine/datablock/checks.ipynb #96ebfaa0
-STRAY = {'__pycache__', 'thumbs', 'thumbnails', 'tmp', 'temp', 'new folder', 'untitled folder', 'unsorted', 'unlabelled', 'unlabeled', 'nan', 'none', *map(str.lower, LEFT_OUT)}
-
-def _base(files):
-    "The folder that all files lie in or below; None where there is none"
-    try: return os.path.commonpath([os.path.abspath(f.parent) for f in files])
-    except ValueError: return None # no files, or on several drives
+STRAY = {
+    '__pycache__', 'thumbs', 'thumbnails', 'tmp', 'temp', 'new folder', 'untitled folder',
+    'unsorted', 'unlabelled', 'unlabeled', 'nan', 'none', *map(str.lower, LEFT_OUT)}
 
 def _check_names(dls, sides):
     if any(o.labels is None for o in sides): return
     labels = sorted({str(l) for o in sides for l in _each(o)})
-    at = [(f, str(l)) for o in sides if o.files and not o.several for f,l in zip(o.files, o.labels)]
-    base = _base([f for f,_ in at])
-    lost = [f for f,l in at if os.path.abspath(f.parent)==base and l==f.parent.name]
-    if 0<len(lost)<len(at): yield Finding('stray', f'{len(lost)} pictures lie beside the class folders, and the name of the whole folder was taken for their class.', 'Move them into a class folder, or away.', bad=True, files=lost)
-    if split := [l for l in labels if l.lower() in {*SPLIT_NAMES, 'test'}]: yield Finding('stray', f'{_some(split)} is the name of a side of a split.', 'Use `split_from_folder` unless it is a class.', bad=len(split)>1, files=[f for f,l in at if l in split])
-    if odd := [l for l in labels if l.lower() in STRAY or l[:1] in '._']: yield Finding('stray', f'{_some(odd)} looks like a folder that a tool left behind, not like a class.', 'Take the folder away, or use `picture_files`.', files=[f for f,l in at if l in odd])
-    twins = Counter(' '.join(l.replace('_', ' ').casefold().split()) for l in labels)
-    if same := [l for l in labels if twins[' '.join(l.replace('_', ' ').casefold().split())]>1]: yield Finding('twin_names', f'Classes whose names differ only in how they are written: {_some(same)}.', 'Make one class of them.')
+    labelled = [] # `(file, label)` where an item has one label
+    for o in sides:
+        if o.files and not o.several: labelled += zip(o.files, map(str, o.labels))
+    yield from _check_beside(labelled)
+    yield from _check_strays(labels, labelled)
+    yield from _check_twins(labels)
+
+# %% ../../../nbs/engine/datablock/checks.ipynb #ed9edf53
+def _base(files):
+    "The folder that all files lie in or below; None where there is none"
+    try:
+        return os.path.commonpath([os.path.abspath(f.parent) for f in files])
+    except ValueError: # no files, or on several drives
+        return None
+
+def _check_beside(labelled):
+    "Do pictures lie beside the class folders?"
+    base = _base([f for f,_ in labelled])
+    lost = [f for f,l in labelled if os.path.abspath(f.parent)==base and l==f.parent.name]
+    if 0<len(lost)<len(labelled):
+        yield Finding(
+            'stray',
+            f'{len(lost)} pictures lie beside the class folders, '
+            'and the name of the whole folder was taken for their class.',
+            'Move them into a class folder, or away.',
+            bad=True,
+            files=lost)
+
+# %% ../../../nbs/engine/datablock/checks.ipynb #fd1f23b0
+def _check_strays(labels, labelled):
+    "Are there classes whose names are those of other folders?"
+    split = [l for l in labels if l.lower() in {*SPLIT_NAMES, 'test'}]
+    if split:
+        yield Finding(
+            'stray',
+            f'{_some(split)} is the name of a side of a split.',
+            'Use `split_from_folder` unless it is a class.',
+            bad=len(split)>1,
+            files=[f for f,l in labelled if l in split])
+    odd = [l for l in labels if l.lower() in STRAY or l[:1] in '._']
+    if odd:
+        yield Finding(
+            'stray',
+            f'{_some(odd)} looks like a folder that a tool left behind, not like a class.',
+            'Take the folder away, or use `picture_files`.',
+            files=[f for f,l in labelled if l in odd])
+
+def _check_twins(labels):
+    plain = {l:' '.join(l.replace('_', ' ').casefold().split()) for l in labels}
+    times = Counter(plain.values())
+    same = [l for l in labels if times[plain[l]]>1]
+    if same:
+        said = f'Classes whose names differ only in how they are written: {_some(same)}.'
+        yield Finding('twin_names', said, 'Make one class of them.')
 
 # %% ../../../nbs/engine/datablock/checks.ipynb #9e51fca2
+class _Header(NamedTuple):
+    "What the first bytes of a picture tell"
+    mode:str
+    size:tuple       # `(width, height)`
+    turned:bool
+    transparent:bool
+
 def _header(file):
-    "`(mode, size, turned, transparent)` of a picture, from its first bytes; None where there are none to be had"
+    "The `_Header` of a picture; None where there is none to be had"
     try:
-        with Image.open(file) as im: return im.mode,im.size,im.getexif().get(0x0112, 1) not in (0, 1),'A' in im.mode or 'transparency' in im.info
-    except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError): return None
+        with Image.open(file) as im:
+            turned = im.getexif().get(0x0112, 1) not in (0, 1)
+            transparent = 'A' in im.mode or 'transparency' in im.info
+            return _Header(im.mode, im.size, turned, transparent)
+    except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError):
+        return None
 
 # %% ../../../nbs/engine/datablock/checks.ipynb #dcc981e9
 TINY = 32 # Pixels that the shorter side of a picture should have
 
 def _check_files(files, looks, headers, opener):
     bad = [(f, o) for f,o in zip(files, looks) if not isinstance(o, dict)]
-    if bad: yield Finding('unreadable', f'{len(bad)} of {len(files)} pictures cannot be read. {bad[0][1].message.replace(str(bad[0][0]), bad[0][0].name)}', 'Take them away, or let `collect_folder` make a clean copy of the folder.', bad=True, files=[f for f,_ in bad])
+    if bad:
+        file,error = bad[0]
+        said = error.message.replace(str(file), file.name)
+        yield Finding(
+            'unreadable',
+            f'{len(bad)} of {len(files)} pictures cannot be read. {said}',
+            'Take them away, or let `collect_folder` make a clean copy of the folder.',
+            bad=True,
+            files=[f for f,_ in bad])
     have = [(f, h) for f,h in zip(files, headers) if h]
-    if tiny := [f for f,h in have if min(h[1])<TINY]: yield Finding('tiny', f'{len(tiny)} pictures have a side of less than {TINY} pixels.', 'They may be icons or trackers: look at them.', files=tiny)
-    if opener is None or issubclass(opener, UprightImage): return
+    tiny = [f for f,h in have if min(h.size)<TINY]
+    if tiny:
+        yield Finding(
+            'tiny',
+            f'{len(tiny)} pictures have a side of less than {TINY} pixels.',
+            'They may be icons or trackers: look at them.',
+            files=tiny)
+    if opener is not None and not issubclass(opener, UprightImage): yield from _check_opener(have, opener.__name__)
+
+# %% ../../../nbs/engine/datablock/checks.ipynb #bb937fd9
+def _check_opener(have, opener):
+    "Which pictures does a class other than `UprightImage` open wrongly?"
+    turned = [f for f,h in have if h.turned]
+    clear = [f for f,h in have if h.transparent]
+    deep = [f for f,h in have if h.mode[0] in 'IF']
+    found = (
+        ('turned', turned, 'photos are stored turned', 'does not turn them upright'),
+        ('transparent', clear, 'pictures are transparent in places', 'shows the hidden colour under it'),
+        ('deep', deep, 'pictures have more than 8 bits a pixel', 'makes most of them white'))
     fix = 'Open pictures upright and on white: `ImageBlock(cls=UprightImage)`.'
-    if turned := [f for f,h in have if h[2]]: yield Finding('turned', f'{len(turned)} photos are stored turned, and {opener.__name__} does not turn them upright.', fix, files=turned)
-    if clear := [f for f,h in have if h[3]]: yield Finding('transparent', f'{len(clear)} pictures are transparent in places, and {opener.__name__} shows the hidden colour under it.', fix, files=clear)
-    if deep := [f for f,h in have if h[0][0] in 'IF']: yield Finding('deep', f'{len(deep)} pictures have more than 8 bits a pixel, and {opener.__name__} makes most of them white.', fix, files=deep)
+    for kind,files,what,fault in found:
+        if files: yield Finding(kind, f'{len(files)} {what}, and {opener} {fault}.', fix, files=files)
 
 # %% ../../../nbs/engine/datablock/checks.ipynb #13a4d05a
-def _check_shapes(dls, headers):
-    "Do pictures of different sizes come out equal?"
+def _made_items(dl, at):
+    "Items as a batch gets them; random numbers go on as if they had not been made"
     import torch
-    sizes = {h[1]:i for i,h in enumerate(headers) if h}
-    if len(sizes)<2: return
-    ends = sorted(sizes, key=lambda s: s[0]/s[1])
     state = random.getstate()
     try:
-        with torch.random.fork_rng(devices=[]): items = [dls.train.do_item(sizes[s]) for s in (ends[0], ends[-1], max(sizes))]
+        with torch.random.fork_rng(devices=[]):
+            return [dl.do_item(i) for i in at]
+    finally:
+        random.setstate(state)
+
+# %% ../../../nbs/engine/datablock/checks.ipynb #d8186b35
+def _check_shapes(dls, headers):
+    "Do pictures of different sizes come out equal?"
+    sizes = {h.size:i for i,h in enumerate(headers) if h}
+    if len(sizes)<2: return
+    ends = sorted(sizes, key=lambda s: s[0]/s[1])
+    at = [sizes[s] for s in (ends[0], ends[-1], max(sizes))]
+    try:
+        items = _made_items(dls.train, at)
     except Exception as e: # an item transform, which may be the learner's own, can raise anything
-        yield Finding('item_error', f'An item cannot be made: {type(e).__name__}: {e}', 'Look at `dls.train_ds[0]` and at the item transforms.', bad=True)
+        yield Finding(
+            'item_error',
+            f'An item cannot be made: {type(e).__name__}: {e}',
+            'Look at `dls.train_ds[0]` and at the item transforms.',
+            bad=True)
         return
-    finally: random.setstate(state)
     shapes = {tuple(getattr(o[0], 'shape', ())) for o in items}
-    if len(shapes)>1: yield Finding('sizes', f'The pictures have {len(sizes)} sizes, and no item transform makes them equal: {" and ".join(map(str, sorted(shapes)[:2]))} make no batch.', 'Give the DataBlock `item_tfms=Resize(192)`.', bad=True)
+    if len(shapes)>1:
+        two = ' and '.join(map(str, sorted(shapes)[:2]))
+        yield Finding(
+            'sizes',
+            f'The pictures have {len(sizes)} sizes, and no item transform makes them equal: {two} make no batch.',
+            'Give the DataBlock `item_tfms=Resize(192)`.',
+            bad=True)
 
 # %% ../../../nbs/engine/datablock/checks.ipynb #703067e8
 LEAK = .05 # A larger share of leaked validation pictures is bad
+TOGETHER = '`stable_split(files, labels, groups=near_groups(files))`' # How to keep copies on one side
 
 def _check_copies(files, looks, labels, n):
     "`files` are those of both sides, the first `n` are for training"
-    copies,valid = like_pairs(looks, COPY_LIMIT),len(files)-n
-    two = [p for p in copies if labels and labels[p[0]]!=labels[p[1]]]
-    if two: yield Finding('two_labels', f'The same picture in two classes: {len(two)} pair{"s"*(len(two)>1)}, the first in {labels[two[0][0]]} and {labels[two[0][1]]}.', 'Decide which is right, and take the other away.', files=[files[i] for p in two for i in p])
-    leak = sorted({j for i,j in copies if i<n<=j})
-    if leak: yield Finding('leak', f'{len(leak)} of {valid} validation pictures are copies of training pictures: up to {100*len(leak)/valid:.1f} points of an accuracy are memory.', 'Keep copies together: `stable_split(files, labels, groups=near_groups(files))`.',
-                           bad=len(leak)>LEAK*valid, files=[files[k] for p in copies if p[0]<n<=p[1] for k in p])
-    double = [p for p in copies if (p[0]<n)==(p[1]<n) and p not in two]
-    if double: yield Finding('double', f'The same picture twice on one side: {len(double)} pair{"s"*(len(double)>1)}.', 'Take one of each two away; lesson 1 does so while it collects.', files=[files[k] for p in double for k in p])
-    kin = {j for i,j in like_pairs(looks, GROUP_LIMIT) if i<n<=j and (not labels or labels[i]==labels[j])}-set(leak)
-    if len(kin)>LEAK*valid: yield Finding('siblings', f'{len(kin)} of {valid} validation pictures look much like a training picture of their class, as if taken at the same moment.', 'Keep them together: `stable_split(files, labels, groups=near_groups(files))`.', files=[files[k] for k in sorted(kin)])
+    copies = like_pairs(looks, COPY_LIMIT)
+    across = [(i, j) for i,j in copies if i<n<=j]
+    two_labels = [(i, j) for i,j in copies if labels and labels[i]!=labels[j]]
+    elsewhere = {*across, *two_labels}
+    doubles = [pair for pair in copies if pair not in elsewhere]
+    leaked = {j for _,j in across}
+    yield from _check_two_labels(files, labels, two_labels)
+    yield from _check_leak(files, across, len(leaked), len(files)-n)
+    yield from _check_doubles(files, doubles)
+
+    kin = [(i, j) for i,j in like_pairs(looks, GROUP_LIMIT) if i<n<=j]
+    kin = {j for i,j in kin if not labels or labels[i]==labels[j]}
+    yield from _check_siblings(files, kin-leaked, len(files)-n)
+
+def _pair_count(pairs):
+    return '1 pair' if len(pairs)==1 else f'{len(pairs)} pairs'
+
+def _files_in(pairs, files):
+    return [files[k] for pair in pairs for k in pair]
+
+# %% ../../../nbs/engine/datablock/checks.ipynb #b31545e5
+def _check_two_labels(files, labels, pairs):
+    if pairs:
+        i,j = pairs[0]
+        yield Finding(
+            'two_labels',
+            f'The same picture in two classes: {_pair_count(pairs)}, the first in {labels[i]} and {labels[j]}.',
+            'Decide which is right, and take the other away.',
+            files=_files_in(pairs, files))
+
+def _check_leak(files, pairs, leaked, valid):
+    if pairs:
+        points = 100*leaked/valid
+        yield Finding(
+            'leak',
+            f'{leaked} of {valid} validation pictures are copies of training pictures: '
+            f'up to {points:.1f} points of an accuracy are memory.',
+            f'Keep copies together: {TOGETHER}.',
+            bad=leaked>LEAK*valid,
+            files=_files_in(pairs, files))
+
+# %% ../../../nbs/engine/datablock/checks.ipynb #10cc60e0
+def _check_doubles(files, pairs):
+    if pairs:
+        yield Finding(
+            'double',
+            f'The same picture twice on one side: {_pair_count(pairs)}.',
+            'Take one of each two away; lesson 1 does so while it collects.',
+            files=_files_in(pairs, files))
+
+def _check_siblings(files, kin, valid):
+    if len(kin)>LEAK*valid:
+        yield Finding(
+            'siblings',
+            f'{len(kin)} of {valid} validation pictures look much like a training picture of their class, '
+            'as if taken at the same moment.',
+            f'Keep them together: {TOGETHER}.',
+            files=[files[k] for k in sorted(kin)])
 
 # %% ../../../nbs/engine/datablock/checks.ipynb #33333361
 def check_dls(
@@ -265,21 +565,36 @@ def check_dls(
     look:bool=True, # Open the pictures? Without it only names and numbers are looked at, which takes no time
     progress:bool=False # Show a progress bar while the pictures are opened
 ) -> Report:        # What was found; nothing is printed or changed
-    "Find what fastai lets pass: no full batch, missing classes, stray folders, pictures that break or mislead, copies on both sides"
+    "Find what fastai lets pass: no batch, missing classes, stray folders, pictures that mislead, copies on both sides"
     sides = [_side(dl, name) for dl,name in zip(dls.loaders, ('training', 'validation'))]
     found = [*_check_sizes(dls, sides), *_check_classes(dls, sides), *_check_names(dls, sides)]
+    files = [f for o in sides for f in o.files or ()]
     if all(o.files for o in sides):
-        gone = [f for o in sides for f in o.files if not f.is_file()]
-        if gone: found.append(Finding('missing', f'{len(gone)} files are not there.', 'Look at the folder, and at how `get_x` makes paths.', bad=True, files=gone))
-        elif look: found += _check_pictures(dls, sides, progress)
-    about = ' and '.join(f'{o.n} {o.name}' for o in sides)+' items'
-    return Report(found, about, _base([f for o in sides for f in o.files or ()]))
+        gone = [f for f in files if not f.is_file()]
+        if gone:
+            found.append(Finding(
+                'missing',
+                f'{len(gone)} files are not there.',
+                'Look at the folder, and at how `get_x` makes paths.',
+                bad=True,
+                files=gone))
+        elif look:
+            found += _check_pictures(dls, sides, progress)
+    about = ' and '.join(f'{o.n} {o.name}' for o in sides)
+    return Report(found, f'{about} items', _base(files))
 
+# %% ../../../nbs/engine/datablock/checks.ipynb #4386ca01
 def _check_pictures(dls, sides, progress):
-    files,n = [f for o in sides for f in o.files],sides[0].n
-    labels = None if any(o.labels is None or o.several for o in sides) else [str(l) for o in sides for l in o.labels]
+    files = [f for o in sides for f in o.files]
+    n = sides[0].n
+    labels = None
+    if not any(o.labels is None or o.several for o in sides):
+        labels = [str(l) for o in sides for l in o.labels]
+
     looks = looks_of(files, progress)
-    with ThreadPoolExecutor(cpu_count()) as pool: headers = list(pool.map(_header, files))
+    with ThreadPoolExecutor(cpu_count()) as pool:
+        headers = list(pool.map(_header, files))
     yield from _check_files(files, looks, headers, sides[0].opener)
-    if all(isinstance(o, dict) for o in looks[:n]): yield from _check_shapes(dls, headers[:n])
+    if all(isinstance(o, dict) for o in looks[:n]):
+        yield from _check_shapes(dls, headers[:n])
     yield from _check_copies(files, looks, labels, n)

@@ -34,21 +34,29 @@ class Folder:
     refused:list = field(default_factory=list) # `(file, reason, message)` of what was set aside
     stray:list = field(default_factory=list)   # Files and folders that are no part of the data
     given:list|None = None # True for each picture that lies in a `valid` folder; None without such folders
+
     @property
     def classes(self)->list:
         "The classes, sorted"
         return sorted(set(self.labels))
+
     @property
     def counts(self)->dict:
         "How many usable pictures each class has"
         return dict(sorted(Counter(self.labels).items()))
-    def __len__(self): return len(self.files)
+
+    def __len__(self):
+        return len(self.files)
 
 # %% ../../../nbs/engine/datablock/folder.ipynb #d2475aa4
 def _entries(path):
     "What lies in `path`, sorted by name, without hidden files"
-    try: return sorted((o for o in Path(path).iterdir() if not o.name.startswith('.')), key=lambda o: o.name)
-    except PermissionError as e: raise DataError(f'The folder {path} may not be read.', next='Give yourself the right to read it, or copy it.') from e
+    try:
+        found = [o for o in Path(path).iterdir() if not o.name.startswith('.')]
+    except PermissionError as e:
+        raise DataError(f'The folder {path} may not be read.',
+                        next='Give yourself the right to read it, or copy it.') from e
+    return sorted(found, key=lambda o: o.name)
 
 def files_below(
     folder # Path of a folder
@@ -56,26 +64,45 @@ def files_below(
     "All files below `folder`, sorted, without hidden ones and without following links out of it"
     for base,dirs,names in os.walk(folder):
         dirs[:] = sorted(d for d in dirs if not d.startswith('.') and d not in LEFT_OUT)
-        yield from (Path(base)/n for n in sorted(names) if not n.startswith('.'))
+        for name in sorted(names):
+            if not name.startswith('.'): yield Path(base)/name
 
 # %% ../../../nbs/engine/datablock/folder.ipynb #f9b93a59
 def _roots(path):
-    "The folders that hold class folders: `path` itself, or the train and valid folders in it, each with whether it is for validation"
+    "`(folder, for validation)` of what holds class folders: `path` itself, or the train and valid folders in it"
     dirs = [o for o in _entries(path) if o.is_dir() and o.name not in LEFT_OUT]
     names = {o.name.lower() for o in dirs}
     split = [(o, SPLIT_NAMES[o.name.lower()]) for o in dirs if o.name.lower() in SPLIT_NAMES]
-    if 'train' in names and len(split)>1 and names <= {*SPLIT_NAMES, 'test'}: return split
+    sides_only = names <= {*SPLIT_NAMES, 'test'}
+    if 'train' in names and len(split)>1 and sides_only:
+        return split
     return [(path, None)]
 
 # %% ../../../nbs/engine/datablock/folder.ipynb #cb7cf673
+@dataclass
+class _Candidate:
+    "A file in a class folder, and what came of opening it"
+    file:Path
+    label:str
+    valid:bool|None              # Does it lie in a folder for validation? None without such folders
+    hash:str|None = None         # Of a picture that can be used
+    error:PictureError|None = None # Why it cannot be used
+
+    @property
+    def refusal(self):
+        return self.file, self.error.reason, self.error.message
+
 def _candidates(path):
-    "`(file, label, for validation)` of everything in the class folders, and what is stray"
-    found,stray = [],[]
+    "The `_Candidate`s in the class folders, and what is stray"
+    found = []
+    stray = []
     for root,valid in _roots(path):
         for o in _entries(root):
-            if o.is_dir() and o.name not in LEFT_OUT: found += [(f, o.name, valid) for f in files_below(o)]
-            else: stray.append(o)
-    return found,stray
+            if o.is_dir() and o.name not in LEFT_OUT:
+                found += [_Candidate(f, o.name, valid) for f in files_below(o)]
+            else:
+                stray.append(o)
+    return found, stray
 
 # %% ../../../nbs/engine/datablock/folder.ipynb #876c914b
 DECODE_SIZE = 512 # Big photos are decoded at a reduced scale whose shorter side is still at least this, in pixels
@@ -88,14 +115,16 @@ def _open_picture(file):
         if not data: raise PictureError(f'{file} has zero bytes.', reason='empty')
         read_picture(data, near=DECODE_SIZE)
         return hashlib.sha256(data).hexdigest(), None
-    except PictureError as e: return None, e
-    except OSError as e: return None, PictureError(f'{file} could not be read: {e.strerror}.', reason='unreadable')
+    except PictureError as e:
+        return None, e
+    except OSError as e:
+        return None, PictureError(f'{file} could not be read: {e.strerror}.', reason='unreadable')
 
 # %% ../../../nbs/engine/datablock/folder.ipynb #90d407b3
 def open_all(
     files,        # Paths
     progress:bool # Show a progress bar
-) -> list:        # For each file `(hash, None)`, or `(None, error)` with the `PictureError` that says why it cannot be used
+) -> list:        # For each file `(hash, None)`, or `(None, error)`: the `PictureError` says why it cannot be used
     "Open all pictures, on as many threads as there are processors"
     with ThreadPoolExecutor(cpu_count()) as pool:
         res = pool.map(_open_picture, files)
@@ -104,18 +133,25 @@ def open_all(
         return list(progress_bar(res, total=len(files), leave=False))
 
 # %% ../../../nbs/engine/datablock/folder.ipynb #54e84434
-def _doubles(rows):
-    "Split `(file, label, valid, hash)` rows into those to keep and `(file, reason, message)` of doubled ones"
-    keep,out,first = [],[],{}
+def _doubles(candidates):
+    "Split usable pictures into those to keep and `(file, reason, message)` of doubled ones"
     labels = {}
-    for f,label,v,h in rows: labels.setdefault(h, set()).add(label)
-    for f,label,v,h in rows:
-        if len(labels[h])>1: out.append((f, 'conflict', f"The same picture lies in the classes {' and '.join(sorted(labels[h]))}."))
-        elif h in first: out.append((f, 'duplicate', f'The same bytes as {first[h].name}.'))
+    for o in candidates:
+        labels.setdefault(o.hash, set()).add(o.label)
+
+    keep = []
+    out = []
+    first = {}
+    for o in candidates:
+        if len(labels[o.hash])>1:
+            names = ' and '.join(sorted(labels[o.hash]))
+            out.append((o.file, 'conflict', f'The same picture lies in the classes {names}.'))
+        elif o.hash in first:
+            out.append((o.file, 'duplicate', f'The same bytes as {first[o.hash].name}.'))
         else:
-            first[h] = f
-            keep.append((f,label,v,h))
-    return keep,out
+            first[o.hash] = o.file
+            keep.append(o)
+    return keep, out
 
 # %% ../../../nbs/engine/datablock/folder.ipynb #a5aa80a7
 def scan_folder(
@@ -125,51 +161,92 @@ def scan_folder(
 )->Folder:               # What is usable and what is not; raises `DataError`
     "Look through a folder of class folders: open each picture once, set aside what cannot be used, and say why"
     path = Path(path).expanduser()
-    if not path.exists(): raise DataError(f'There is no folder {path}.', next='Check the spelling; a relative path starts at the folder that you are in: ' + str(Path.cwd()))
-    if not path.is_dir(): raise DataError(f'{path} is a file, not a folder.', next='Give the folder that holds one sub-folder a class.')
+    _check_place(path)
     found,stray = _candidates(path)
-    if not found: raise DataError(f'{path} holds no class folders with pictures in them.', next=_layout_advice(stray))
-    looked = open_all([o[0] for o in found], progress)
-    good = [(*o,h) for o,(h,e) in zip(found, looked) if h]
-    bad = [(*o,e) for o,(h,e) in zip(found, looked) if e]
+    if not found:
+        raise DataError(f'{path} holds no class folders with pictures in them.', next=_layout_advice(stray))
+
+    looked = open_all([o.file for o in found], progress)
+    for o,(digest,error) in zip(found, looked):
+        o.hash,o.error = digest,error
+    good = [o for o in found if o.hash]
+    bad = [o for o in found if o.error]
+
     refused,not_a_class = _sort_out(good, bad)
     keep,doubled = _doubles(good)
     folder = _as_folder(path, keep, refused+doubled, stray+not_a_class)
-    _check_classes(folder, found, min_per_class)
+    _check_classes(folder, len(found), min_per_class)
     return folder
 
 # %% ../../../nbs/engine/datablock/folder.ipynb #f3912e91
+def _check_place(path):
+    "Raise `DataError` unless `path` is a folder"
+    if not path.exists():
+        raise DataError(f'There is no folder {path}.',
+                        next=f'Check the spelling; a relative path starts at the folder that you are in: {Path.cwd()}')
+    if not path.is_dir():
+        raise DataError(f'{path} is a file, not a folder.',
+                        next='Give the folder that holds one sub-folder a class.')
+
+# %% ../../../nbs/engine/datablock/folder.ipynb #b7e72f8b
 def _layout_advice(stray):
     "What to do with a folder that has no class folders"
-    start = 'The pictures lie side by side in it. ' if any(o.is_file() for o in stray) else ''
-    return start + 'Make one sub-folder a class, named after the class, and put at least two pictures into each.'
+    advice = 'Make one sub-folder a class, named after the class, and put at least two pictures into each.'
+    if any(o.is_file() for o in stray):
+        return f'The pictures lie side by side in it. {advice}'
+    return advice
 
 def _as_folder(path, rows, refused, stray):
-    rows = sorted(rows, key=lambda o: str(o[0]))
-    given = [bool(o[2]) for o in rows] if any(o[2] is not None for o in rows) else None
-    return Folder(path, [o[0] for o in rows], [o[1] for o in rows], [o[3] for o in rows], sorted(refused), sorted(stray), given)
+    rows = sorted(rows, key=lambda o: str(o.file))
+    given = None
+    if any(o.valid is not None for o in rows):
+        given = [bool(o.valid) for o in rows]
+    return Folder(
+        path,
+        files=[o.file for o in rows],
+        labels=[o.label for o in rows],
+        hashes=[o.hash for o in rows],
+        refused=sorted(refused),
+        stray=sorted(stray),
+        given=given)
 
 # %% ../../../nbs/engine/datablock/folder.ipynb #e011df20
 def _sort_out(good, bad):
     "Refused `(file, reason, message)` rows of the classes, and the files of folders that are no class"
-    classes = {o[1] for o in good}
-    broken = Counter(o[1] for o in bad if o[1] not in classes and o[3].reason!='not_a_picture')
-    for label,n in broken.items():
-        first = next(o[3] for o in bad if o[1]==label and o[3].reason!='not_a_picture')
-        raise DataError(f'The class {label!r} has no usable picture: {n} refused. The first one: {first.message}', next='Put good pictures there, or take the folder away.')
-    refused = [(o[0], o[3].reason, o[3].message) for o in bad if o[1] in classes]
-    return refused, [o[0] for o in bad if o[1] not in classes]
+    classes = {o.label for o in good}
+    lost = [o for o in bad if o.label not in classes and o.error.reason!='not_a_picture']
+    if lost:
+        label = lost[0].label
+        n = sum(o.label==label for o in lost)
+        raise DataError(
+            f'The class {label!r} has no usable picture: {n} refused. The first one: {lost[0].error.message}',
+            next='Put good pictures there, or take the folder away.')
+    refused = [o.refusal for o in bad if o.label in classes]
+    not_a_class = [o.file for o in bad if o.label not in classes]
+    return refused, not_a_class
 
 # %% ../../../nbs/engine/datablock/folder.ipynb #1a13f43e
-def _check_classes(folder, found, min_per_class):
+def _check_classes(folder, looked_at, min_per_class):
     "Raise `DataError` unless there are two classes or more with enough pictures, and most pictures are good"
-    if not folder.files: raise DataError(f'{folder.path} holds no usable picture: {len(found)} files were looked at.', next='Look at the first ones by hand; are they pictures?')
+    if not folder.files:
+        raise DataError(f'{folder.path} holds no usable picture: {looked_at} files were looked at.',
+                        next='Look at the first ones by hand; are they pictures?')
+
     broken = [o for o in folder.refused if o[1] not in ('duplicate', 'conflict', 'not_a_picture')]
-    if len(broken)>len(folder): raise DataError(f'{len(broken)} of {len(broken)+len(folder)} pictures in {folder.path} cannot be read. The first one: {broken[0][2]}',
-                                                next='Something went wrong when they were collected: fetch them again.')
-    if len(folder.classes)<2: raise DataError(f'{folder.path} holds one class only: {folder.classes[0]!r}.', next='A classifier needs at least two: add a folder with pictures of something else.')
-    few = {k:n for k,n in folder.counts.items() if n<min_per_class}
-    if few: raise DataError(f"Too few pictures: {', '.join(f'{k!r} has {n}' for k,n in few.items())}.", next=f'Each class needs at least {min_per_class}, better 50; add some or take the folder away.')
+    total = len(broken)+len(folder)
+    if len(broken)>len(folder):
+        raise DataError(
+            f'{len(broken)} of {total} pictures in {folder.path} cannot be read. The first one: {broken[0][2]}',
+            next='Something went wrong when they were collected: fetch them again.')
+
+    if len(folder.classes)<2:
+        raise DataError(f'{folder.path} holds one class only: {folder.classes[0]!r}.',
+                        next='A classifier needs at least two: add a folder with pictures of something else.')
+
+    few = ', '.join(f'{k!r} has {n}' for k,n in folder.counts.items() if n<min_per_class)
+    if few:
+        raise DataError(f'Too few pictures: {few}.',
+                        next=f'Each class needs at least {min_per_class}, better 50; add some or take the folder away.')
 
 # %% ../../../nbs/engine/datablock/folder.ipynb #8ecb105a
 def content_split(
@@ -179,13 +256,19 @@ def content_split(
     seed:int=42          # Another seed, another split
 )->list:                 # True for each item that goes to validation; raises `DataError`
     "A stratified split in which the content of a file and `seed` decide on its side, whatever its name or place"
-    if len(labels)!=len(hashes): raise DataError(f'{len(hashes)} hashes for {len(labels)} items.', next='One hash an item is needed.')
-    if not 0<valid_pct<1: raise DataError(f'The share for validation is {valid_pct}.', next='Take a number between 0 and 1, for example 0.2.')
-    order = sorted(range(len(labels)), key=lambda i: hashlib.sha256(f'{seed}{hashes[i]}'.encode()).digest())
-    take = {k: min(n-1, max(1, round(n*valid_pct))) for k,n in Counter(labels).items()}
+    if len(labels)!=len(hashes):
+        raise DataError(f'{len(hashes)} hashes for {len(labels)} items.', next='One hash an item is needed.')
+    if not 0<valid_pct<1:
+        raise DataError(f'The share for validation is {valid_pct}.',
+                        next='Take a number between 0 and 1, for example 0.2.')
+
+    def place(i): return hashlib.sha256(f'{seed}{hashes[i]}'.encode()).digest()
+    room = {k: min(n-1, max(1, round(n*valid_pct))) for k,n in Counter(labels).items()}
     valid = [False]*len(labels)
-    for i in order:
-        if take[labels[i]]>0: valid[i],take[labels[i]] = True,take[labels[i]]-1
+    for i in sorted(range(len(labels)), key=place):
+        if room[labels[i]]>0:
+            valid[i] = True
+            room[labels[i]] -= 1
     return valid
 
 # %% ../../../nbs/engine/datablock/folder.ipynb #d848771c
@@ -195,8 +278,13 @@ def split_folder(
     seed:int=42          # Another seed, another split
 )->list:                 # True for each picture that goes to validation; raises `DataError`
     "The split that the folder brings along in `train` and `valid` folders, else one by content"
-    if folder.given is None: return content_split(folder.labels, folder.hashes, valid_pct, seed)
-    for side in (False, True):
-        miss = set(folder.classes) - {l for l,v in zip(folder.labels, folder.given) if v==side}
-        if miss: raise DataError(f"The {'valid' if side else 'train'} folder has no picture of {', '.join(sorted(miss))}.", next='Put some there, or take the train and valid folders away and let the split be made.')
+    if folder.given is None:
+        return content_split(folder.labels, folder.hashes, valid_pct, seed)
+
+    for name,side in (('train', False), ('valid', True)):
+        there = {l for l,v in zip(folder.labels, folder.given) if v==side}
+        missing = ', '.join(sorted(set(folder.classes)-there))
+        if missing:
+            raise DataError(f'The {name} folder has no picture of {missing}.',
+                            next='Put some there, or take the train and valid folders away and let the split be made.')
     return folder.given

@@ -14,13 +14,17 @@ def item_files(
     ds # fastai `Datasets` (or a subset) whose first part is pictures
 ) -> list: # The file of each item as text; `item 7` for items that are no files
     "The file behind each item, whatever the DataLoaders were made from (folder, table, lists)"
-    getters,res = ds.tls[0].tfms.fs[:-1],[]
-    items = ds.items.itertuples(index=True) if hasattr(ds.items, 'itertuples') else ds.items
-    items = [ds.items.iloc[i] for i in range(len(ds.items))] if hasattr(ds.items, 'iloc') else items
+    getters = ds.tls[0].tfms.fs[:-1]
+    items = ds.items
+    if hasattr(items, 'iloc'):
+        items = [items.iloc[i] for i in range(len(items))]
+
+    files = []
     for i,o in enumerate(items):
-        for g in getters: o = g(o)
-        res.append(os.fspath(o) if isinstance(o, (str, os.PathLike)) else f'item {i}')
-    return res
+        for getter in getters: o = getter(o)
+        is_path = isinstance(o, (str, os.PathLike))
+        files.append(os.fspath(o) if is_path else f'item {i}')
+    return files
 
 # %% ../../../nbs/engine/datablock/items.ipynb #22db5f4d
 def item_labels(

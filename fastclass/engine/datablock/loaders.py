@@ -28,24 +28,31 @@ __all__ = ['UprightImage', 'ClassOf', 'folder_dls']
 class UprightImage(PILImage):
     "A picture as a person sees it: upright, in RGB, on a white ground where it is transparent"
     near = DECODE_SIZE # Big photos are decoded at a reduced scale whose shorter side is still at least this, in pixels
+
     @classmethod
     def create(cls,
         source:Path|str|bytes|np.ndarray|torch.Tensor|Image.Image, # fastai's `predict` takes what is named here
         **kwargs # Passed on to `PILImage.create` for arrays and tensors
     ):           # An `UprightImage`; raises `PictureError`
         "Open a path, bytes or a PIL picture; arrays and tensors are taken as `PILImage` takes them"
-        if isinstance(source, (str, Path, bytes, Image.Image)): return cls(read_picture(source, near=cls.near))
+        if isinstance(source, (str, Path, bytes, Image.Image)):
+            return cls(read_picture(source, near=cls.near))
         return super().create(source, **kwargs)
 
 # %% ../../../nbs/engine/datablock/loaders.ipynb #ca0b8432
 class ClassOf:
     "The class of a file: the name that `labels` gives for it, as a function that can be pickled"
-    __name__ = 'ClassOf' # an object without it is wrapped by fasttransform in a function that no worker on Windows or Mac can get
+    # without this name fasttransform wraps an object in a function that no worker on Windows or Mac can get
+    __name__ = 'ClassOf'
+
     def __init__(self,
         files:list, # Paths
         labels:list # Class of each, in the order of `files`
-    ): self.labels = {str(f):l for f,l in zip(files, labels)}
-    def __call__(self, file): return self.labels[str(file)]
+    ):
+        self.labels = {str(f):l for f,l in zip(files, labels)}
+
+    def __call__(self, file):
+        return self.labels[str(file)]
 
 # %% ../../../nbs/engine/datablock/loaders.ipynb #f7726090
 def folder_dls(
@@ -63,8 +70,16 @@ def folder_dls(
     if not isinstance(folder, Folder): folder = scan_folder(folder)
     valid = split_folder(folder, valid_pct, seed)
     set_seed(seed)
-    block = DataBlock((ImageBlock(cls=UprightImage), CategoryBlock(vocab=folder.classes)), get_y=ClassOf(folder.files, folder.labels),
-                      splitter=IndexSplitter([i for i,v in enumerate(valid) if v]), item_tfms=Resize(size, method=method), batch_tfms=batch_tfms)
+    block = _folder_block(folder, valid, item_tfms=Resize(size, method=method), batch_tfms=batch_tfms)
     device = torch.device(pick_device().type if device is None else device)
-    return block.dataloaders(folder.files, path=folder.path, bs=min(bs, valid.count(False)), device=device,
-                             num_workers=worker_count(device) if workers is None else workers)
+    if workers is None: workers = worker_count(device)
+    bs = min(bs, valid.count(False))
+    return block.dataloaders(folder.files, path=folder.path, bs=bs, device=device, num_workers=workers)
+
+# %% ../../../nbs/engine/datablock/loaders.ipynb #f92e9c3d
+def _folder_block(folder, valid, **tfms):
+    return DataBlock(
+        (ImageBlock(cls=UprightImage), CategoryBlock(vocab=folder.classes)),
+        get_y=ClassOf(folder.files, folder.labels),
+        splitter=IndexSplitter([i for i,v in enumerate(valid) if v]),
+        **tfms)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ..base.errors import DataError, PictureError
 from ..base.files import write_atomic
-from ..base.lookalikes import GROUP_LIMIT, connected_components, fingerprint, near_pairs, COPY_LIMIT
+from ..base.lookalikes import COPY_LIMIT, GROUP_LIMIT, connected_components, fingerprint, near_pairs
 from ..base.machine import cpu_count
 from .folder import content_split, files_below, open_all, scan_folder
 
@@ -24,12 +24,16 @@ __all__ = ['SIDES', 'SPLIT_COLUMNS', 'MEANS', 'content_hashes', 'Split', 'stable
 
 # %% ../../../nbs/engine/datablock/split.ipynb #ff57fcdc
 @lru_cache(100_000)
-def _sha(file, changed, size): return hashlib.sha256(Path(file).read_bytes()).hexdigest()
+def _sha(file, changed, size):
+    return hashlib.sha256(Path(file).read_bytes()).hexdigest()
 
 def _as_is(func, file):
     "`func` of a file, remembered until the file changes; raises `DataError` when it is not there"
-    try: at = os.stat(file)
-    except OSError as e: raise DataError(f'There is no file {file}.', next='Check the spelling and the folder: a relative path starts at ' + str(Path.cwd())) from e
+    try:
+        at = os.stat(file)
+    except OSError as e:
+        raise DataError(f'There is no file {file}.',
+                        next=f'Check the spelling and the folder: a relative path starts at {Path.cwd()}') from e
     return func(str(file), at.st_mtime_ns, at.st_size)
 
 # %% ../../../nbs/engine/datablock/split.ipynb #2bb623c3
@@ -38,14 +42,15 @@ def content_hashes(
 ) -> list: # SHA-256 of the bytes of each, as text; raises `DataError` for a file that is not there
     "What decides on the side of each file"
     files = list(files)
-    with ThreadPoolExecutor(cpu_count()) as pool: return list(pool.map(_as_is, [_sha]*len(files), files))
+    with ThreadPoolExecutor(cpu_count()) as pool:
+        return list(pool.map(_as_is, [_sha]*len(files), files))
 
 # %% ../../../nbs/engine/datablock/split.ipynb #2cfbbecf
 SIDES = ('train', 'valid', 'test')
 
 @dataclass(frozen=True)
 class Split:
-    "Which picture is for training, which for validation, which for the test; call it with files to use it as a `splitter` of fastai"
+    "Which picture is for training, validation and the test; call it with files to use it as a `splitter` of fastai"
     files:list   # Path of each picture
     sides:list   # 'train', 'valid' or 'test', in the order of `files`
     labels:list  # Class of each; '' where it is not known
@@ -53,67 +58,96 @@ class Split:
     groups:list  # Group of each, '' for one that stands alone
     refused:list = field(default_factory=list) # `(file, reason, message)` of what was set aside
     column:tuple = () # Column with the files, folder and suffix, where the items are rows of a table
+
     def of(self,
         side:str # 'train', 'valid' or 'test'
     ) -> list:   # Paths
         "The files of one side"
         return [f for f,s in zip(self.files, self.sides) if s==side]
-    def __len__(self): return len(self.files)
-    def __call__(self, items): return _indices(self, _files_of(items, self.column))
+
+    def __len__(self):
+        return len(self.files)
+
+    def __call__(self, items):
+        return _indices(self, _files_of(items, self.column))
+
     def __repr__(self):
         n = Counter(self.sides)
+        counts = ', '.join(f'{n[s]} {s}' for s in SIDES if n[s])
         aside = f', {len(self.refused)} set aside' if self.refused else ''
-        return f'Split of {len(self)} pictures: ' + ', '.join(f'{n[s]} {s}' for s in SIDES if n[s]) + aside
+        return f'Split of {len(self)} pictures: {counts}{aside}'
 
 # %% ../../../nbs/engine/datablock/split.ipynb #f8420646
 def _files_of(items, column):
     "The paths of items, which are paths or rows of a table"
-    if not hasattr(items, 'iloc'): return [Path(o) for o in items]
-    if not column: raise DataError('The items are a table, and this split was made from a list of files.', next='Make it with `split_from_column`, or give the list of files as items.')
-    return _in_folder(items[column[0]], *column[1:])
+    if not hasattr(items, 'iloc'):
+        return [Path(o) for o in items]
+    if not column:
+        raise DataError('The items are a table, and this split was made from a list of files.',
+                        next='Make it with `split_from_column`, or give the list of files as items.')
+    name,root,suffix = column
+    return _in_folder(items[name], root, suffix)
 
-def _in_folder(names, root, suffix): return [Path(root)/f'{o}{suffix}' for o in names]
+def _in_folder(names, root, suffix):
+    return [Path(root)/f'{o}{suffix}' for o in names]
 
 # %% ../../../nbs/engine/datablock/split.ipynb #c80f197e
 def _side_of(split):
-    "Content to side, and content with path to side where the content lies on several"
+    "Content to a dict of paths and sides: one side, but for content that lies on several"
     by = {}
-    for f,h,s in zip(split.files, split.hashes, split.sides): by.setdefault(h, {})[os.path.abspath(f)] = s
+    for file,digest,side in zip(split.files, split.hashes, split.sides):
+        by.setdefault(digest, {})[os.path.abspath(file)] = side
     return by
 
 def _indices(split, files):
-    "Positions in `files` that are for training and for validation; raises `DataError` for files that the split does not know"
-    known,sides = _side_of(split),[]
-    for f,h in zip(files, content_hashes(files)):
-        places = known.get(h, {})
-        sides.append(places.get(os.path.abspath(f)) or next(iter(places.values()), None))
+    "Positions in `files` that are for training and for validation; raises `DataError` for files that it does not know"
+    known = _side_of(split)
+    sides = []
+    for file,digest in zip(files, content_hashes(files)):
+        places = known.get(digest, {})
+        anywhere = next(iter(places.values()), None)
+        sides.append(places.get(os.path.abspath(file)) or anywhere)
+
     new = [f for f,s in zip(files, sides) if s is None]
-    if new: raise DataError(f'{len(new)} of {len(files)} files are not in the split. The first one: {new[0]}.', next='They are new or were changed: make the split again, with `keep=` this one.')
-    return tuple([i for i,s in enumerate(sides) if s==side] for side in SIDES[:2])
+    if new:
+        raise DataError(f'{len(new)} of {len(files)} files are not in the split. The first one: {new[0]}.',
+                        next='They are new or were changed: make the split again, with `keep=` this one.')
+    train = [i for i,s in enumerate(sides) if s=='train']
+    valid = [i for i,s in enumerate(sides) if s=='valid']
+    return train, valid
 
 # %% ../../../nbs/engine/datablock/split.ipynb #6b250d75
 def _units(hashes, groups):
     "Positions that stay together, as lists: the same bytes, or the same group"
-    pairs,first = [],{}
-    for i,(h,g) in enumerate(zip(hashes, groups)):
-        for key in (('bytes', h), *([('group', g)] if g else [])): pairs.append((first.setdefault(key, i), i))
+    first = {}
+    pairs = []
+    for i,(digest,group) in enumerate(zip(hashes, groups)):
+        pairs.append((first.setdefault(('bytes', digest), i), i))
+        if group: pairs.append((first.setdefault(('group', group), i), i))
+
     units = {}
-    for i,r in enumerate(connected_components(len(hashes), pairs)): units.setdefault(r, []).append(i)
+    for i,root in enumerate(connected_components(len(hashes), pairs)):
+        units.setdefault(root, []).append(i)
     return list(units.values())
 
 # %% ../../../nbs/engine/datablock/split.ipynb #bd30b408
 def _quota(labels, share, others):
     "Pictures of each class that one side gets: at least one, and at least one for each other side"
-    few = {k:n for k,n in Counter(labels).items() if n<=others}
-    if few: raise DataError(f"Too few pictures to split: {', '.join(f'{k!r} has {n}' for k,n in sorted(few.items()))}.", next=f'Each class needs at least {others+1}.')
-    return {k:min(n-others, max(1, round(n*share))) for k,n in Counter(labels).items()}
+    counts = Counter(labels)
+    few = sorted((k,n) for k,n in counts.items() if n<=others)
+    if few:
+        said = ', '.join(f'{k!r} has {n}' for k,n in few)
+        raise DataError(f'Too few pictures to split: {said}.', next=f'Each class needs at least {others+1}.')
+    return {k:min(n-others, max(1, round(n*share))) for k,n in counts.items()}
 
+# %% ../../../nbs/engine/datablock/split.ipynb #c0a414bb
 def _fill_side(side, quota, order, labels, sides):
-    "Give units to `side` while there is room for all that is in them"
+    "Give units to `side` while it has room for all that is in them; the classes that it then has nothing of"
     taken = Counter(labels[i] for i,s in enumerate(sides) if s==side)
     for unit in order:
         more = Counter(labels[i] for i in unit)
-        if any(sides[i] for i in unit) or any(taken[k]+n>quota[k] for k,n in more.items()): continue
+        given = any(sides[i] for i in unit)
+        if given or any(taken[k]+n>quota[k] for k,n in more.items()): continue
         taken.update(more)
         for i in unit: sides[i] = side
     return [k for k in quota if not taken[k]]
@@ -122,29 +156,52 @@ def _fill_side(side, quota, order, labels, sides):
 def _fill_up(side, missing, order, labels, sides):
     "Give `side` the smallest free unit of each class that it has nothing of"
     for label in missing:
-        if any(s==side and l==label for s,l in zip(sides, labels)): continue
-        mine = sorted((u for u in order if not any(sides[i] for i in u) and any(labels[i]==label for i in u)), key=len)
-        if not mine and any(sides[i]=='train' for i,l in enumerate(labels) if l==label): continue # an earlier split decided so
-        rest = [i for i,l in enumerate(labels) if l==label and mine and i not in mine[0] and sides[i] in (None, 'train')]
-        if not rest: raise DataError(f'The pictures of {label!r} belong to one group or to too few: nothing is left for the {side} side.',
-                                     next='Add pictures of it that were taken at another time or place, or leave the class out.')
-        for i in mine[0]: sides[i] = side
+        places = [i for i,l in enumerate(labels) if l==label]
+        if any(sides[i]==side for i in places): continue
+        smallest = _smallest_free(order, places, sides)
+        if smallest is None and any(sides[i]=='train' for i in places): continue # an earlier split decided so
+        if smallest is None or not _leaves_some(smallest, places, sides):
+            raise DataError(
+                f'The pictures of {label!r} belong to one group or to too few: nothing is left for the {side} side.',
+                next='Add pictures of it that were taken at another time or place, or leave the class out.')
+        for i in smallest: sides[i] = side
+
+# %% ../../../nbs/engine/datablock/split.ipynb #f1df274a
+def _smallest_free(order, places, sides):
+    "The smallest unit that holds one of `places` and has no side yet; None where there is none"
+    places = set(places)
+    free = [u for u in order if not places.isdisjoint(u) and not any(sides[i] for i in u)]
+    return min(free, key=len, default=None)
+
+def _leaves_some(unit, places, sides):
+    "Is one of `places` outside of `unit` still free or for training?"
+    return any(i not in unit and sides[i] in (None, 'train') for i in places)
 
 # %% ../../../nbs/engine/datablock/split.ipynb #6f1caac3
 def _kept(units, hashes, keep, sides):
     "The sides that an earlier split gave, and for what joins one of its units, the side of that unit"
-    known = {h:next(iter(o.values())) for h,o in _side_of(keep).items()}
+    known = {digest:next(iter(places.values())) for digest,places in _side_of(keep).items()}
     for unit in units:
         have = [known[hashes[i]] for i in unit if hashes[i] in known]
-        for i in unit if have else (): sides[i] = known.get(hashes[i], have[0])
+        if not have: continue
+        for i in unit: sides[i] = known.get(hashes[i], have[0])
 
 def _draw(labels, hashes, units, shares, seed, sides):
     "Fill `sides` in place"
-    order = sorted(units, key=lambda u: hashlib.sha256(f'{seed}{min(hashes[i] for i in u)}'.encode()).digest())
+    def place(unit):
+        first = min(hashes[i] for i in unit)
+        return hashlib.sha256(f'{seed}{first}'.encode()).digest()
+
     if not any(sides) and len(units)==len(labels) and list(shares)==['valid']:
         _quota(labels, shares['valid'], 1)
-        sides[:] = ['valid' if v else 'train' for v in content_split(labels, hashes, shares['valid'], seed)]
-    for side,share in shares.items(): _fill_up(side, _fill_side(side, _quota(labels, share, len(shares)), order, labels, sides), order, labels, sides)
+        for_valid = content_split(labels, hashes, shares['valid'], seed)
+        sides[:] = ['valid' if v else 'train' for v in for_valid]
+
+    order = sorted(units, key=place)
+    for side,share in shares.items():
+        quota = _quota(labels, share, len(shares))
+        missing = _fill_side(side, quota, order, labels, sides)
+        _fill_up(side, missing, order, labels, sides)
     sides[:] = [s or 'train' for s in sides]
 
 # %% ../../../nbs/engine/datablock/split.ipynb #07a4447c
@@ -156,30 +213,53 @@ def stable_split(
     groups=None,       # Group of each, as from `near_groups`; '' or None for one that stands alone
     seed:int=42,       # Another seed, another split
     keep=None          # An earlier `Split`: what it knows stays on its side
-) -> Split:            # Raises `DataError` for shares that cannot be, a class with too few pictures, or one that is a single group
+) -> Split:            # Raises `DataError` for wrong shares, and for a class that is too small or a single group
     "A split by content: stratified, with the same bytes and the same group on one side"
     files = [Path(f) for f in files]
-    labels,groups = (['' if o is None or o!=o else o for o in (col if col is not None else ['']*len(files))] for col in (labels, groups))
-    if not len(files)==len(labels)==len(groups): raise DataError(f'{len(files)} files, {len(labels)} labels and {len(groups)} groups.', next='One of each a file is needed.')
-    if not (0<valid<1 and 0<=test<1 and valid+test<1): raise DataError(f'The shares are {valid} for validation and {test} for the test.', next='Take numbers between 0 and 1 that leave something to train on, for example 0.2 and 0.1.')
-    if not files: raise DataError('There are no files to split.', next='Look at the folder that they come from.')
-    hashes,sides = content_hashes(files),[None]*len(files)
+    labels = _filled(labels, len(files))
+    groups = _filled(groups, len(files))
+    _check_request(files, labels, groups, valid, test)
+
+    hashes = content_hashes(files)
+    sides = [None]*len(files)
     units = _units(hashes, groups)
     if keep is not None: _kept(units, hashes, keep, sides)
-    _draw(labels, hashes, units, {k:v for k,v in (('test', test), ('valid', valid)) if v}, seed, sides)
+    shares = {side:share for side,share in (('test', test), ('valid', valid)) if share}
+    _draw(labels, hashes, units, shares, seed, sides)
     return Split(files, sides, labels, hashes, groups)
+
+# %% ../../../nbs/engine/datablock/split.ipynb #73530038
+def _filled(column, n):
+    "A column with '' where it says nothing"
+    if column is None: return ['']*n
+    return ['' if o is None or o!=o else o for o in column]
+
+def _check_request(files, labels, groups, valid, test):
+    "Raise `DataError` for lists of different lengths, shares that cannot be, and where there is nothing to split"
+    if not len(files)==len(labels)==len(groups):
+        raise DataError(f'{len(files)} files, {len(labels)} labels and {len(groups)} groups.',
+                        next='One of each a file is needed.')
+    if not (0<valid<1 and 0<=test<1 and valid+test<1):
+        raise DataError(
+            f'The shares are {valid} for validation and {test} for the test.',
+            next='Take numbers between 0 and 1 that leave something to train on, for example 0.2 and 0.1.')
+    if not files:
+        raise DataError('There are no files to split.', next='Look at the folder that they come from.')
 
 # %% ../../../nbs/engine/datablock/split.ipynb #9f8432aa
 @lru_cache(100_000)
 def _fingerprint(file, changed, size):
     "What the picture in a file looks like, or the `PictureError` that says why it cannot be read"
-    try: return fingerprint(file)
-    except PictureError as e: return e
+    try:
+        return fingerprint(file)
+    except PictureError as e:
+        return e
 
+# %% ../../../nbs/engine/datablock/split.ipynb #95272c1b
 def looks_of(
     files, # Paths of pictures
     progress:bool=False # Show a progress bar
-) -> list: # A dict with `phash` and `tint` for each, or the `PictureError` of one that cannot be read; raises `DataError`
+) -> list: # A dict with `phash` and `tint` for each, or the `PictureError` that says why not; raises `DataError`
     "What each picture looks like, as `near_pairs` compares it"
     files = list(files)
     with ThreadPoolExecutor(cpu_count()) as pool:
@@ -195,11 +275,12 @@ def like_pairs(
 ) -> list:      # `(i, j)` of positions, i<j; what could not be read is in no pair
     "Which of these looks are alike"
     good = [i for i,o in enumerate(looks) if isinstance(o, dict)]
-    return [(good[i], good[j]) for i,j in near_pairs([looks[i] for i in good], limit)]
+    pairs = near_pairs([looks[i] for i in good], limit)
+    return [(good[i], good[j]) for i,j in pairs]
 
 def look_alikes(
     files,      # Paths of pictures
-    limit=COPY_LIMIT  # Most bits and levels that two may differ in: `COPY_LIMIT` for copies, `GROUP_LIMIT` for what belongs together
+    limit=COPY_LIMIT  # Most bits and levels that two may differ in; `GROUP_LIMIT`: for what belongs together
 ) -> list:      # `(i, j)` of positions, i<j; pictures that cannot be read are in no pair; raises `DataError`
     "Which pictures look the same"
     return like_pairs(looks_of(files), limit)
@@ -208,15 +289,18 @@ def look_alikes(
 def near_groups(
     files,       # Paths of pictures
     limit=GROUP_LIMIT  # Most bits and levels that members of a group may differ in
-) -> list:       # A group for each: text that its content decides, '' for a picture that stands alone; raises `DataError`
+) -> list:       # A group for each: text that its content decides, '' for one that stands alone; raises `DataError`
     "Groups of pictures that look alike and must stay on one side of a split"
     files = list(files)
     pairs = look_alikes(files, limit)
-    first,hashes = connected_components(len(files), pairs),content_hashes(files)
+    first = connected_components(len(files), pairs)
+    hashes = content_hashes(files)
+
     members = {}
-    for i in {k for p in pairs for k in p}: members.setdefault(first[i], []).append(i)
-    names = {r:min(hashes[i] for i in m)[:12] for r,m in members.items()}
-    return [names.get(r, '') for r in first]
+    for i in {k for pair in pairs for k in pair}:
+        members.setdefault(first[i], []).append(hashes[i])
+    names = {root:min(found)[:12] for root,found in members.items()}
+    return [names.get(root, '') for root in first]
 
 # %% ../../../nbs/engine/datablock/split.ipynb #d4da819e
 SPLIT_COLUMNS = ('file', 'label', 'side', 'group', 'hash')
@@ -228,65 +312,117 @@ def save_split(
 ) -> Path:       # The file; raises `StorageError`
     "Write a split as a CSV file with the columns `SPLIT_COLUMNS`"
     path = Path(path)
-    base,out = os.path.abspath(root or path.parent),io.StringIO()
+    base = os.path.abspath(root or path.parent)
+    files = [_relative(f, base) for f in split.files]
+
+    out = io.StringIO()
     table = csv.writer(out, lineterminator='\n')
     table.writerow(SPLIT_COLUMNS)
-    table.writerows(zip([_relative(f, base) for f in split.files], split.labels, split.sides, split.groups, split.hashes))
+    table.writerows(zip(files, split.labels, split.sides, split.groups, split.hashes))
     write_atomic(path, out.getvalue().encode(errors='surrogateescape'))
     return path
 
 def _relative(file, base):
     "A path relative to `base` with forward slashes; as it is where it lies on another drive"
-    try: return Path(os.path.relpath(os.path.abspath(file), base)).as_posix()
-    except ValueError: return str(file)
+    try:
+        return Path(os.path.relpath(os.path.abspath(file), base)).as_posix()
+    except ValueError:
+        return str(file)
 
 # %% ../../../nbs/engine/datablock/split.ipynb #9eab2583
 def _split_rows(path):
     "The rows of a CSV file as dicts; none where it is something else"
     text = path.read_bytes().decode('utf-8-sig', errors='surrogateescape')
-    try: return list(csv.DictReader(io.StringIO(text, newline='')))
-    except csv.Error: return []
+    try:
+        return list(csv.DictReader(io.StringIO(text, newline='')))
+    except csv.Error:
+        return []
 
+def _check_split_rows(rows, name):
+    "Raise `DataError` unless these are the rows of a split"
+    if not rows or not {'file', 'side'} <= rows[0].keys():
+        raise DataError(f'{name} is no split: it needs rows with the columns file and side.',
+                        next='Write one with `save_split`.')
+    sides = ', '.join(SIDES)
+    for line,row in enumerate(rows, 2):
+        side = row['side']
+        if side not in SIDES:
+            raise DataError(f'Line {line} of {name} has the side {side!r}.', next=f'A side is one of {sides}.')
+
+# %% ../../../nbs/engine/datablock/split.ipynb #b3d6177d
 def read_split(
     path,     # A CSV file as from `save_split`; `file` and `side` are needed, other columns may be missing
     root=None # Folder that the paths are relative to; None for that of the CSV file
 ) -> Split:   # Raises `DataError` for a file that is not there or no split
     "Read a split again"
     path = Path(path)
-    if not path.is_file(): raise DataError(f'There is no file {path}.', next='Name the CSV file that `save_split` wrote.')
+    if not path.is_file():
+        raise DataError(f'There is no file {path}.', next='Name the CSV file that `save_split` wrote.')
     rows = _split_rows(path)
-    if not rows or not {'file', 'side'} <= rows[0].keys(): raise DataError(f'{path.name} is no split: it needs rows with the columns file and side.', next='Write one with `save_split`.')
-    odd = [n for n,o in enumerate(rows, 2) if o['side'] not in SIDES]
-    if odd: raise DataError(f"Line {odd[0]} of {path.name} has the side {rows[odd[0]-2]['side']!r}.", next=f"A side is one of {', '.join(SIDES)}.")
-    base = Path(root) if root is not None else path.parent
+    _check_split_rows(rows, path.name)
+
+    def column(name): return [o.get(name) or '' for o in rows]
+    base = path.parent if root is None else Path(root)
     files = [base/o['file'] for o in rows]
-    label,group,known = ([o.get(k) or '' for o in rows] for k in ('label', 'group', 'hash'))
-    return Split(files, [o['side'] for o in rows], label, known if all(known) else content_hashes(files), group)
+    hashes = column('hash')
+    if not all(hashes): hashes = content_hashes(files)
+    return Split(files, column('side'), column('label'), hashes, column('group'))
 
 # %% ../../../nbs/engine/datablock/split.ipynb #0fca935b
 def _test_rows(folder):
     "`(file, label, hash)` of the readable pictures of a test folder, and what was set aside"
     files = list(files_below(folder)) if folder.is_dir() else []
-    looked = list(zip(files, open_all(files, False)))
-    good = [(f, f.relative_to(folder).parts[0] if f.parent!=folder else '', h) for f,(h,e) in looked if h]
-    return good,[(f, e.reason, e.message) for f,(h,e) in looked if e]
+    good = []
+    refused = []
+    for file,(digest,error) in zip(files, open_all(files, False)):
+        if error:
+            refused.append((file, error.reason, error.message))
+        else:
+            label = '' if file.parent==folder else file.relative_to(folder).parts[0]
+            good.append((file, label, digest))
+    return good, refused
 
+def _test_folder(path):
+    "The folder called test, however that is written"
+    for o in Path(path).expanduser().iterdir():
+        if o.name.lower()=='test': return o
+    return Path(path)/'test'
+
+# %% ../../../nbs/engine/datablock/split.ipynb #2611e897
 def split_from_folder(
     path,             # Folder with `train` and `valid` folders of class folders, and perhaps `test`
     progress:bool=False # Show a progress bar while the pictures are opened
 ) -> Split:           # Raises `DataError`
     "The split that folders hold"
     folder = scan_folder(path, progress=progress)
-    if folder.given is None: raise DataError(f'{path} has no train and valid folders.', next='Use `stable_split` to make a split.')
-    test,refused = _test_rows(next((o for o in Path(path).expanduser().iterdir() if o.name.lower()=='test'), Path(path)/'test'))
-    sides = ['valid' if v else 'train' for v in folder.given] + ['test']*len(test)
-    files,labels,hashes = folder.files+[o[0] for o in test],folder.labels+[o[1] for o in test],folder.hashes+[o[2] for o in test]
-    return Split(files, sides, labels, hashes, ['']*len(files), folder.refused+refused)
+    if folder.given is None:
+        raise DataError(f'{path} has no train and valid folders.', next='Use `stable_split` to make a split.')
+    test,refused = _test_rows(_test_folder(path))
+    sides = ['valid' if v else 'train' for v in folder.given]
+    return Split(
+        files=folder.files+[file for file,_,_ in test],
+        sides=sides+['test']*len(test),
+        labels=folder.labels+[label for _,label,_ in test],
+        hashes=folder.hashes+[digest for _,_,digest in test],
+        groups=['']*(len(folder)+len(test)),
+        refused=folder.refused+refused)
 
 # %% ../../../nbs/engine/datablock/split.ipynb #afa63b6d
-MEANS = {'true':'valid', '1':'valid', '1.0':'valid', 'yes':'valid', 'valid':'valid', 'val':'valid', 'validation':'valid',
-         'false':'train', '0':'train', '0.0':'train', 'no':'train', 'train':'train', 'training':'train', 'test':'test'}
+MEANS = {
+    **dict.fromkeys(('true', '1', '1.0', 'yes', 'valid', 'val', 'validation'), 'valid'),
+    **dict.fromkeys(('false', '0', '0.0', 'no', 'train', 'training'), 'train'),
+    'test':'test'}
 
+def _sides_meant(values, column):
+    "The side that each value means; raises `DataError` for one that means none"
+    said = [str(o).strip().lower() for o in values]
+    for i,o in enumerate(said):
+        if o not in MEANS:
+            raise DataError(f'Row {i} has {o!r} in the column {column!r}.',
+                            next='True or False, 1 or 0, or train, valid and test are needed.')
+    return [MEANS[o] for o in said]
+
+# %% ../../../nbs/engine/datablock/split.ipynb #5538172a
 def split_from_column(
     df,                   # pandas DataFrame with a row a picture
     files:str,            # Column with the names of the files
@@ -296,10 +432,16 @@ def split_from_column(
     suffix:str=''         # What is missing at the end of the names, for example '.jpg'
 ) -> Split:               # Raises `DataError`
     "The split that a column of a table holds; as a `splitter` it takes the table or its files"
-    miss = [c for c in (files, column, labels) if c is not None and c not in df.columns]
-    if miss: raise DataError(f'The table has no column {miss[0]!r}.', next=f"It has: {', '.join(map(str, df.columns))}.")
-    said = [str(o).strip().lower() for o in df[column]]
-    odd = [(i, o) for i,o in enumerate(said) if o not in MEANS]
-    if odd: raise DataError(f'Row {odd[0][0]} has {odd[0][1]!r} in the column {column!r}.', next='True or False, 1 or 0, or train, valid and test are needed.')
+    for name in (files, column, labels):
+        if name is not None and name not in df.columns:
+            there = ', '.join(map(str, df.columns))
+            raise DataError(f'The table has no column {name!r}.', next=f'It has: {there}.')
+    sides = _sides_meant(df[column], column)
     paths = _in_folder(df[files], root, suffix)
-    return Split(paths, [MEANS[o] for o in said], list(df[labels]) if labels else ['']*len(df), content_hashes(paths), ['']*len(df), column=(files, root, suffix))
+    return Split(
+        files=paths,
+        sides=sides,
+        labels=list(df[labels]) if labels else ['']*len(df),
+        hashes=content_hashes(paths),
+        groups=['']*len(df),
+        column=(files, root, suffix))

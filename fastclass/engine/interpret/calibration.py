@@ -21,16 +21,26 @@ __all__ = ['TEMPERATURES', 'WRONG_LABELS', 'reliability', 'calibration_error', '
 def reliability(
     learn_or_frame, # A learner, or the table of `predictions`
     bins:int=10     # Into how many parts the way from 0 to 1 is cut
-)->pd.DataFrame:    # A row for each bin with pictures: low, high, pictures, confidence, accuracy, and the interval of the accuracy from, to
+)->pd.DataFrame:    # A row a bin with pictures: low, high, pictures, confidence, accuracy, and its interval from, to
     "How sure the model was, and how often it was right, in bins of its probability"
-    if bins<1: raise DataError(f'{bins} bins are not possible.', next='Take 10, or fewer for a small set.')
+    if bins<1:
+        raise DataError(f'{bins} bins are not possible.', next='Take 10, or fewer for a small set.')
     frame = as_table(learn_or_frame)
-    right = (frame.actual.astype(str)==frame.predicted.astype(str)).to_numpy(); sure = frame.probability.to_numpy(float)
-    which,rows = np.minimum((sure*bins).astype(int), bins-1),[]
+    right = (frame.actual.astype(str)==frame.predicted.astype(str)).to_numpy()
+    sure = frame.probability.to_numpy(float)
+    which = _bin_of(sure, bins)
+
+    rows = []
     for b in np.unique(which):
-        n,k = int((which==b).sum()),int(right[which==b].sum())
-        rows.append((b/bins, (b+1)/bins, n, sure[which==b].mean(), k/n, *accuracy_interval(k, n)))
+        n = int((which==b).sum())
+        k = int(right[which==b].sum())
+        low,high = accuracy_interval(k, n)
+        rows.append((b/bins, (b+1)/bins, n, sure[which==b].mean(), k/n, low, high))
     return pd.DataFrame(rows, columns=['low', 'high', 'pictures', 'confidence', 'accuracy', 'from', 'to'])
+
+def _bin_of(sure, bins):
+    "The bin of each probability; 1 falls into the last"
+    return np.minimum((sure*bins).astype(int), bins-1)
 
 # %% ../../../nbs/engine/interpret/calibration.ipynb #ab167498
 def calibration_error(
@@ -39,7 +49,8 @@ def calibration_error(
 )->float:           # 0 to 1; 0.05 means: five points off on average
     "Expected calibration error (ECE): the mean distance between confidence and accuracy"
     table = reliability(learn_or_frame, bins)
-    return float(((table.confidence-table.accuracy).abs()*table.pictures).sum()/table.pictures.sum())
+    distance = (table.confidence-table.accuracy).abs()
+    return float((distance*table.pictures).sum()/table.pictures.sum())
 
 # %% ../../../nbs/engine/interpret/calibration.ipynb #16ae0670
 def unavoidable_error(
@@ -49,10 +60,12 @@ def unavoidable_error(
     seed:int=0      # Of the draws
 )->float:           # The mean ECE of the draws
     "The calibration error that a perfectly calibrated model would show on so few pictures"
-    sure = as_table(learn_or_frame).probability.to_numpy(float); rng = np.random.default_rng(seed)
-    which = np.minimum((sure*bins).astype(int), bins-1)
-    gap = sure-(rng.random((times, len(sure)))<sure) # one row a draw
-    return float(sum(np.abs(gap[:, which==b].sum(1)) for b in np.unique(which)).mean()/len(sure))
+    sure = as_table(learn_or_frame).probability.to_numpy(float)
+    which = _bin_of(sure, bins)
+    drawn = np.random.default_rng(seed).random((times, len(sure)))<sure # one row a draw
+    gap = sure-drawn
+    total = sum(np.abs(gap[:, which==b].sum(1)) for b in np.unique(which))
+    return float(total.mean()/len(sure))
 
 # %% ../../../nbs/engine/interpret/calibration.ipynb #a2b79c46
 def with_temperature(
@@ -60,12 +73,16 @@ def with_temperature(
     t               # The temperature, above 0: one for all, or an array with one a row
 )->pd.DataFrame:    # The table with other probabilities; the answers stay
     "The same answers with the confidence that the temperature `t` gives"
-    frame = as_table(learn_or_frame); probs,_,names = class_probabilities(frame)
+    frame = as_table(learn_or_frame)
+    probs,_,names = class_probabilities(frame)
     t = np.asarray(t, float)
-    if not (t>0).all(): raise DataError('A temperature is above 0.', next='Take the one that fit_temperature(frame) gives.')
-    new = _tempered(np.log(probs.clip(1e-9)), np.broadcast_to(t, len(frame))[:, None])
-    at = [names.index(str(o)) for o in frame.predicted]
-    return frame.assign(probability=new[np.arange(len(new)), at], **{f'p_{o}': new[:, i] for i,o in enumerate(names)})
+    if not (t>0).all():
+        raise DataError('A temperature is above 0.', next='Take the one that fit_temperature(frame) gives.')
+    t = np.broadcast_to(t, len(frame))[:, None]
+    new = _tempered(np.log(probs.clip(1e-9)), t)
+    said = [names.index(str(o)) for o in frame.predicted]
+    columns = {f'p_{o}': new[:, i] for i,o in enumerate(names)}
+    return frame.assign(probability=new[np.arange(len(new)), said], **columns)
 
 def _tempered(logs, t):
     z = logs/t
@@ -77,8 +94,11 @@ TEMPERATURES = tuple(float(o) for o in np.geomspace(.3, 6, 60)) # What is tried
 WRONG_LABELS = .03 # Share of labels that may be wrong; keeps a single one from deciding
 
 def _best_temperature(logs, truth):
-    rows,n = np.arange(len(truth)),logs.shape[1]
-    def loss(t): return -np.log((1-WRONG_LABELS)*_tempered(logs, t)[rows, truth]+WRONG_LABELS/n).mean()
+    rows = np.arange(len(truth))
+    n = logs.shape[1]
+    def loss(t):
+        probs = _tempered(logs, t)[rows, truth]
+        return -np.log((1-WRONG_LABELS)*probs+WRONG_LABELS/n).mean()
     return min(TEMPERATURES, key=loss)
 
 def fit_temperature(
@@ -95,11 +115,18 @@ def cross_tempered(
     seed:int=0      # Of the cut
 )->pd.DataFrame:    # The table; every probability comes from a temperature that was fitted without that picture
     "The table as it would be with a temperature from other pictures: for an honest look at the error"
-    frame = as_table(learn_or_frame); probs,truth,_ = class_probabilities(frame)
-    folds = min(folds, len(frame))
-    if folds<2: raise DataError(f'{len(frame)} pictures cannot be cut into parts.', next='Give at least two.')
-    part,logs,t = np.random.default_rng(seed).permutation(len(frame))%folds,np.log(probs.clip(1e-9)),np.ones(len(frame))
-    for k in range(folds): t[part==k] = _best_temperature(logs[part!=k], truth[part!=k])
+    frame = as_table(learn_or_frame)
+    probs,truth,_ = class_probabilities(frame)
+    n = len(frame)
+    folds = min(folds, n)
+    if folds<2:
+        raise DataError(f'{n} pictures cannot be cut into parts.', next='Give at least two.')
+    part = np.random.default_rng(seed).permutation(n)%folds
+    logs = np.log(probs.clip(1e-9))
+    t = np.ones(n)
+    for k in range(folds):
+        others = part!=k
+        t[part==k] = _best_temperature(logs[others], truth[others])
     return with_temperature(frame, t)
 
 # %% ../../../nbs/engine/interpret/calibration.ipynb #67573230
@@ -109,13 +136,21 @@ def plot_reliability(
 )->Figure:          # To show as a cell's last value, or to save with `savefig`
     "Reliability diagram: confidence against accuracy, with intervals and numbers of pictures"
     table = reliability(learn_or_frame, bins)
-    fig = Figure(figsize=(3.9, 3.7), layout='constrained'); ax = fig.subplots()
+    fig = Figure(figsize=(3.9, 3.7), layout='constrained')
+    ax = fig.subplots()
     ax.plot([0, 1], [0, 1], '--', color='#767676', linewidth=1, zorder=1)
     ax.vlines(table.confidence, table['from'], table.to, color='#08519c', linewidth=1.5, alpha=.5, zorder=2)
     ax.scatter(table.confidence, table.accuracy, color='#08519c', s=28, zorder=3)
-    for _,o in table.iterrows(): ax.annotate(f'{int(o.pictures)}', (o.confidence, o.accuracy), textcoords='offset points', xytext=(6, -11), fontsize=8)
-    ax.set(xlim=(0, 1.04), ylim=(-.02, 1.04), xlabel='how sure: mean probability of the answer', ylabel='how often right')
-    ax.set_title(f'{int(table.pictures.sum())} pictures, calibration error {calibration_error(learn_or_frame, bins):.3f}\nnumbers: pictures in a bin; bars: 95% intervals', fontsize=9)
+    for o in table.itertuples():
+        at = (o.confidence, o.accuracy)
+        ax.annotate(str(o.pictures), at, textcoords='offset points', xytext=(6, -11), fontsize=8)
+    ax.set(xlim=(0, 1.04), ylim=(-.02, 1.04))
+    ax.set(xlabel='how sure: mean probability of the answer', ylabel='how often right')
+
+    total = table.pictures.sum()
+    error = calibration_error(learn_or_frame, bins)
+    title = f'{total} pictures, calibration error {error:.3f}\nnumbers: pictures in a bin; bars: 95% intervals'
+    ax.set_title(title, fontsize=9)
     return fig
 
 # %% ../../../nbs/engine/interpret/calibration.ipynb #2ab81a8a
@@ -124,9 +159,21 @@ def describe_reliability(
     bins:int=10     # As in `reliability`
 )->str:             # A line for all, then one a bin
     "The reliability diagram in words"
-    frame = as_table(learn_or_frame); table = reliability(frame, bins)
-    gap = frame.probability.mean()-(table.accuracy*table.pictures).sum()/table.pictures.sum()
-    verdict = 'about as sure as it is right' if abs(gap)<.02 else f'too {"sure" if gap>0 else "modest"} by {abs(gap):.0%} on average'
-    lines = [f'{len(frame)} pictures: the model is {verdict}; calibration error {calibration_error(frame, bins):.3f}, of which about {unavoidable_error(frame, bins):.3f} would be there by chance.']
-    lines += [f'{o.low:.0%} to {o.high:.0%}: {int(o.pictures)} picture{"s" if o.pictures>1 else ""}, {o.confidence:.0%} sure, {o.accuracy:.0%} right.' for _,o in table.iterrows()]
+    frame = as_table(learn_or_frame)
+    table = reliability(frame, bins)
+    accuracy = (table.accuracy*table.pictures).sum()/table.pictures.sum()
+    verdict = _verdict(frame.probability.mean()-accuracy)
+    error = calibration_error(frame, bins)
+    chance = unavoidable_error(frame, bins)
+    lines = [f'{len(frame)} pictures: the model is {verdict}; calibration error {error:.3f}, '
+             f'of which about {chance:.3f} would be there by chance.']
+    for o in table.itertuples():
+        pictures = '1 picture' if o.pictures==1 else f'{o.pictures} pictures'
+        lines.append(f'{o.low:.0%} to {o.high:.0%}: {pictures}, {o.confidence:.0%} sure, {o.accuracy:.0%} right.')
     return '\n'.join(lines)
+
+def _verdict(gap):
+    "What the distance between confidence and accuracy says"
+    if abs(gap)<.02: return 'about as sure as it is right'
+    fault = 'sure' if gap>0 else 'modest'
+    return f'too {fault} by {abs(gap):.0%} on average'

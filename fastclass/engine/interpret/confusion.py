@@ -28,50 +28,84 @@ def confusion(
     names = list(frame.actual.cat.categories)
     counts = np.zeros((len(names), len(names)), int)
     np.add.at(counts, (frame.actual.cat.codes, frame.predicted.cat.codes), 1)
-    return pd.DataFrame(counts, index=pd.Index(names, name='actual'), columns=pd.Index(names, name='predicted'))
+    return pd.DataFrame(
+        counts,
+        index=pd.Index(names, name='actual'),
+        columns=pd.Index(names, name='predicted'))
 
 # %% ../../../nbs/engine/interpret/confusion.ipynb #a0757ad3
+def _linear(value):
+    "The light behind a value of a screen, both 0 to 1"
+    return value/12.92 if value<=.04045 else ((value+.055)/1.055)**2.4
+
 def _ink(
     colour # Red, green, blue, opacity, each 0 to 1
 ) -> str:  # 'white' or 'black'
     "The text colour with the larger contrast, by relative luminance (WCAG 2.1)"
-    linear = [c/12.92 if c<=.04045 else ((c+.055)/1.055)**2.4 for c in colour[:3]]
-    luminance = .2126*linear[0]+.7152*linear[1]+.0722*linear[2]
-    return 'white' if (1.05/(luminance+.05)) > ((luminance+.05)/.05) else 'black'
+    red,green,blue = (_linear(o) for o in colour[:3])
+    luminance = .2126*red+.7152*green+.0722*blue
+    with_white = 1.05/(luminance+.05)
+    with_black = (luminance+.05)/.05
+    return 'white' if with_white>with_black else 'black'
 
 # %% ../../../nbs/engine/interpret/confusion.ipynb #595d4cc1
 def plot_confusion(
     learn_or_frame # A learner, or the table of `predictions`
 ) -> Figure:       # To show as a cell's last value, or to save with `savefig`
-    "The confusion matrix: counts in the cells, colour for the share of the row; numbers are left out above 30 classes"
-    matrix = confusion(learn_or_frame); n = len(matrix)
+    "The confusion matrix: counts in the cells, colour for the share of the row; no numbers above 30 classes"
+    matrix = confusion(learn_or_frame)
+    n = len(matrix)
+    total = matrix.to_numpy().sum()
     share = matrix.div(matrix.sum(axis=1).clip(lower=1), axis=0).to_numpy()
-    side = min(max(3.4, .45*n+1.6), 16); size = min(11, 20*(side-1.6)/n)
+    side = min(max(3.4, .45*n+1.6), 16)
+    size = min(11, 20*(side-1.6)/n)
+
     fig = Figure(figsize=(side+.9, side), layout='constrained')
-    ax = fig.subplots(); shown = ax.imshow(share, cmap='Blues', vmin=0, vmax=1)
-    for axis,names in ((ax.xaxis, matrix.columns), (ax.yaxis, matrix.index)):
-        axis.set_ticks(range(n), [f'{o:.24}' for o in names], fontsize=min(10, size+1), parse_math=False)
-    ax.tick_params(axis='x', rotation=90 if n>4 or max(map(len, matrix.columns))>10 else 0)
-    for i,j in np.ndindex(n, n) if n<=30 else ():
-        ink = _ink(colormaps['Blues'](share[i, j])) if matrix.iat[i, j] else '#767676'
-        ax.text(j, i, matrix.iat[i, j], ha='center', va='center', fontsize=size, color=ink)
-    ax.set(xlabel='predicted', ylabel='actual', title=f'Confusion of {matrix.to_numpy().sum()} pictures')
+    ax = fig.subplots()
+    shown = ax.imshow(share, cmap='Blues', vmin=0, vmax=1)
+    _name_classes(ax, matrix, min(10, size+1))
+    if n<=30: _write_counts(ax, matrix, share, size)
+    ax.set(xlabel='predicted', ylabel='actual', title=f'Confusion of {total} pictures')
     fig.colorbar(shown, shrink=.8, label='share of the actual class', format=PercentFormatter(1, 0))
     return fig
+
+# %% ../../../nbs/engine/interpret/confusion.ipynb #0253f066
+def _name_classes(ax, matrix, size):
+    "Write the classes beside the rows and below the columns"
+    for axis,names in ((ax.xaxis, matrix.columns), (ax.yaxis, matrix.index)):
+        shown = [f'{o:.24}' for o in names]
+        axis.set_ticks(range(len(names)), shown, fontsize=size, parse_math=False)
+    crowded = len(matrix)>4 or max(map(len, matrix.columns))>10
+    ax.tick_params(axis='x', rotation=90 if crowded else 0)
+
+def _write_counts(ax, matrix, share, size):
+    "Write the count into each cell, in the ink that its colour asks for; a zero is grey"
+    for i,j in np.ndindex(matrix.shape):
+        count = matrix.iat[i, j]
+        ink = _ink(colormaps['Blues'](share[i, j])) if count else '#767676'
+        ax.text(j, i, count, ha='center', va='center', fontsize=size, color=ink)
 
 # %% ../../../nbs/engine/interpret/confusion.ipynb #d45fb25e
 def describe_confusion(
     learn_or_frame # A learner, or the table of `predictions`
 ) -> str:          # One line for all, then one a class
     "The confusion matrix in words: every count of the figure that is not zero"
-    matrix = confusion(learn_or_frame); right,n = int(np.trace(matrix)),int(matrix.to_numpy().sum())
+    matrix = confusion(learn_or_frame)
+    right = int(np.trace(matrix))
+    n = int(matrix.to_numpy().sum())
     lines = [f'{n} pictures of {len(matrix)} classes: {right} right ({right/n:.0%}), {n-right} wrong.']
     for name,row in matrix.iterrows():
-        total = int(row.sum())
-        if not total: lines.append(f'{name}: no pictures.'); continue
-        wrong = [f'{v} called {k}' for k,v in row.sort_values(ascending=False, kind='stable').items() if v and k!=name]
-        lines.append(f'{name}: {total} pictures, {row[name]} right' + (', '+', '.join(wrong) if wrong else '') + '.')
+        lines.append(_describe_row(name, row))
     return '\n'.join(lines)
+
+def _describe_row(name, row):
+    "What became of the pictures of a class, in a sentence"
+    total = int(row.sum())
+    if not total: return f'{name}: no pictures.'
+    parts = [f'{name}: {total} pictures', f'{row[name]} right']
+    for other,n in row.sort_values(ascending=False, kind='stable').items():
+        if n and other!=name: parts.append(f'{n} called {other}')
+    return ', '.join(parts) + '.'
 
 # %% ../../../nbs/engine/interpret/confusion.ipynb #30dec2e7
 def most_confused(
@@ -79,19 +113,33 @@ def most_confused(
     min_count:int=1 # Leave out pairs that were confused less often
 ) -> pd.DataFrame:  # Columns: actual, predicted, count, share (of the actual class, 0 to 1); most frequent first
     "The pairs of classes that are mixed up most often"
-    matrix = confusion(learn_or_frame); totals = matrix.sum(axis=1)
-    rows = [(a, p, int(matrix.at[a, p]), matrix.at[a, p]/totals[a]) for a in matrix.index for p in matrix.columns if a!=p and matrix.at[a, p]>=max(1, min_count)]
-    return pd.DataFrame(rows, columns=['actual', 'predicted', 'count', 'share']).sort_values('count', ascending=False, kind='stable', ignore_index=True)
+    matrix = confusion(learn_or_frame)
+    totals = matrix.sum(axis=1)
+    rows = []
+    for actual in matrix.index:
+        for predicted in matrix.columns:
+            n = matrix.at[actual, predicted]
+            if actual!=predicted and n>=max(1, min_count):
+                rows.append((actual, predicted, int(n), n/totals[actual]))
+    table = pd.DataFrame(rows, columns=['actual', 'predicted', 'count', 'share'])
+    return table.sort_values('count', ascending=False, kind='stable', ignore_index=True)
 
 # %% ../../../nbs/engine/interpret/confusion.ipynb #846efc46
 def per_class(
     learn_or_frame, # A learner, or the table of `predictions`
     level:float=.95 # Level of the interval
-) -> pd.DataFrame:  # Index: class; columns: pictures, right, recall, low, high (the interval of recall), said, precision
+) -> pd.DataFrame:  # Index: class; columns: pictures, right, recall, low, high (its interval), said, precision
     "Recall with its interval, and precision, for each class; NaN where there is nothing to divide by"
-    matrix = confusion(learn_or_frame); rows = []
-    for i,name in enumerate(matrix.index):
-        n,right,said = int(matrix.iloc[i].sum()),int(matrix.iat[i, i]),int(matrix.iloc[:, i].sum())
+    matrix = confusion(learn_or_frame)
+    rows = []
+    for i in range(len(matrix)):
+        n = int(matrix.iloc[i].sum())
+        right = int(matrix.iat[i, i])
+        said = int(matrix.iloc[:, i].sum())
         low,high = accuracy_interval(right, n, level) if n else (math.nan, math.nan)
-        rows.append((n, right, right/n if n else math.nan, low, high, said, right/said if said else math.nan))
-    return pd.DataFrame(rows, columns=['pictures', 'right', 'recall', 'low', 'high', 'said', 'precision'], index=pd.Index(matrix.index, name='class'))
+        rows.append((n, right, _share(right, n), low, high, said, _share(right, said)))
+    columns = ['pictures', 'right', 'recall', 'low', 'high', 'said', 'precision']
+    return pd.DataFrame(rows, columns=columns, index=pd.Index(matrix.index, name='class'))
+
+def _share(n, of):
+    return n/of if of else math.nan

@@ -44,18 +44,24 @@ def scaled(
     return maps/maps.amax((1, 2), keepdim=True).clamp(min=1e-7)
 
 # %% ../../../nbs/engine/interpret/gradcam.ipynb #89cc3ce0
-def _is_grid(o): return torch.is_tensor(o) and o.ndim==4 and min(o.shape[2:])>1
-def _places_first(layer): return type(layer) in (nn.Linear, nn.LayerNorm) # these work on the last axis: channels come last there
+def _is_grid(o):
+    return torch.is_tensor(o) and o.ndim==4 and min(o.shape[2:])>1
+
+def _places_first(layer): # these work on the last axis: channels come last there
+    return type(layer) in (nn.Linear, nn.LayerNorm)
 
 def _seen_by(model, xb):
     "`(name, layer, output)` in the order in which the layers of `model` finish with `xb`"
     seen = []
-    def note_taker(name): return lambda m, i, o: seen.append((name, m, o))
+    def note_taker(name):
+        def note(layer, inputs, output): seen.append((name, layer, output))
+        return note
+
     handles = [m.register_forward_hook(note_taker(n)) for n,m in model.named_modules() if n]
     try:
         with torch.no_grad(), evaluating(model.to(xb.device)): model(xb)
     finally:
-        for h in handles: h.remove()
+        for handle in handles: handle.remove()
     return seen
 
 # %% ../../../nbs/engine/interpret/gradcam.ipynb #1280ff35
@@ -64,45 +70,59 @@ def last_grid(
     xb:torch.Tensor # A batch of one picture or more, as the model takes it
 )->str:             # Name of the layer, as in `model.named_modules()`; raises `UnsupportedError`
     "The last layer of `model` whose answer is a grid of channels"
-    last,advice = None,'Give a network of convolutions, such as a resnet, or name a `layer` whose answer has the shape (n, channels, h, w).'
+    last = None
     for name,layer,out in _seen_by(model, xb):
-        if _places_first(layer) and torch.is_tensor(out) and out.ndim>2: last = None # a list of places, or channels that come last
-        elif _is_grid(out): last = name
-    if last is None: raise UnsupportedError(f'No layer of this {type(model).__name__} gives a grid of places at its end.', next=advice)
+        if _places_first(layer) and torch.is_tensor(out) and out.ndim>2:
+            last = None # a list of places, or channels that come last
+        elif _is_grid(out):
+            last = name
+    if last is None:
+        raise UnsupportedError(
+            f'No layer of this {type(model).__name__} gives a grid of places at its end.',
+            next='Give a network of convolutions, such as a resnet, '
+                 'or name a `layer` whose answer has the shape (n, channels, h, w).')
     return last
 
 # %% ../../../nbs/engine/interpret/gradcam.ipynb #e1c3a8c2
 def _split_at(model, name):
     "`(before, after)` when `model` is a sequence and `name` one of its parts; else None"
     if not isinstance(model, nn.Sequential) or not name.isdigit(): return None
-    return model[:int(name)+1], model[int(name)+1:]
+    end = int(name)+1
+    return model[:end], model[end:]
 
 def _explain(acts, scores, of):
     "Maps `(n, h, w)` for the classes `of`; None: for the class with the highest score of each picture"
     chosen = scores.argmax(1) if of is None else of
-    grads = torch.autograd.grad(scores.gather(1, chosen[:, None]).sum(), acts)[0]
+    asked = scores.gather(1, chosen[:, None]).sum()
+    grads = torch.autograd.grad(asked, acts)[0]
     return cam(acts.detach(), grads), scores.detach(), chosen
 
 # %% ../../../nbs/engine/interpret/gradcam.ipynb #a663189d
 def _behind_body(run, head, xb, of):
     "Maps, scores and classes for a model in two parts; `run` is what `fast_body` gives for the first"
     acts = run(xb).float().clone().requires_grad_()
-    with torch.enable_grad(): return _explain(acts, head(acts), of)
+    with torch.enable_grad():
+        return _explain(acts, head(acts), of)
 
 def _inside(model, layer, xb, of):
     "The same for a layer anywhere in the model: a hook starts the record when the layer has answered"
     kept = []
-    def start(m, i, o):
-        if kept or not _is_grid(o): raise UnsupportedError('This layer gives no grid of places, or is used more than once.', next='Name another `layer`.')
+    def start(module, inputs, output):
+        if kept or not _is_grid(output):
+            raise UnsupportedError('This layer gives no grid of places, or is used more than once.',
+                                   next='Name another `layer`.')
         torch.set_grad_enabled(True) # until the block below ends
-        kept.append(o.detach().clone().requires_grad_())
+        kept.append(output.detach().clone().requires_grad_())
         return kept[0]
+
     handle = layer.register_forward_hook(start)
     try:
         with torch.no_grad(): scores = model(xb)
-    finally: handle.remove()
+    finally:
+        handle.remove()
     if not kept: raise UnsupportedError('The model does not use this layer.', next='Name another `layer`.')
-    with torch.enable_grad(): return _explain(kept[0], scores, of)
+    with torch.enable_grad():
+        return _explain(kept[0], scores, of)
 
 # %% ../../../nbs/engine/interpret/gradcam.ipynb #4cb6ac12
 @contextmanager
@@ -110,15 +130,21 @@ def mapper(
     model,     # Any network of convolutions that gives a score for each class, `(n, classes)`
     xb,        # A batch, to find the layer with
     layer=None # Name of the layer to ask; None: the last that gives a grid
-):             # Yields a function of a batch and classes (None: those with the highest score) that gives maps, scores and classes
+):             # Yields a function of a batch and classes (None: the likeliest) that gives maps, scores and classes
     "The quickest way to heatmaps that `model` allows; the model is as it was when the block ends"
     name = layer or last_grid(model, xb[:1])
-    if name not in dict(model.named_modules()): raise UnsupportedError(f'The model has no layer {name!r}.', next='Look at the names in `dict(learn.model.named_modules())`.')
+    if name not in dict(model.named_modules()):
+        raise UnsupportedError(f'The model has no layer {name!r}.',
+                               next='Look at the names in `dict(learn.model.named_modules())`.')
     parts = _split_at(model, name)
     with evaluating(model.to(xb.device)):
-        if parts is None: yield lambda x, of=None: _inside(model, model.get_submodule(name), x, of)
+        if parts is None:
+            asked = model.get_submodule(name)
+            yield lambda x, of=None: _inside(model, asked, x, of)
         else:
-            with fast_body(parts[0], xb.device) as run: yield lambda x, of=None: _behind_body(run, parts[1], x, of)
+            body,head = parts
+            with fast_body(body, xb.device) as run:
+                yield lambda x, of=None: _behind_body(run, head, x, of)
 
 # %% ../../../nbs/engine/interpret/gradcam.ipynb #9aacdb83
 @dataclass
@@ -129,32 +155,43 @@ class Heatmaps:
     classes:list             # The class that each map speaks for
     probabilities:np.ndarray # Float `(n, classes)`
     files:list               # The file of each picture, as text
-    def __len__(self): return len(self.maps)
+
+    def __len__(self):
+        return len(self.maps)
 
 # %% ../../../nbs/engine/interpret/gradcam.ipynb #7e76c047
 def _pixels(dl, xb):
     "Whole numbers 0 to 255, `(n, height, width, 3)`, of a batch after all transforms"
     x = dl.decode((xb,))[0].float().cpu()
     if x.max()<=1: x = x*255
-    return np.asarray(x.clamp(0, 255).round().byte().expand(-1, 3, -1, -1).permute(0, 2, 3, 1))
-
-def _loader_for(learn, files):
-    "A DataLoader over the files as they come at validation, and the name of each; items of the learner are found by their file"
-    if files is None: return learn.dls.valid, item_files(learn.dls.valid_ds)
-    files = [str(o) for o in files]
-    for dl in (learn.dls.valid, learn.dls.train) if files else ():
-        items,at = dl.dataset.items,{f:i for i,f in enumerate(item_files(dl.dataset))}
-        if all(f in at for f in files):
-            at = [at[f] for f in files]
-            return learn.dls.test_dl(items.iloc[at] if hasattr(items, 'iloc') else [items[i] for i in at]), files
-    return learn.dls.test_dl([Path(o) for o in files]) if files else None, files
+    x = x.clamp(0, 255).round().byte()
+    return np.asarray(x.expand(-1, 3, -1, -1).permute(0, 2, 3, 1))
 
 def _batches(dl, n, bs):
     "The first `n` items, ready for the model"
     dl.before_iter() # tells the transforms that this is validation
-    for i in range(0, n, bs):
-        b = to_device(dl.do_batch([dl.do_item(j) for j in range(i, min(n, i+bs))]), dl.device)
-        yield dl.after_batch(b)[0]
+    for start in range(0, n, bs):
+        items = [dl.do_item(i) for i in range(start, min(n, start+bs))]
+        batch = to_device(dl.do_batch(items), dl.device)
+        yield dl.after_batch(batch)[0]
+
+# %% ../../../nbs/engine/interpret/gradcam.ipynb #a4fe8a69
+def _loader_for(learn, files):
+    "A DataLoader over the files as they come at validation, and their names; items of the learner are found by file"
+    if files is None: return learn.dls.valid, item_files(learn.dls.valid_ds)
+    files = [str(o) for o in files]
+    if not files: return None, files
+    for dl in (learn.dls.valid, learn.dls.train):
+        at = {f:i for i,f in enumerate(item_files(dl.dataset))}
+        if all(f in at for f in files):
+            items = _items_at(dl.dataset.items, [at[f] for f in files])
+            return learn.dls.test_dl(items), files
+    return learn.dls.test_dl([Path(o) for o in files]), files
+
+def _items_at(items, places):
+    "Some items of a list, or rows of a table"
+    if hasattr(items, 'iloc'): return items.iloc[places]
+    return [items[i] for i in places]
 
 # %% ../../../nbs/engine/interpret/gradcam.ipynb #f3384180
 def _wanted(of, vocab, n):
@@ -162,8 +199,11 @@ def _wanted(of, vocab, n):
     if of is None: return None
     names = [of]*n if isinstance(of, str) else [str(o) for o in of]
     strange = sorted(set(names)-set(vocab))
-    if strange: raise DataError(f'The model knows no class {strange[0]!r}.', next=f'It knows: {", ".join(vocab)}.')
-    if len(names)!=n: raise DataError(f'{len(names)} classes for {n} pictures.', next='Give one class a picture, or one for all.')
+    if strange:
+        known = ', '.join(vocab)
+        raise DataError(f'The model knows no class {strange[0]!r}.', next=f'It knows: {known}.')
+    if len(names)!=n:
+        raise DataError(f'{len(names)} classes for {n} pictures.', next='Give one class a picture, or one for all.')
     return torch.tensor([vocab.index(o) for o in names])
 
 # %% ../../../nbs/engine/interpret/gradcam.ipynb #6c40c7e6
@@ -175,24 +215,39 @@ def heatmaps(
     bs:int|None=None # Pictures at a time; None: 8 on a CPU, whose cache holds no more, and 64 elsewhere
 )->Heatmaps:        # In the order of `files`; raises `DataError`, `UnsupportedError`, `PictureError`
     "Which part of each picture spoke for a class (Grad-CAM)"
-    (dl,files),vocab = _loader_for(learn, files),[str(o) for o in learn.dls.vocab]
+    dl,files = _loader_for(learn, files)
+    vocab = [str(o) for o in learn.dls.vocab]
     if not files: raise DataError('There are no pictures to look at.', next='Name at least one file.')
-    wanted,out = _wanted(of, vocab, len(files)),[]
+    wanted = _wanted(of, vocab, len(files))
     if bs is None: bs = pass_size(dl)
-    with mapper(learn.model, _plain_tensor(next(_batches(dl, 1, 1))), layer) as maps_of:
-        for i,xb in enumerate(_batches(dl, len(files), bs)):
-            maps,scores,classes = maps_of(_plain_tensor(xb), None if wanted is None else wanted[i*bs:i*bs+len(xb)].to(xb.device))
-            out.append((scaled(maps, xb.shape[2:]).cpu().numpy(), _pixels(dl, xb), classes.tolist(), _probabilities(learn, scores)))
-    maps,pictures,classes,probs = zip(*out)
-    return Heatmaps(np.concatenate(maps), np.concatenate(pictures), [vocab[i] for o in classes for i in o], np.concatenate(probs), files)
+    parts = _mapped(learn, dl, len(files), wanted, layer, bs)
+    maps,pictures,classes,probs = zip(*parts)
+    return Heatmaps(
+        maps=np.concatenate(maps),
+        pictures=np.concatenate(pictures),
+        classes=[vocab[i] for part in classes for i in part],
+        probabilities=np.concatenate(probs),
+        files=files)
 
 # %% ../../../nbs/engine/interpret/gradcam.ipynb #cd4a5df5
-def _plain_tensor(xb): return torch.as_tensor(xb).as_subclass(torch.Tensor)
+def _mapped(learn, dl, n, wanted, layer, bs):
+    "Maps, pictures, classes and probabilities of each batch"
+    first = _plain_tensor(next(_batches(dl, 1, 1)))
+    with mapper(learn.model, first, layer) as maps_of:
+        for i,xb in enumerate(_batches(dl, n, bs)):
+            of = None if wanted is None else wanted[i*bs:i*bs+len(xb)].to(xb.device)
+            maps,scores,classes = maps_of(_plain_tensor(xb), of)
+            maps = scaled(maps, xb.shape[2:]).cpu().numpy()
+            yield maps, _pixels(dl, xb), classes.tolist(), _probabilities(learn, scores)
+
+def _plain_tensor(xb):
+    return torch.as_tensor(xb).as_subclass(torch.Tensor)
 
 def _probabilities(learn, scores):
     "What the loss of the learner makes of the scores, on the CPU"
     activation = getattr(learn.loss_func, 'activation', None)
-    return (activation(scores) if activation else scores.softmax(-1)).float().cpu().numpy()
+    probs = activation(scores) if activation else scores.softmax(-1)
+    return probs.float().cpu().numpy()
 
 # %% ../../../nbs/engine/interpret/gradcam.ipynb #42fda6da
 def overlay(
@@ -202,8 +257,10 @@ def overlay(
 )->np.ndarray:          # Whole numbers 0 to 255, `(height, width, 3)`
     "The picture in grey, with the heat on it"
     grey = np.repeat((picture@[.299, .587, .114])[..., None], 3, -1)
+    warm = colormaps['inferno'](.15+.8*heat)[..., :3]*255
     cover = strength*heat[..., None]
-    return (grey*(1-cover)+colormaps['inferno'](.15+.8*heat)[..., :3]*255*cover).clip(0, 255).astype(np.uint8)
+    mixed = grey*(1-cover)+warm*cover
+    return mixed.clip(0, 255).astype(np.uint8)
 
 # %% ../../../nbs/engine/interpret/gradcam.ipynb #8181f457
 def where_hot(
@@ -212,7 +269,12 @@ def where_hot(
     "A map in words: the place of its centre, and the share of the picture that is at least half as hot as the hottest"
     hot = heat*(heat>=.5)
     if not hot.any(): return 'nowhere'
-    (h,w),total = heat.shape,hot.sum()
-    y,x = (hot.sum(1)@(np.arange(h)+.5))/total/h, (hot.sum(0)@(np.arange(w)+.5))/total/w
-    words = ' '.join(o for o in (('upper', '', 'lower')[min(2, int(y*3))], ('left', '', 'right')[min(2, int(x*3))]) if o)
-    return f'{words or "middle"}, {(heat>=.5).mean():.0%} of the picture'
+    height,width = heat.shape
+    total = hot.sum()
+    y = (hot.sum(1)@(np.arange(height)+.5))/total/height
+    x = (hot.sum(0)@(np.arange(width)+.5))/total/width
+    row = ('upper', '', 'lower')[min(2, int(y*3))]
+    column = ('left', '', 'right')[min(2, int(x*3))]
+    place = f'{row} {column}'.strip() or 'middle'
+    share = (heat>=.5).mean()
+    return f'{place}, {share:.0%} of the picture'

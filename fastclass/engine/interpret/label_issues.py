@@ -32,25 +32,29 @@ def linear_head(
     penalty:float=.3 # What the square of the weights costs
 )->tuple:            # Weights `(d, n_classes)` and offsets `(n_classes)`
     "A linear classifier with a penalty on its weights, trained to the end"
-    w,b = (torch.zeros(*o, requires_grad=True) for o in ((x.shape[1], n_classes), (n_classes,)))
+    w = torch.zeros(x.shape[1], n_classes, requires_grad=True)
+    b = torch.zeros(n_classes, requires_grad=True)
     optimizer = torch.optim.LBFGS([w, b], max_iter=60, line_search_fn='strong_wolfe')
     def loss():
         optimizer.zero_grad()
         value = F.cross_entropy(x@w+b, y)+penalty*w.pow(2).sum()
         value.backward()
         return value
+
     with torch.enable_grad(): optimizer.step(loss)
     return w.detach(), b.detach()
 
 # %% ../../../nbs/engine/interpret/label_issues.ipynb #00266998
 def _parts(y, groups, folds, seed):
     "The part of each picture: every class is spread evenly, members of a group stay together"
-    rng,part = np.random.default_rng(seed),np.zeros(len(y), int)
+    rng = np.random.default_rng(seed)
+    part = np.zeros(len(y), int)
     for k in np.unique(y): # each class is dealt out like cards
         at = rng.permutation(np.flatnonzero(y==k))
         part[at] = (np.arange(len(at))+rng.integers(folds))%folds
     return part[np.asarray(groups)]
 
+# %% ../../../nbs/engine/interpret/label_issues.ipynb #a7f1cbc4
 def out_of_fold_probabilities(
     x:np.ndarray,  # Features, float `(n, d)`
     y:np.ndarray,  # Classes as labelled, whole numbers `(n)`
@@ -60,33 +64,49 @@ def out_of_fold_probabilities(
     seed:int=0     # Of the cut
 )->np.ndarray:     # Probabilities, float `(n, n_classes)`; raises `DataError`
     "What a classifier says about each picture that was trained without it"
-    x,y = torch.as_tensor(x).float(),np.asarray(y)
+    x = torch.as_tensor(x).float()
+    y = np.asarray(y)
     part = _parts(y, range(len(y)) if groups is None else groups, folds, seed)
-    if len(np.unique(part))<2: raise DataError(f'{len(y)} pictures are too few to judge each other.', next='Give at least ten.')
-    x,out = (x-x.mean(0))/(x.std(0)+1e-3),np.zeros((len(y), n_classes))
+    if len(np.unique(part))<2:
+        raise DataError(f'{len(y)} pictures are too few to judge each other.', next='Give at least ten.')
+
+    x = (x-x.mean(0))/(x.std(0)+1e-3)
+    out = np.zeros((len(y), n_classes))
     for k in np.unique(part):
         rest = torch.as_tensor(part!=k)
         w,b = linear_head(x[rest], torch.as_tensor(y)[rest].long(), n_classes)
-        out[part==k] = (x[~rest]@w+b).softmax(1).numpy()
+        scores = x[~rest]@w+b
+        out[part==k] = scores.softmax(1).numpy()
     return out
 
 # %% ../../../nbs/engine/interpret/label_issues.ipynb #e27df1f9
-def _bits(a, b): return bin(int(a['phash'], 16)^int(b['phash'], 16)).count('1')
+def _bits(a, b):
+    "In how many bits two fingerprints differ"
+    return (int(a['phash'], 16)^int(b['phash'], 16)).bit_count()
 
 # %% ../../../nbs/engine/interpret/label_issues.ipynb #2602ef7f
 def find_near_duplicates(
     files:list, # Paths
     labels:list # Class of each, in the order of `files`
-)->pd.DataFrame: # file, label, twin, twin_label, kind ('two labels' or 'same class'), same_bytes, bits (0 to 64 in which the fingerprints differ); the worst first
-    "Pairs of pictures that are the same or look the same"
+)->pd.DataFrame: # A row a pair, the worst first, with the columns below
+    """Pairs of pictures that are the same or look the same
+
+    The columns: file, label, twin, twin_label, kind ('two labels' or 'same class'), same_bytes,
+    and bits (0 to 64 in which the fingerprints differ)."""
     there = [i for i,f in enumerate(files) if Path(f).is_file()]
-    found = [files[i] for i in there]; looks,hashes,rows = looks_of(found),content_hashes(found),[]
+    found = [files[i] for i in there]
+    looks = looks_of(found)
+    hashes = content_hashes(found)
+
+    rows = []
     for i,j in like_pairs(looks):
         p,q = there[i],there[j]
         kind = 'same class' if labels[p]==labels[q] else 'two labels'
-        rows.append((str(files[p]), labels[p], str(files[q]), labels[q], kind, hashes[i]==hashes[j], _bits(looks[i], looks[j])))
+        same_bytes = hashes[i]==hashes[j]
+        rows.append((str(files[p]), labels[p], str(files[q]), labels[q], kind, same_bytes, _bits(looks[i], looks[j])))
     table = pd.DataFrame(rows, columns=['file', 'label', 'twin', 'twin_label', 'kind', 'same_bytes', 'bits'])
-    return table.sort_values(['kind', 'same_bytes', 'bits'], ascending=[False, False, True], kind='stable', ignore_index=True)
+    by = ['kind', 'same_bytes', 'bits']
+    return table.sort_values(by, ascending=[False, False, True], kind='stable', ignore_index=True)
 
 # %% ../../../nbs/engine/interpret/label_issues.ipynb #546c344b
 def _body_was_trained(learn):
@@ -96,43 +116,64 @@ def _body_was_trained(learn):
 def _features(learn, dl, bar=None):
     "What the body makes of the pictures of `dl`, float `(n, d)`"
     frozen,_ = split_model(learn.model)
-    with fast_body(frozen, device_of(learn)) as run: x = compute_features(dl, run, bar=bar).x.data[0].float()
-    return (x if x.ndim==2 else x.flatten(2).mean(-1)).numpy()
+    with fast_body(frozen, device_of(learn)) as run:
+        x = compute_features(dl, run, bar=bar).x.data[0].float()
+    if x.ndim!=2: x = x.flatten(2).mean(-1)
+    return x.numpy()
 
 # %% ../../../nbs/engine/interpret/label_issues.ipynb #7533d23c
 def _all_pictures(learn):
     "Features, files, labels and sides of all pictures of a learner"
-    parts = []
+    x,files,labels,sides = [],[],[],[]
     for dl,side in ((learn.dls.train, 'training'), (learn.dls.valid, 'validation')):
         if not len(dl.dataset): continue
         check_classifier(learn, dl)
-        files = item_files(dl.dataset)
-        parts.append((_features(learn, plain_loader(learn, dl)), files, item_labels(dl.dataset), [side]*len(files)))
-    x,*rest = zip(*parts)
-    return np.concatenate(x), *([o for p in part for o in p] for part in rest)
+        x.append(_features(learn, plain_loader(learn, dl)))
+        files += item_files(dl.dataset)
+        labels += item_labels(dl.dataset)
+        sides += [side]*len(dl.dataset)
+    return np.concatenate(x), files, labels, sides
 
 # %% ../../../nbs/engine/interpret/label_issues.ipynb #2fe7fe76
 def find_label_issues(
     learn,       # A learner for one label a picture whose body was not trained on these labels, as after `quick_tune`
     folds:int=5, # Into how many parts the pictures are cut
     seed:int=0   # Of the cut
-)->pd.DataFrame: # The most suspicious first: file, label, suggested, score (0 to 1), p_label, p_suggested, side, twin; raises `DataError`, `UnsupportedError`
-    "All pictures of a learner, ranked by how likely their label is wrong"
+)->pd.DataFrame: # The most suspicious first, with the columns below; raises `DataError`, `UnsupportedError`
+    """All pictures of a learner, ranked by how likely their label is wrong
+
+    The columns: file, label, suggested, score (0 to 1), p_label, p_suggested, side, twin."""
     if _body_was_trained(learn):
-        warnings.warn('The body of this learner was trained on these labels, so wrong ones are harder to see. Give find_label_issues() a fresh learner, or one after quick_tune.', stacklevel=2)
+        warnings.warn('The body of this learner was trained on these labels, so wrong ones are harder to see. '
+                      'Give find_label_issues() a fresh learner, or one after quick_tune.', stacklevel=2)
     x,files,labels,sides = _all_pictures(learn)
-    vocab = [str(o) for o in learn.dls.vocab]; y = np.array([vocab.index(str(o)) for o in labels])
-    pairs,rows = find_near_duplicates(files, labels),np.arange(len(y)); at = {f:i for i,f in enumerate(files)}
+    vocab = [str(o) for o in learn.dls.vocab]
+    y = np.array([vocab.index(str(o)) for o in labels])
+
+    pairs = find_near_duplicates(files, labels)
+    at = {f:i for i,f in enumerate(files)}
     groups = connected_components(len(y), [(at[a], at[b]) for a,b in zip(pairs.file, pairs.twin)])
     probs = out_of_fold_probabilities(x, y, len(vocab), groups, folds, seed)
-    best = np.where(np.arange(len(vocab))==y[:, None], -1, probs).argmax(1) # the best class that is not the label
-    table = pd.DataFrame(dict(file=files, label=labels, suggested=np.array(vocab)[best], score=1-probs[rows, y],
-                              p_label=probs[rows, y], p_suggested=probs[rows, best], side=sides, twin=''))
+    table = pd.DataFrame(dict(file=files, label=labels, **_suspicions(probs, y, vocab), side=sides))
     return _with_twins(table, pairs[pairs.kind=='two labels'])
 
 # %% ../../../nbs/engine/interpret/label_issues.ipynb #9f1932c7
+def _suspicions(probs, y, vocab):
+    "What the others say about the label of each picture, and which class they would take instead"
+    rows = np.arange(len(y))
+    is_label = np.arange(len(vocab))==y[:, None]
+    best = np.where(is_label, -1, probs).argmax(1) # the best class that is not the label
+    return dict(
+        suggested=np.array(vocab)[best],
+        score=1-probs[rows, y],
+        p_label=probs[rows, y],
+        p_suggested=probs[rows, best])
+
 def _with_twins(table, pairs):
     "The table sorted; pictures with a twin under another label first, with its file"
     other = dict(zip(pairs.twin, pairs.file)) | dict(zip(pairs.file, pairs.twin))
     table = table.assign(twin=[other.get(f, '') for f in table.file])
-    return table.assign(alone=table.twin=='').sort_values(['alone', 'score'], ascending=[True, False], kind='stable', ignore_index=True).drop(columns='alone')
+    table['alone'] = table.twin==''
+    by = ['alone', 'score']
+    table = table.sort_values(by, ascending=[True, False], kind='stable', ignore_index=True)
+    return table.drop(columns='alone')

@@ -15,8 +15,11 @@ from ..datablock.items import item_files
 __all__ = ['check_classifier', 'plain_loader', 'predictions', 'as_table', 'class_probabilities']
 
 # %% ../../../nbs/engine/interpret/predictions.ipynb #1227c910
-def _softmax(x): return x.softmax(-1)
-def _same(x): return x
+def _softmax(x):
+    return x.softmax(-1)
+
+def _same(x):
+    return x
 
 def _outputs(
     learn, # The learner
@@ -25,7 +28,8 @@ def _outputs(
     "Run the model once over `dl`"
     raw,targets,losses = learn.get_preds(dl=dl, with_loss=True, act=_same)
     activation = getattr(learn.loss_func, 'activation', None) or _softmax
-    return activation(raw.float()).numpy(), targets.numpy(), losses.float().numpy()
+    probs = activation(raw.float())
+    return probs.numpy(), targets.numpy(), losses.float().numpy()
 
 # %% ../../../nbs/engine/interpret/predictions.ipynb #e5b3515f
 def check_classifier(
@@ -33,11 +37,17 @@ def check_classifier(
     dl     # The DataLoader
 ):         # Raises `DataError`, `UnsupportedError`
     "Refuse what is not one label a picture"
-    vocab,tls = getattr(learn.dls, 'vocab', None),getattr(dl.dataset, 'tls', [])
-    if len(tls)==1: raise DataError('These pictures have no labels.', next='Make the DataLoader with dls.test_dl(files, with_labels=True).')
+    vocab = getattr(learn.dls, 'vocab', None)
+    tls = getattr(dl.dataset, 'tls', [])
+    if len(tls)==1:
+        raise DataError('These pictures have no labels.',
+                        next='Make the DataLoader with dls.test_dl(files, with_labels=True).')
     if len(tls)!=2 or type(tls[1].tfms.fs[-1]).__name__!='Categorize' or vocab is None:
-        raise UnsupportedError('This learner does not name one class a picture.', next='Use it for a classifier with ImageBlock and CategoryBlock.')
-    if not len(dl.dataset): raise DataError('There are no pictures to look at.', next='Give the DataLoaders a validation part, or name a DataLoader.')
+        raise UnsupportedError('This learner does not name one class a picture.',
+                               next='Use it for a classifier with ImageBlock and CategoryBlock.')
+    if not len(dl.dataset):
+        raise DataError('There are no pictures to look at.',
+                        next='Give the DataLoaders a validation part, or name a DataLoader.')
 
 # %% ../../../nbs/engine/interpret/predictions.ipynb #270fd5d1
 def plain_loader(
@@ -45,23 +55,34 @@ def plain_loader(
     dl     # One of its DataLoaders
 ):         # A DataLoader over the same labelled items, in order, all of them, without augmentation
     "The items of `dl` as they come at validation, whatever side they are on"
-    if dl.dataset.split_idx: return dl.new(shuffle=False, drop_last=False)
+    if dl.dataset.split_idx:
+        return dl.new(shuffle=False, drop_last=False)
     return learn.dls.test_dl(dl.dataset.items, with_labels=True)
 
 # %% ../../../nbs/engine/interpret/predictions.ipynb #77b210d9
 def predictions(
     learn,   # A learner for one label a picture
     dl=None  # DataLoader with labels; default: the validation pictures
-)->pd.DataFrame: # A row a picture: file, actual, predicted, correct, probability (of the predicted class), probability_of_actual, loss, and p_<class>
-    "What the model says about every picture, in one pass; raises `DataError` without labels, `UnsupportedError` for other tasks"
-    dl = learn.dls.valid if dl is None else dl
+)->pd.DataFrame: # A row a picture, with the columns below; raises `DataError` without labels, else `UnsupportedError`
+    """What the model says about every picture, in one pass
+
+    The columns: file, actual, predicted, correct, probability (of the predicted class), probability_of_actual, loss,
+    and p_<class> for each class."""
+    if dl is None: dl = learn.dls.valid
     check_classifier(learn, dl)
     probs,targets,losses = _outputs(learn, plain_loader(learn, dl))
-    names,rows,best = [str(o) for o in learn.dls.vocab],np.arange(len(targets)),probs.argmax(1)
-    frame = pd.DataFrame({'file': item_files(dl.dataset),
-        'actual': pd.Categorical.from_codes(targets, names), 'predicted': pd.Categorical.from_codes(best, names), 'correct': best==targets,
-        'probability': probs[rows, best], 'probability_of_actual': probs[rows, targets], 'loss': losses})
-    return frame.assign(**{f'p_{o}': probs[:, i] for i,o in enumerate(names)})
+    names = [str(o) for o in learn.dls.vocab]
+    rows = np.arange(len(targets))
+    best = probs.argmax(1)
+    return pd.DataFrame({
+        'file': item_files(dl.dataset),
+        'actual': pd.Categorical.from_codes(targets, names),
+        'predicted': pd.Categorical.from_codes(best, names),
+        'correct': best==targets,
+        'probability': probs[rows, best],
+        'probability_of_actual': probs[rows, targets],
+        'loss': losses,
+        **{f'p_{o}': probs[:, i] for i,o in enumerate(names)}})
 
 # %% ../../../nbs/engine/interpret/predictions.ipynb #475fbeb0
 def as_table(
@@ -69,22 +90,31 @@ def as_table(
 )->pd.DataFrame:   # With `actual` and `predicted` as categories of one vocabulary; raises `DataError`
     "The table of predictions, made when a learner is given"
     if not isinstance(learn_or_frame, pd.DataFrame): return predictions(learn_or_frame)
-    missing = {'actual', 'predicted'}-set(learn_or_frame.columns)
-    if missing: raise DataError(f'The table has no column {" or ".join(sorted(missing))}.', next='Give the table that predictions(learn) returned.')
-    if not len(learn_or_frame): raise DataError('The table of predictions is empty.', next='Give it at least one row.')
-    a,p = learn_or_frame.actual,learn_or_frame.predicted
-    if isinstance(a.dtype, pd.CategoricalDtype) and a.dtype==p.dtype: return learn_or_frame
-    seen = set(a.astype(str)) | set(p.astype(str))
-    names = [c[2:] for c in learn_or_frame.columns if c.startswith('p_')]
+    frame = learn_or_frame
+    missing = ' or '.join(sorted({'actual', 'predicted'}-set(frame.columns)))
+    if missing:
+        raise DataError(f'The table has no column {missing}.', next='Give the table that predictions(learn) returned.')
+    if not len(frame):
+        raise DataError('The table of predictions is empty.', next='Give it at least one row.')
+
+    actual,predicted = frame.actual,frame.predicted
+    if isinstance(actual.dtype, pd.CategoricalDtype) and actual.dtype==predicted.dtype: return frame
+    actual,predicted = actual.astype(str),predicted.astype(str)
+    seen = {*actual, *predicted}
+    names = [c[2:] for c in frame.columns if c.startswith('p_')]
     kind = pd.CategoricalDtype(names if seen<=set(names) else sorted(seen))
-    return learn_or_frame.assign(actual=a.astype(str).astype(kind), predicted=p.astype(str).astype(kind))
+    return frame.assign(actual=actual.astype(kind), predicted=predicted.astype(kind))
 
 # %% ../../../nbs/engine/interpret/predictions.ipynb #eee89710
 def class_probabilities(
     frame # What `as_table` gives
-)->tuple: # Probabilities float `(n, classes)`, positions of the actual classes `(n)`, names of the classes; raises `DataError`
+)->tuple: # Probabilities float `(n, classes)`, positions of the actual classes `(n)`, their names; raises `DataError`
     "The numbers behind the table"
-    names = [str(o) for o in frame.actual.cat.categories]; columns = [f'p_{o}' for o in names]
-    gone = [o for o in columns if o not in frame]
-    if gone: raise DataError(f'The table has no column {gone[0]}.', next='Give the table that predictions(learn) returned.')
-    return frame[columns].to_numpy(float), frame.actual.cat.codes.to_numpy().astype(int), names
+    names = [str(o) for o in frame.actual.cat.categories]
+    columns = [f'p_{o}' for o in names]
+    for name in columns:
+        if name not in frame:
+            raise DataError(f'The table has no column {name}.', next='Give the table that predictions(learn) returned.')
+    probs = frame[columns].to_numpy(float)
+    truth = frame.actual.cat.codes.to_numpy().astype(int)
+    return probs, truth, names
