@@ -256,6 +256,7 @@ def _named(names, what):
                                next='Name users and items by text or whole numbers.')
     return list(names)
 
+# %% ../../../nbs/engine/collab/factors.ipynb #a37b7a28
 def _tensors_of(f, n, seen):
     "The arrays of `f` as tensors, with its first `n` users and the pairs `seen`"
     arrays = dict(
@@ -310,7 +311,7 @@ def _is_range(o):
     if len(o)!=2 or not all(isinstance(end, (int, float)) for end in o): return False
     return o[0]<o[1]
 
-# %% ../../../nbs/engine/collab/factors.ipynb #e3724f0c
+# %% ../../../nbs/engine/collab/factors.ipynb #4fbeee4a
 def _checked_text(d, where):
     "What the text of a bundle says; raises `BundleError` where it describes no model"
     kinds = dict(users=list, items=list, factors=int, seen=int)
@@ -328,6 +329,7 @@ def _checked_text(d, where):
             raise BundleError(f'"{what}" in {where} are not names, each once.', next=ASK)
     return text
 
+# %% ../../../nbs/engine/collab/factors.ipynb #0b899490
 def _shapes(n, m, k, seen):
     "Empty tensors of the shapes that the text of a bundle implies"
     floats = dict(user_factors=(n, k), item_factors=(m, k), user_bias=(n,), item_bias=(m,))
@@ -345,6 +347,7 @@ def _fit_text(arrays, text):
     if not text['noise']>0: return False
     return all(np.isfinite(o).all() for o in arrays.values() if o.dtype.kind=='f')
 
+# %% ../../../nbs/engine/collab/factors.ipynb #9aa6b25a
 def _rebuilt(arrays, text, where):
     "`Factors` from checked shapes; the values are checked here"
     if not _fit_text(arrays, text):

@@ -122,6 +122,12 @@ def _usable(learn, stars):
 # %% ../../../nbs/engine/collab/fit.ipynb #eb28e032
 STEPS = 150 # After about as many, more has not been worth the time
 
+def _listed(cbs):
+    "One callback, some or none, as a list"
+    if isinstance(cbs, (list, tuple)): return cbs
+    return [cbs] if cbs else []
+
+# %% ../../../nbs/engine/collab/fit.ipynb #9fdaf4a6
 def train_factors(
     learn:Learner,       # From `collab_learner`, without `use_nn`
     epochs:int|None=None,# None: enough for about `STEPS` steps
@@ -147,12 +153,6 @@ def train_factors(
         learn.fit_one_cycle(epochs, lr, wd=0., cbs=[DecayByUse(wd, centre), *_listed(cbs)])
     _average_into_row_0(model)
     return epochs
-
-# %% ../../../nbs/engine/collab/fit.ipynb #88675f63
-def _listed(cbs):
-    "One callback, some or none, as a list"
-    if isinstance(cbs, (list, tuple)): return cbs
-    return [cbs] if cbs else []
 
 # %% ../../../nbs/engine/collab/fit.ipynb #523d6c65
 def split_dls(

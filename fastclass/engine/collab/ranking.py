@@ -127,8 +127,7 @@ def rank_report(
     "Precision and recall at k, beside two lists that are the same for everybody"
     known = factors_of(learn)
     names = rating_columns(valid, user, item, rating)
-    if among not in ('all', 'rated') or k<1:
-        raise DataError(f'among is {among!r} and k is {k}.', next="Give among='all' or among='rated', and k from 1.")
+    _check_list(among, k)
     rows = {'model': [], 'best liked': [], 'popular': []}
     for who,held in _kept_back(known, valid, *names, good).items():
         found = _candidates(known, who, held, among, k)
@@ -141,7 +140,11 @@ def rank_report(
                         next='Make k or good smaller, or keep more ratings back.')
     return [_mean_of(name, np.array(o)) for name,o in rows.items()]
 
-# %% ../../../nbs/engine/collab/ranking.ipynb #1f8a44f5
+# %% ../../../nbs/engine/collab/ranking.ipynb #09a3cf7c
+def _check_list(among, k):
+    if among not in ('all', 'rated') or k<1:
+        raise DataError(f'among is {among!r} and k is {k}.', next="Give among='all' or among='rated', and k from 1.")
+
 def _hits_among(found, scores, k):
     "Precision and recall of one ranking of the candidates"
     pool,liked = found

@@ -265,6 +265,7 @@ def mean_and_bias(
         of_user = _shrunk(df[user], stars-mean-goodness, shrink)
     return MeanAndBias(float(mean), of_user, of_item)
 
+# %% ../../../nbs/engine/collab/ratings.ipynb #1c213bbf
 def _shrunk(key, rest, shrink):
     "The sum of `rest` for each key, divided by its count plus `shrink`"
     import pandas as pd

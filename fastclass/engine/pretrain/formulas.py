@@ -63,11 +63,7 @@ def new_contours(
     "Think up kinds of bodies"
     dice = Dice('contours', seed)
     shape = kinds,PARTS
-    away = dice.even(*shape, low=.25, high=.75)
-    where = dice.even(*shape, high=2*math.pi)
-    away[:, 0] = 0 # the first part is the trunk
-    size = dice.even(*shape, low=.18, high=.5)
-    size[:, 0] = dice.even(kinds, low=.5, high=.7)
+    centre,size = _arranged(shape, dice)
     heights = _wave_heights(shape, dice)
     parts = dice.whole(PARTS, kinds, 1)
     aspect = dice.normal(*shape, scale=.45).exp()
@@ -76,7 +72,7 @@ def new_contours(
     tone = dice.normal(*shape, scale=.5)
     return Contours(
         there=(torch.arange(PARTS)<=parts).float(),
-        centre=torch.stack([away*where.cos(), away*where.sin()], -1),
+        centre=centre,
         size=size,
         aspect=aspect.clamp(.4, 2.5),
         angle=angle,
@@ -84,7 +80,18 @@ def new_contours(
         tone=tone.clamp(-.75, .75),
     )
 
-# %% ../../../nbs/engine/pretrain/formulas.ipynb #2f998f0e
+# %% ../../../nbs/engine/pretrain/formulas.ipynb #90833b73
+def _arranged(shape, dice):
+    "Middles and sizes of the parts of bodies; the first one is the trunk"
+    away = dice.even(*shape, low=.25, high=.75)
+    where = dice.even(*shape, high=2*math.pi)
+    away[:, 0] = 0
+    size = dice.even(*shape, low=.18, high=.5)
+    size[:, 0] = dice.even(len(size), low=.5, high=.7)
+    x = away*where.cos()
+    y = away*where.sin()
+    return torch.stack([x, y], -1),size
+
 def _wave_heights(shape, dice):
     "How high the waves of an outline are: lower with their number, and some not there"
     number = torch.arange(1, WAVES+1)
@@ -110,18 +117,22 @@ def _part(c, p, place, dice, size):
     w = _seen_from(c, p, place, dice)
     far = w.abs().clamp(min=1e-4)
     sway = _sway(c.waves[:, p], w/far, dice)
-    mean = _per_pixel(c.size[:, p]*dice.normal(len(c.size), scale=.08).exp())
+    larger = dice.normal(len(c.size), scale=.08).exp()
+    mean = _per_pixel(c.size[:, p]*larger)
     radius = mean*(1+sway.real).clamp(min=.05)
-    cover = torch.sigmoid((radius-far)*size)*_per_pixel(c.there[:, p])
+    inside = torch.sigmoid((radius-far)*size)
+    cover = inside*_per_pixel(c.there[:, p])
     height = mean*(1-(far/radius)**2).clamp(min=0).sqrt()
     return cover, height
 
-# %% ../../../nbs/engine/pretrain/formulas.ipynb #519a8fb4
+# %% ../../../nbs/engine/pretrain/formulas.ipynb #3424dcb0
 def _seen_from(c, p, place, dice):
     "The complex `place`, as seen from part `p` of each body: from its middle, turned and stretched with it"
     n = len(c.size)
-    centre = torch.view_as_complex(c.centre[:, p]+dice.normal(n, 2, scale=.04))
-    turn = torch.polar(torch.ones(n), -c.angle[:, p]+dice.normal(n, scale=.12))
+    middle = c.centre[:, p]+dice.normal(n, 2, scale=.04)
+    centre = torch.view_as_complex(middle)
+    angle = -c.angle[:, p]+dice.normal(n, scale=.12)
+    turn = torch.polar(torch.ones(n), angle)
     w = (place-_per_pixel(centre))*_per_pixel(turn)
     stretch = _per_pixel(c.aspect[:, p].sqrt())
     return torch.complex(w.real/stretch, w.imag*stretch)
@@ -149,7 +160,8 @@ def draw_contours(
     for p in range(PARTS):
         part,high = _part(c, p, place, dice, size)
         cover = cover+(1-cover)*part
-        tone = torch.lerp(tone, _per_pixel(c.tone[:, p]).expand_as(tone), part)
+        light = _per_pixel(c.tone[:, p]).expand_as(tone)
+        tone = torch.lerp(tone, light, part)
         height = torch.lerp(height, high, part)
     return torch.stack([cover, tone, height], 1)
 
@@ -165,7 +177,9 @@ def new_maps(
     "Two to four maps of the plane that shrink"
     m = 2+int(dice.whole(3, 1))
     one = dice.even(m, low=.3, high=.9)
-    other = one*dice.even(m, low=.2)*(1-2*dice.whole(2, m))
+    share = dice.even(m, low=.2)
+    sign = 1-2*dice.whole(2, m)
+    other = one*share*sign
     scale = torch.diag_embed(torch.stack([one, other], -1))
     before = _turn(dice.even(m, high=2*math.pi))
     after = _turn(dice.even(m, high=2*math.pi))
@@ -190,7 +204,8 @@ def visit(
         now = torch.multinomial(share, walkers, replacement=True, generator=dice.stream)
         chosen = maps.gather(1, now[..., None].expand(-1, -1, 6))
         matrix = chosen[..., :4].view(v, walkers, 2, 2)
-        x = (matrix@x[..., None])[..., 0]+chosen[..., 4:]
+        step = chosen[..., 4:]
+        x = (matrix@x[..., None])[..., 0]+step
         if t>=16: seen.append(x)
     return torch.cat(seen, 1)
 
@@ -202,10 +217,13 @@ def _density(points, size):
     high = points.amax(1, keepdim=True)
     wide = (high-low).amax(-1, keepdim=True).clamp(min=1e-6)
     margin = (1-(high-low)/wide)/2
-    at = (((points-low)/wide+margin)*(size-1)).round().long()
-    pixel = at[..., 1]*size+at[..., 0]
-    hits = torch.zeros(len(points), size*size).scatter_add_(1, pixel, torch.ones(pixel.shape))
-    soft = F.avg_pool2d(hits.view(-1, 1, size, size), 3, 1, 1)[:, 0]
+    at = (points-low)/wide+margin
+    x,y = (at*(size-1)).round().long().unbind(-1)
+    pixel = y*size+x
+    hits = torch.zeros(len(points), size*size)
+    hits.scatter_add_(1, pixel, torch.ones(pixel.shape))
+    picture = hits.view(-1, 1, size, size)
+    soft = F.avg_pool2d(picture, 3, 1, 1)[:, 0]
     full = soft.flatten(1).quantile(.97, 1).clamp(min=1e-6)
     return (soft/_per_pixel(full)).clamp(0, 1)**.4
 
@@ -273,13 +291,17 @@ def _heights(t, size, dice):
     f = (fx**2+fy**2).sqrt().clamp(min=1/size)
     angle = torch.atan2(fy, fx)
     scale = dice.normal(n, scale=.15).exp()
-    high = _per_pixel(t.clouds)*2*(f*size)**-_per_pixel(t.slope)
+    fall = (f*size)**-_per_pixel(t.slope)
+    high = _per_pixel(t.clouds)*2*fall
     for b,share in enumerate((t.mix, 1-t.mix)):
         pitch = _per_pixel(t.pitch[:, b]*scale)
         direction = _per_pixel(t.angle[:, b]+dice.normal(n, scale=.1))
-        off = torch.log(f/pitch)/_per_pixel(t.width[:, b])
-        along = _per_pixel(t.strict[:, b])*(torch.cos(2*(angle-direction))-1)
-        high = high+_per_pixel(share)*torch.exp(along-off**2/2)
+        width = _per_pixel(t.width[:, b])
+        off = torch.log(f/pitch)/width
+        strict = _per_pixel(t.strict[:, b])
+        along = strict*(torch.cos(2*(angle-direction))-1)
+        band = torch.exp(along-off**2/2)
+        high = high+_per_pixel(share)*band
     high[:, 0, 0] = 0 # the mean
     return high
 
@@ -320,7 +342,8 @@ def new_palettes(
     strong = .9*dice.even(kinds, 1)**1.6
     bright = dice.even(kinds, 1, low=.08, high=.92)
     k = (torch.tensor([5., 3., 1.])+hue*6)%6
-    mean = bright*(1-strong*torch.minimum(k, 4-k).clamp(0, 1)) # from hue, saturation and value to red, green and blue
+    missing = torch.minimum(k, 4-k).clamp(0, 1)
+    mean = bright*(1-strong*missing) # from hue, saturation and value to red, green and blue
     far = dice.even(kinds, 1, low=.1, high=.35)
     tint = 1+dice.normal(kinds, 3, scale=.5)
     sign = 1-2*dice.whole(2, kinds, 1)

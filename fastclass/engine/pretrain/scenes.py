@@ -19,16 +19,21 @@ __all__ = ['Scenes', 'draw_scenes']
 # %% ../../../nbs/engine/pretrain/scenes.ipynb #168b7992
 def _for_pixels(v): return v[..., None, None]
 
+def _matrices(*numbers): return torch.stack(numbers, -1).view(-1, 2, 2)
+
 def _placed(n, dice, low, high):
     "From places of a picture to places of a drawing: matrices `(n, 2, 2)`, centres `(n, 2)`, angles `(n,)`"
     any_turn = dice.even(n)<.2
-    turn = torch.where(any_turn, dice.even(n, high=2*math.pi), dice.normal(n, scale=.25))
+    any_angle = dice.even(n, high=2*math.pi)
+    turn = torch.where(any_turn, any_angle, dice.normal(n, scale=.25))
     scale = low*(high/low)**dice.even(n)
     flip = 1-2*dice.whole(2, n)
     lean = dice.normal(n, scale=.12)
     wide = dice.normal(n, scale=.15).exp()
     c,s = turn.cos(),turn.sin()
-    matrix = torch.stack([c*flip*wide, (s*flip+lean)*wide, -s/wide, c/wide], -1).view(n, 2, 2)
+    x_row = c*flip*wide,(s*flip+lean)*wide
+    y_row = -s/wide,c/wide
+    matrix = _matrices(*x_row, *y_row)
     room = (1.05-.75*scale).clamp(min=.1) # from the middle to where it would leave the picture
     centre = dice.even(n, 2, low=-1)*room[:, None]
     return matrix/_for_pixels(scale), centre, turn
@@ -42,13 +47,14 @@ def _cloth(bank, ids, size, turn, dice):
     n = len(ids)
     which = dice.whole(bank.textures.shape[1], n)
     pieces = bank.textures[ids, which]
-    scale = size/pieces.shape[-1]*dice.normal(n, scale=.2).exp()
+    larger = dice.normal(n, scale=.2).exp()
+    scale = size/pieces.shape[-1]*larger
     c = turn.cos()*scale
     s = turn.sin()*scale
-    matrix = torch.stack([c, -s, s, c], -1).view(-1, 2, 2)
-    places = torch.einsum('nij,hwj->nhwi', matrix, grid(size))
+    places = torch.einsum('nij,hwj->nhwi', _matrices(c, -s, s, c), grid(size))
     places = places+dice.even(n, 1, 1, 2, low=-.6, high=.6)
-    return _looked_up(pieces[:, None], places, padding_mode='reflection')[:, 0]*2-1
+    seen = _looked_up(pieces[:, None], places, padding_mode='reflection')
+    return seen[:, 0]*2-1
 
 def _painted(bank, ids, cloth, dice):
     "Colours from palettes and a texture, `(n, 3, size, size)`"
@@ -63,8 +69,8 @@ def _lit(height, dice):
     n,size = len(height),height.shape[-1]
     angle = dice.even(n, high=2*math.pi)
     strong = dice.even(n, high=3)
-    down = F.pad(height[:, 1:]-height[:, :-1], (0, 0, 0, 1))
-    across = F.pad(height[:, :, 1:]-height[:, :, :-1], (0, 1))
+    down = F.pad(height.diff(dim=1), (0, 0, 0, 1))
+    across = F.pad(height.diff(dim=2), (0, 1))
     light_x = _for_pixels(angle.cos()*strong)
     light_y = _for_pixels(angle.sin()*strong)
     rise = (across*light_x+down*light_y)*size/24
@@ -82,30 +88,39 @@ def _add(bank, pictures, dice, low, high, share=1.):
     from_centre = grid(size)[None]-centre[:, None, None]
     places = torch.einsum('nij,nhwj->nhwi', matrix, from_centre)
     which = dice.whole(bank.shapes.shape[1], n)
-    cover,tone,height = _looked_up(bank.shapes[shape, which], places).unbind(1)
+    planes = _looked_up(bank.shapes[shape, which], places)
+    cover,tone,height = planes.unbind(1)
     there = (dice.even(n)<share).float()
     cover = cover*_for_pixels(there)
 
     cloth = _cloth(bank, texture, size, -turn, dice)
-    colours = _painted(bank, palette, cloth, dice)+.18*(2*tone-1)[:, None]
+    colours = _painted(bank, palette, cloth, dice)
+    colours = colours+.18*(2*tone-1)[:, None]
     thing = colours*_lit(height, dice)[:, None]
-    return torch.lerp(pictures, thing, cover[:, None]), (shape, texture, palette)
+    pictures = torch.lerp(pictures, thing, cover[:, None])
+    return pictures, (shape, texture, palette)
 
 # %% ../../../nbs/engine/pretrain/scenes.ipynb #f51d169b
 def _taken(im, dice):
     "Pictures as a camera would take them, `(n, 3, size, size)`, 0 to 1"
-    one = len(im),1,1,1 # a number for each picture
-    fall = 1+(grid(im.shape[-1])[None]*dice.normal(len(im), 1, 1, 2, scale=.12)).sum(-1)
+    n,size = len(im),im.shape[-1]
+    one = n,1,1,1 # a number for each picture
+    slope = dice.normal(n, 1, 1, 2, scale=.12)
+    fall = 1+(grid(size)*slope).sum(-1)
     light = dice.normal(*one, scale=.2)
-    cast = dice.normal(len(im), 3, 1, 1, scale=.06)
+    cast = dice.normal(n, 3, 1, 1, scale=.06)
     im = im*fall[:, None]*(light+cast).exp()
     contrast = dice.normal(*one, scale=.2).exp()
-    im = torch.lerp(im.mean((1, 2, 3), keepdim=True), im, contrast)
-    soft = F.avg_pool2d(F.pad(im, (1, 1, 1, 1), mode='replicate'), 3, 1)
-    im = torch.lerp(im, soft, dice.even(*one, low=-.6).clamp(min=0))
-    grey = dice.even(len(im))<.1
-    im = torch.where(grey[:, None, None, None], im.mean(1, keepdim=True), im)
-    grain = dice.normal(*im.shape)*.06*dice.even(*one)**2
+    mean = im.mean((1, 2, 3), keepdim=True)
+    im = torch.lerp(mean, im, contrast)
+    wider = F.pad(im, (1, 1, 1, 1), mode='replicate')
+    soft = F.avg_pool2d(wider, 3, 1)
+    blur = dice.even(*one, low=-.6).clamp(min=0)
+    im = torch.lerp(im, soft, blur)
+    grey = dice.even(n)<.1
+    im = torch.where(grey.view(one), im.mean(1, keepdim=True), im)
+    noise = dice.normal(*im.shape)
+    grain = noise*.06*dice.even(*one)**2
     return (im+grain).clamp(0, 1)
 
 # %% ../../../nbs/engine/pretrain/scenes.ipynb #865a9d3b

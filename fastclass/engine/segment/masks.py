@@ -152,6 +152,7 @@ def _size_of_picture(file):
         raise DataError(f'The picture {Path(file).name} cannot be read.',
                         next='Leave it out, or fetch it again.') from e
 
+# %% ../../../nbs/engine/segment/masks.ipynb #433fd829
 def _look_at_pair(image, mask_of, n_codes):
     "How often each code occurs in the mask of `image`; raises `DataError`"
     file = Path(mask_of(image))

@@ -38,7 +38,7 @@ def _prepared(columns, encode, model):
     both = make_column_transformer((encode, columns.categories), (scale, columns.numbers))
     return make_pipeline(both, model)
 
-# %% ../../../nbs/engine/tabular/baselines.ipynb #0d1fb147
+# %% ../../../nbs/engine/tabular/baselines.ipynb #bf6e359f
 def _baselines(columns, seed):
     "Name to an untrained scikit-learn model"
     from sklearn.dummy import DummyClassifier
@@ -57,6 +57,7 @@ def _baselines(columns, seed):
         'gradient boosting': boosting,
     }
 
+# %% ../../../nbs/engine/tabular/baselines.ipynb #0e9f7537
 def _row_of_scores(name, p, classes, answers, seconds):
     "One row of `compare_models`"
     from sklearn.metrics import log_loss
@@ -169,6 +170,7 @@ def partial_dependence(
         curve.append((v, p.mean(), *np.quantile(p, [.1, .9])))
     return pd.DataFrame(curve, columns=['value', 'mean', 'low', 'high'])
 
+# %% ../../../nbs/engine/tabular/baselines.ipynb #4f986cde
 def _spread(s):
     "12 values between the 2nd and the 98th percentile of a column of numbers"
     low,high = np.nanquantile(as_numbers(s), [.02, .98])

@@ -52,6 +52,7 @@ def as_numbers(
     if len(big): _refuse_infinite(name, big)
     return res
 
+# %% ../../../nbs/engine/tabular/columns.ipynb #b5685e43
 def _refuse_text(name, odd, n):
     "Raise for the values `odd` of `n`, which are no numbers"
     where,first = odd.index[0],odd.iloc[0]
@@ -164,6 +165,7 @@ def _guess(s, y, seen, new):
     answers = pd.Series(codes[new]).map(table.idxmax(axis=1))
     return answers.fillna(commonest).to_numpy()
 
+# %% ../../../nbs/engine/tabular/columns.ipynb #bca02ef8
 def leaks_target(
     s, # A column
     y  # The target, in the same order

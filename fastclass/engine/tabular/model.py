@@ -66,9 +66,14 @@ EPOCHS = 4
 RATE = 1e-2
 DECAY = .01
 
-def _rows_at_once(n): return min(BATCH, max(16, n//40))
+def _rows_at_once(n, bs):
+    "Of `n` rows: `bs`, or as many as suit the table; raises `DataError` where there are too few rows"
+    if n<2:
+        raise DataError(f'There are {n} rows to train on.',
+                        next='A model needs at least two, and many more to be of use.')
+    return min(n, bs or min(BATCH, max(16, n//40)))
 
-# %% ../../../nbs/engine/tabular/model.ipynb #ab8255d9
+# %% ../../../nbs/engine/tabular/model.ipynb #fb33f049
 def fit_rows(
     learn,            # A stock `tabular_learner`; its model is trained in place
     epochs:int=EPOCHS, # Times that every row is seen
@@ -81,11 +86,7 @@ def fit_rows(
     "Train a tabular learner as `fit_one_cycle` does, from tensors in memory"
     model = learn.model
     tensors = row_tensors(learn.dls.train_ds, next(model.parameters()).device)
-    n = len(tensors[0])
-    if n<2:
-        raise DataError(f'There are {n} rows to train on.',
-                        next='A model needs at least two, and many more to be of use.')
-    bs = min(n, bs or _rows_at_once(n))
+    bs = _rows_at_once(len(tensors[0]), bs)
     was = model.training
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -115,6 +116,7 @@ def tidy_table(
                         next='Rename it.')
     return tidy[y.notna()]
 
+# %% ../../../nbs/engine/tabular/model.ipynb #4c2955b3
 def close_gaps(
     tidy,        # What `tidy_table` returned
     numbers:list, # Names of the number columns
@@ -172,6 +174,7 @@ def _procs_of(to):
                'Give TabularPandas procs=[Categorify, FillMissing, Normalize].')
     return procs
 
+# %% ../../../nbs/engine/tabular/model.ipynb #3a64a842
 def plan_of(
     learn # A stock `tabular_learner` with one target of classes
 ) -> dict: # target, classes, categories (to values), numbers (fill, mean, std, flag), order; raises `UnsupportedError`
@@ -276,8 +279,8 @@ class RowModel:
         return res.assign(**each, notes=['; '.join(o) for o in notes])
     def answers(self,
         df # Rows with the target
-    ):     # DataFrame as `predict` gives, with `actual` and `predicted`; raises `DataError` when the target is not there
-        "Predictions beside the truth, as fastclass.engine.interpret.calibration takes them; rows with a target"
+    ):     # DataFrame as `predict` gives, with `actual` and `predicted`; raises `DataError` without a target
+        "Predictions beside the truth, as engine.interpret.calibration takes them; rows without one are left out"
         target = self.plan['target']
         if target not in df:
             raise DataError(f'The target {target!r} is not there.',
@@ -292,19 +295,23 @@ class RowModel:
         res = self.answers(df)
         return float((res.actual==res.predicted).mean())
     def _run(self, xc, xn):
-        "Probabilities of tensors, in slices, in evaluation mode"
         if not len(xc): return np.zeros((0, len(self.classes)))
-        device = next(self.model.parameters()).device
-        parts = []
-        with torch.inference_mode(), evaluating(self.model):
-            for a,b in zip(xc.split(4096), xn.split(4096)):
-                out = self.model(a.to(device), b.to(device))
-                parts.append(out.cpu().double().softmax(-1))
-        return torch.cat(parts).numpy()
+        return _in_slices(self.model, xc, xn).numpy()
     def __repr__(self):
         p = self.plan
         some = ' or '.join(map(str, self.classes[:4]))
         return f'RowModel({p["target"]}: {some}; {len(p["categories"])} categories, {len(p["numbers"])} numbers)'
+
+# %% ../../../nbs/engine/tabular/model.ipynb #77d68e43
+def _in_slices(model, xc, xn, n=4096):
+    "Probabilities of tensors, `n` rows at a time, in evaluation mode"
+    device = next(model.parameters()).device
+    parts = []
+    with torch.inference_mode(), evaluating(model):
+        for a,b in zip(xc.split(n), xn.split(n)):
+            out = model(a.to(device), b.to(device))
+            parts.append(out.cpu().double().softmax(-1))
+    return torch.cat(parts)
 
 # %% ../../../nbs/engine/tabular/model.ipynb #a166ab65
 ROWS_FORMAT = 'fastclass-rows'
@@ -325,7 +332,7 @@ def _sizes(model):
         norm_numbers=model.bn_cont is not None,
     )
 
-# %% ../../../nbs/engine/tabular/model.ipynb #188d9014
+# %% ../../../nbs/engine/tabular/model.ipynb #284884a8
 def _small(o, most): return type(o) is int and 0<=o<=most
 
 def _are_of_a_table(sizes, where):
@@ -342,6 +349,7 @@ def _are_of_a_table(sizes, where):
     weights = sum(a*b for a,b in embeddings)+sum(a*b for a,b in zip(layers, layers[1:]))
     return weights<=10**9
 
+# %% ../../../nbs/engine/tabular/model.ipynb #8514ad4c
 def _build(sizes, where):
     "An empty `TabularModel`; raises `BundleError` for sizes that no table has"
     if not _are_of_a_table(sizes, where):
@@ -401,6 +409,7 @@ def _check_same(model, path):
         refuse(f'this model: the probabilities differ by {gap:.2g}',
                'Its layers were changed in a way that is not on record: use learn.export().')
 
+# %% ../../../nbs/engine/tabular/model.ipynb #f7c6f846
 def save_rows(
     model,     # A `RowModel`
     path,      # Folder, or a file that ends in .zip
