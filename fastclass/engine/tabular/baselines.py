@@ -10,7 +10,7 @@ import pandas as pd
 import torch
 from ..base.errors import DataError
 from ..base.intervals import accuracy_interval
-from .columns import as_numbers, as_text, choose_columns
+from .columns import as_numbers, as_text
 from .model import read_rows
 
 # %% auto #0
