@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 from fastai.collab import EmbeddingDotBias
-from fastcore.basics import patch
 
 from ..base.bundle_files import ASK, TEXT, need, read_store, write_store
 from ..base.errors import BundleError, DataError, UnsupportedError
@@ -40,40 +39,39 @@ class Factors:
     at:dict = field(default_factory=dict, repr=False) # Position of each user and item
 
     def __post_init__(self):
-        self.at.update(user={o:i for i,o in enumerate(self.users)}, item={o:i for i,o in enumerate(self.items)})
-    def __repr__(self): return f'Factors({len(self.users)} users, {len(self.items)} items, {self.item_factors.shape[1]} factors, y_range {self.y_range})'
-
-# %% ../../../nbs/engine/collab/factors.ipynb #d9d32138
-@patch
-def stars(self:Factors,
-    z # Sum of products and biases, any shape
-):    # Stars, of the same shape
-    "Into `y_range` by a sigmoid, where there is one"
-    if self.y_range is None: return z
-    lo,hi = self.y_range
-    return lo + (hi-lo)/(1+np.exp(-np.asarray(z)))
-
-@patch
-def scores(self:Factors,
-    theta # A user's factors and bias, `(k+1,)`
-):        # Stars for every item, `(m,)`
-    "What a user would give each item"
-    return self.stars(self.item_factors@theta[:-1] + self.item_bias + theta[-1])
-
-@patch
-def theta(self:Factors,
-    user # Name of a user, or what `solve_user` gave; someone unknown counts as the average user
-):       # Factors and bias, `(k+1,)`
-    "The numbers of a user in one array"
-    if isinstance(user, NewUser): return user.theta
-    i = _find(self.at['user'], user)
-    return self.prior[0] if i is None else np.append(self.user_factors[i], self.user_bias[i])
+        self.at['user'] = {o:i for i,o in enumerate(self.users)}
+        self.at['item'] = {o:i for i,o in enumerate(self.items)}
+    def stars(self,
+        z # Sum of products and biases, any shape
+    ):    # Stars, of the same shape
+        "Into `y_range` by a sigmoid, where there is one"
+        if self.y_range is None: return z
+        lo,hi = self.y_range
+        return lo + (hi-lo)/(1+np.exp(-np.asarray(z)))
+    def scores(self,
+        theta # A user's factors and bias, `(k+1,)`
+    ):        # Stars for every item, `(m,)`
+        "What a user would give each item"
+        return self.stars(self.item_factors@theta[:-1] + self.item_bias + theta[-1])
+    def theta(self,
+        user # Name of a user, or what `solve_user` gave; someone unknown counts as the average user
+    ):       # Factors and bias, `(k+1,)`
+        "The numbers of a user in one array"
+        if isinstance(user, NewUser): return user.theta
+        i = _find(self.at['user'], user)
+        if i is None: return self.prior[0]
+        return np.append(self.user_factors[i], self.user_bias[i])
+    def __repr__(self):
+        k = self.item_factors.shape[1]
+        return f'Factors({len(self.users)} users, {len(self.items)} items, {k} factors, y_range {self.y_range})'
 
 # %% ../../../nbs/engine/collab/factors.ipynb #6961a40c
 def _find(at, name):
     "The position of a name, None when there is none"
     try: return at.get(name)
-    except TypeError as e: raise DataError(f'{name!r:.60} is no name of a user or an item.', next='Give one name, as it is in the ratings.') from e
+    except TypeError as e:
+        raise DataError(f'{name!r:.60} is no name of a user or an item.',
+                        next='Give one name, as it is in the ratings.') from e
 
 @dataclass(frozen=True, eq=False)
 class NewUser:
@@ -89,7 +87,9 @@ def check_dot(
     "Raise unless the learner's model is fastai's dot product with biases"
     model = getattr(learn, 'model', None)
     if not isinstance(model, EmbeddingDotBias) or not hasattr(model, 'classes'):
-        raise UnsupportedError(f'The model is {type(model).__name__}, which has no factors and biases of its own for each item.', next='Use collab_learner(dls, y_range=...) without use_nn.')
+        kind = type(model).__name__
+        raise UnsupportedError(f'The model is {kind}, which has no factors and biases of its own for each item.',
+                               next='Use collab_learner(dls, y_range=...) without use_nn.')
 
 def coded_ratings(
     learn, # A learner that `check_dot` let pass
@@ -103,61 +103,94 @@ def coded_ratings(
 # %% ../../../nbs/engine/collab/factors.ipynb #6c043088
 def _arrays(model):
     "Factors and biases as arrays, in the order users, items; row 0 is for what is unknown"
-    return [o.weight.detach().cpu().double().numpy() for o in (model.u_weight, model.i_weight, model.u_bias, model.i_bias)]
+    tables = model.u_weight,model.i_weight,model.u_bias,model.i_bias
+    return [o.weight.detach().cpu().double().numpy() for o in tables]
 
+def _names_in(classes):
+    "The names of a fastai vocabulary as plain values, without the place for what is unknown"
+    return [o.item() if isinstance(o, np.generic) else o for o in classes][1:]
+
+def _items_by_user(users, codes):
+    "Positions of the items that each user has rated, from codes of users and items"
+    seen = {}
+    known = codes[(codes>0).all(1)]
+    for u,i in known-1: seen.setdefault(users[u], set()).add(int(i))
+    return {k:tuple(sorted(v)) for k,v in seen.items()}
+
+# %% ../../../nbs/engine/collab/factors.ipynb #66e135a2
 def factors_of(
     learn         # From `collab_learner`, trained; a `Factors` is returned as it is
 ) -> Factors:     # Raises `UnsupportedError`
     "What the learner's model knows, with what each user has rated in training"
     if isinstance(learn, Factors): return learn
     check_dot(learn)
-    model,(uf,itf,ub,ib) = learn.model,_arrays(learn.model)
-    users,items = ([_python_value(o) for o in model.classes[n]][1:] for n in (model.user, model.item))
+    model = learn.model
+    user_factors,item_factors,user_bias,item_bias = (o[1:] for o in _arrays(model))
+    users = _names_in(model.classes[model.user])
+    items = _names_in(model.classes[model.item])
     codes,_ = coded_ratings(learn, learn.dls.train)
-    seen = {}
-    for u,i in codes[(codes>0).all(1)]-1: seen.setdefault(users[u], set()).add(int(i))
-    counts = np.bincount(codes[:, 1], minlength=len(items)+1)[1:]
-    y_range = None if model.y_range is None else tuple(map(float, model.y_range))
-    theta = np.hstack([uf[1:], ub[1:]])
-    return Factors(users, items, uf[1:], itf[1:], ub[1:, 0], ib[1:, 0], y_range, {k:tuple(sorted(v)) for k,v in seen.items()},
-                   counts, _noise(learn), (theta.mean(0), _covariance(theta)), (model.user, model.item))
-
-def _python_value(o): return o.item() if isinstance(o, np.generic) else o
+    theta = np.hstack([user_factors, user_bias])
+    return Factors(
+        users, items, user_factors, item_factors, user_bias[:, 0], item_bias[:, 0],
+        y_range=None if model.y_range is None else tuple(map(float, model.y_range)),
+        seen=_items_by_user(users, codes),
+        counts=np.bincount(codes[:, 1], minlength=len(items)+1)[1:],
+        noise=_noise(learn),
+        prior=(theta.mean(0), _covariance(theta)),
+        names=(model.user, model.item),
+    )
 
 # %% ../../../nbs/engine/collab/factors.ipynb #dfd27fe8
 def _noise(learn):
     "Mean squared error on the ratings that were kept back, else on those of training; at least a hundredth of a star"
     dl = learn.dls.valid if len(learn.dls.valid_ds) else learn.dls.train
     codes,stars = coded_ratings(learn, dl)
-    uf,itf,ub,ib = _arrays(learn.model)
+    user_factors,item_factors,user_bias,item_bias = _arrays(learn.model)
     u,i = codes.T
-    z = (uf[u]*itf[i]).sum(1) + ub[u, 0] + ib[i, 0]
+    z = (user_factors[u]*item_factors[i]).sum(1) + user_bias[u, 0] + item_bias[i, 0]
     if learn.model.y_range is not None:
         lo,hi = learn.model.y_range
         z = lo + (hi-lo)/(1+np.exp(-z))
     return max(1e-4, float(np.mean((z-stars)**2)))
 
-WIDER = 2. # Weight decay made the known users look more alike than they are; of 0.5, 1, 2 and 4 this gave the smallest errors for new ones
+# Weight decay made the known users look more alike than they are; of 0.5, 1, 2 and 4 this gave
+# the smallest errors for new ones
+WIDER = 2.
 
 def _covariance(theta):
     "Of the users' numbers, made wider; with few users a part of what is off the diagonal is chance, so it is shrunk"
-    cov = np.cov(theta.T) if len(theta)>1 else np.eye(theta.shape[1])
-    keep = len(theta)/(len(theta)+theta.shape[1])
+    n,width = theta.shape
+    cov = np.cov(theta.T) if n>1 else np.eye(width)
+    keep = n/(n+width)
     diag = np.diag(np.diag(cov)+1e-4)
     return WIDER*(keep*cov + (1-keep)*diag) + 1e-6*np.eye(len(cov))
 
 # %% ../../../nbs/engine/collab/factors.ipynb #0646a7f9
+def _check_star(known, name, star):
+    "Raise `DataError` for what is no star of this model"
+    number = isinstance(star, (int, float, np.number)) and not isinstance(star, bool)
+    if not number or not math.isfinite(star):
+        raise DataError(f'The rating of {name!r:.60} is {star!r}, not a number.',
+                        next='Give stars as a number, such as 4.5.')
+    if not known.y_range: return
+    lo,hi = known.y_range
+    if not lo<=star<=hi:
+        raise DataError(f'The rating of {name!r:.60} is {star:g}, outside of {known.y_range}.',
+                        next='Give stars on the scale of the other ratings.')
+
 def _asked(known, ratings):
     "Positions and stars of the ratings whose items are known, and the names of the others"
-    if not isinstance(ratings, Mapping): raise DataError(f'The ratings are a {type(ratings).__name__}.', next='Give a dict such as {"a title": 4.5}.')
-    if not ratings: raise DataError('The new user has no ratings.', next='Give one at least, such as {"a title": 4.5}; or ask recommend(learn, None) for what everybody likes.')
-    for name,star in ratings.items():
-        if isinstance(star, (bool, str)) or not isinstance(star, (int, float, np.number)) or not math.isfinite(star):
-            raise DataError(f'The rating of {name!r:.60} is {star!r}, not a number.', next='Give stars as a number, such as 4.5.')
-        if known.y_range and not known.y_range[0]<=star<=known.y_range[1]: raise DataError(f'The rating of {name!r:.60} is {star:g}, outside of {known.y_range}.', next='Give stars on the scale of the other ratings.')
+    if not isinstance(ratings, Mapping):
+        raise DataError(f'The ratings are a {type(ratings).__name__}.', next='Give a dict such as {"a title": 4.5}.')
+    if not ratings:
+        raise DataError('The new user has no ratings.',
+                        next='Give one at least, such as {"a title": 4.5}; '
+                             'or ask recommend(learn, None) for what everybody likes.')
+    for name,star in ratings.items(): _check_star(known, name, star)
     found = {name:_find(known.at['item'], name) for name in ratings}
-    at = [i for i in found.values() if i is not None]
-    return np.array(at, int),np.array([ratings[n] for n,i in found.items() if i is not None], float),[n for n,i in found.items() if i is None]
+    at = {name:i for name,i in found.items() if i is not None}
+    stars = [ratings[name] for name in at]
+    return np.array(list(at.values()), int),np.array(stars, float),[o for o in found if o not in at]
 
 # %% ../../../nbs/engine/collab/factors.ipynb #bb5ac34e
 def solve_user(
@@ -168,17 +201,24 @@ def solve_user(
     "The most likely factors and bias of a new user, with the items as they are"
     at,stars,lost = _asked(known, ratings)
     mean,cov = known.prior
-    inverse,theta = np.linalg.inv(cov),mean.copy()
+    inverse = np.linalg.inv(cov)
+    theta = mean.copy()
     X = np.hstack([known.item_factors[at], np.ones((len(at), 1))])       # (n, k+1)
     loss = _loss(known, X, at, stars, theta, inverse)
     for _ in range(steps if len(at) else 0):
         fitted,slope = _tangent(known, X@theta + known.item_bias[at])
         J = X*slope[:, None]
-        change = np.linalg.solve(J.T@J/known.noise + inverse, J.T@(stars-fitted)/known.noise - inverse@(theta-mean))
+        curve = J.T@J/known.noise + inverse
+        pull = J.T@(stars-fitted)/known.noise - inverse@(theta-mean)
+        change = np.linalg.solve(curve, pull)
         theta,loss,done = _downhill(known, X, at, stars, theta, inverse, change, loss)
         if done: break
-    note = f'Not known, so left out: {", ".join(map(repr, lost))}.' if lost else ''
-    return NewUser(theta, tuple(at.tolist()), note)
+    return NewUser(theta, tuple(at.tolist()), _note_on(lost))
+
+def _note_on(lost):
+    if not lost: return ''
+    names = ', '.join(map(repr, lost))
+    return f'Not known, so left out: {names}.'
 
 # %% ../../../nbs/engine/collab/factors.ipynb #dfd7f86f
 def _tangent(known, z):
@@ -191,7 +231,8 @@ def _tangent(known, z):
 def _loss(known, X, at, stars, theta, inverse):
     "What `solve_user` makes small: errors against the noise, plus the distance from what users are like"
     away = theta-known.prior[0]
-    return float(np.sum((known.stars(X@theta + known.item_bias[at])-stars)**2)/known.noise + away@inverse@away)
+    errors = known.stars(X@theta + known.item_bias[at])-stars
+    return float(np.sum(errors**2)/known.noise + away@inverse@away)
 
 def _downhill(known, X, at, stars, theta, inverse, change, loss):
     "A step that makes the loss smaller, halved until it does: `(theta, loss, done)`"
@@ -202,14 +243,33 @@ def _downhill(known, X, at, stars, theta, inverse, change, loss):
     return theta,loss,True
 
 # %% ../../../nbs/engine/collab/factors.ipynb #604bd4db
-FACTORS_FORMAT,FACTORS_VERSION = 'fastclass-factors',1
+FACTORS_FORMAT = 'fastclass-factors'
+FACTORS_VERSION = 1
+
+def _is_name(o): return isinstance(o, (str, int)) and not isinstance(o, bool)
 
 def _named(names, what):
     "Names that JSON keeps as they are"
-    odd = [o for o in names if isinstance(o, bool) or not isinstance(o, (str, int))]
-    if odd: raise UnsupportedError(f'The {what} {odd[0]!r:.60} is a {type(odd[0]).__name__}.', next='Name users and items by text or whole numbers.')
+    odd = [o for o in names if not _is_name(o)]
+    if odd:
+        raise UnsupportedError(f'The {what} {odd[0]!r:.60} is a {type(odd[0]).__name__}.',
+                               next='Name users and items by text or whole numbers.')
     return list(names)
 
+# %% ../../../nbs/engine/collab/factors.ipynb #a37b7a28
+def _tensors_of(f, n, seen):
+    "The arrays of `f` as tensors, with its first `n` users and the pairs `seen`"
+    arrays = dict(
+        user_factors=f.user_factors[:n], item_factors=f.item_factors,
+        user_bias=f.user_bias[:n], item_bias=f.item_bias,
+        prior_mean=f.prior[0], prior_cov=f.prior[1],
+    )
+    tensors = {k:torch.tensor(v, dtype=torch.float32) for k,v in arrays.items()}
+    tensors['counts'] = torch.tensor(f.counts)
+    tensors['seen'] = torch.tensor(seen, dtype=torch.int64).reshape(-1, 2)
+    return tensors
+
+# %% ../../../nbs/engine/collab/factors.ipynb #095cf742
 def save_factors(
     learn,          # A learner or `Factors`
     path,           # Folder, or a file that ends in .zip
@@ -217,15 +277,21 @@ def save_factors(
 ):                  # `path`; raises `UnsupportedError`, `BundleError`, `StorageError`
     "Write a rating model as numbers and JSON"
     f = factors_of(learn)
-    names = _named(f.users, 'user') if users else []
-    seen = [(f.at['user'][u], i) for u,items in f.seen.items() for i in items] if users else []
-    n = len(names)
-    tensors = dict(user_factors=f.user_factors[:n], item_factors=f.item_factors, user_bias=f.user_bias[:n], item_bias=f.item_bias,
-                   prior_mean=f.prior[0], prior_cov=f.prior[1])
-    tensors = {k:torch.tensor(v, dtype=torch.float32) for k,v in tensors.items()}
-    tensors |= dict(counts=torch.tensor(f.counts), seen=torch.tensor(seen, dtype=torch.int64).reshape(-1, 2))
-    text = dict(format=FACTORS_FORMAT, version=FACTORS_VERSION, users=names, items=_named(f.items, 'item'), factors=f.item_factors.shape[1],
-                y_range=None if f.y_range is None else list(f.y_range), noise=f.noise, names=list(map(str, f.names)), seen=len(seen))
+    names,seen = [],[]
+    if users:
+        names = _named(f.users, 'user')
+        seen = [(f.at['user'][u], i) for u,items in f.seen.items() for i in items]
+    tensors = _tensors_of(f, len(names), seen)
+    text = dict(
+        format=FACTORS_FORMAT, version=FACTORS_VERSION,
+        users=names,
+        items=_named(f.items, 'item'),
+        factors=f.item_factors.shape[1],
+        y_range=None if f.y_range is None else list(f.y_range),
+        noise=f.noise,
+        names=list(map(str, f.names)),
+        seen=len(seen),
+    )
     return write_store(path, tensors, text, check=load_factors)
 
 # %% ../../../nbs/engine/collab/factors.ipynb #73029145
@@ -235,29 +301,67 @@ def load_factors(
     "Open a rating model; nothing in it is run"
     d,load_tensors = read_store(path, FACTORS_FORMAT, FACTORS_VERSION)
     where = f'{path}/{TEXT}'
-    users,items,k,n = (need(d, key, kind, where) for key,kind in (('users', list), ('items', list), ('factors', int), ('seen', int)))
-    noise,y_range,names = (need(d, key, kind, where) for key,kind in (('noise', (int, float)), ('y_range', (list, type(None))), ('names', list)))
-    if not items or not 0<k<10_000 or not 0<=n<=len(users)*len(items): raise BundleError(f'{where} describes {len(items)} items, {k} factors and {n} ratings.', next=ASK)
-    if y_range is not None and not (len(y_range)==2 and all(isinstance(o, (int, float)) for o in y_range) and y_range[0]<y_range[1]): raise BundleError(f'"y_range" in {where} is {y_range!r:.60}.', next=ASK)
-    for what,full in (('users', users), ('items', items)):
-        if any(isinstance(o, bool) or not isinstance(o, (str, int)) for o in full) or len(set(full))<len(full): raise BundleError(f'"{what}" in {where} are not names, each once.', next=ASK)
-    t = {key:o.numpy() for key,o in load_tensors(_shapes(len(users), len(items), k, n)).items()}
-    return _rebuilt(t, users, items, y_range, float(noise), names, where)
+    text = _checked_text(d, where)
+    shapes = _shapes(len(text['users']), len(text['items']), text['factors'], text['seen'])
+    arrays = {key:o.numpy() for key,o in load_tensors(shapes).items()}
+    return _rebuilt(arrays, text, where)
 
-# %% ../../../nbs/engine/collab/factors.ipynb #ba2e165d
+def _is_range(o):
+    "Two numbers, the lower one first?"
+    if len(o)!=2 or not all(isinstance(end, (int, float)) for end in o): return False
+    return o[0]<o[1]
+
+# %% ../../../nbs/engine/collab/factors.ipynb #4fbeee4a
+def _checked_text(d, where):
+    "What the text of a bundle says; raises `BundleError` where it describes no model"
+    kinds = dict(users=list, items=list, factors=int, seen=int)
+    kinds |= dict(noise=(int, float), y_range=(list, type(None)), names=list)
+    text = {key:need(d, key, kind, where) for key,kind in kinds.items()}
+    users,items,k,n = (text[key] for key in ('users', 'items', 'factors', 'seen'))
+    if not items or not 0<k<10_000 or not 0<=n<=len(users)*len(items):
+        raise BundleError(f'{where} describes {len(items)} items, {k} factors and {n} ratings.', next=ASK)
+    y_range = text['y_range']
+    if y_range is not None and not _is_range(y_range):
+        raise BundleError(f'"y_range" in {where} is {y_range!r:.60}.', next=ASK)
+    for what in ('users', 'items'):
+        names = text[what]
+        if not all(map(_is_name, names)) or len(set(names))<len(names):
+            raise BundleError(f'"{what}" in {where} are not names, each once.', next=ASK)
+    return text
+
+# %% ../../../nbs/engine/collab/factors.ipynb #0b899490
 def _shapes(n, m, k, seen):
     "Empty tensors of the shapes that the text of a bundle implies"
-    shapes = dict(user_factors=(n, k), item_factors=(m, k), user_bias=(n,), item_bias=(m,), prior_mean=(k+1,), prior_cov=(k+1, k+1))
+    floats = dict(user_factors=(n, k), item_factors=(m, k), user_bias=(n,), item_bias=(m,))
+    floats |= dict(prior_mean=(k+1,), prior_cov=(k+1, k+1))
     whole = dict(counts=(m,), seen=(seen, 2))
-    return {name:torch.empty(o, device='meta') for name,o in shapes.items()} | {name:torch.empty(o, dtype=torch.int64, device='meta') for name,o in whole.items()}
+    empty = {name:torch.empty(o, device='meta') for name,o in floats.items()}
+    return empty | {name:torch.empty(o, dtype=torch.int64, device='meta') for name,o in whole.items()}
 
-def _rebuilt(t, users, items, y_range, noise, names, where):
+# %% ../../../nbs/engine/collab/factors.ipynb #ba2e165d
+def _fit_text(arrays, text):
+    "Are the pairs those of known users and items, and are all numbers finite?"
+    pairs = arrays['seen']
+    below = [max(1, len(text['users'])), len(text['items'])]
+    if pairs.dtype.kind!='i' or not (pairs>=0).all() or not (pairs<below).all(): return False
+    if not text['noise']>0: return False
+    return all(np.isfinite(o).all() for o in arrays.values() if o.dtype.kind=='f')
+
+# %% ../../../nbs/engine/collab/factors.ipynb #9aa6b25a
+def _rebuilt(arrays, text, where):
     "`Factors` from checked shapes; the values are checked here"
-    pairs,floats = t['seen'],[o for o in t.values() if o.dtype.kind=='f']
-    inside = t['seen'].dtype.kind=='i' and (pairs>=0).all() and (pairs<[max(1, len(users)), len(items)]).all()
-    if not inside or not noise>0 or not all(np.isfinite(o).all() for o in floats): raise BundleError(f'{where} and its numbers do not fit each other, or some are not finite.', next=ASK)
+    if not _fit_text(arrays, text):
+        raise BundleError(f'{where} and its numbers do not fit each other, or some are not finite.', next=ASK)
+    users,items,y_range = text['users'],text['items'],text['y_range']
     seen = {}
-    for u,i in pairs.tolist(): seen.setdefault(users[u], []).append(i)
-    t = {k:o.astype(float) if o.dtype.kind=='f' else o for k,o in t.items()}
-    return Factors(users, items, t['user_factors'], t['item_factors'], t['user_bias'], t['item_bias'], None if y_range is None else tuple(y_range),
-                   {k:tuple(v) for k,v in seen.items()}, t['counts'], noise, (t['prior_mean'], t['prior_cov']), tuple(names))
+    for u,i in arrays['seen'].tolist(): seen.setdefault(users[u], []).append(i)
+    t = {k:o.astype(float) if o.dtype.kind=='f' else o for k,o in arrays.items()}
+    return Factors(
+        users, items, t['user_factors'], t['item_factors'], t['user_bias'], t['item_bias'],
+        y_range=None if y_range is None else tuple(y_range),
+        seen={k:tuple(v) for k,v in seen.items()},
+        counts=t['counts'],
+        noise=float(text['noise']),
+        prior=(t['prior_mean'], t['prior_cov']),
+        names=tuple(text['names']),
+    )

@@ -27,37 +27,48 @@ __all__ = ['STEPS', 'RatingLoader', 'DecayByUse', 'train_factors', 'split_dls']
 
 # %% ../../../nbs/engine/collab/fit.ipynb #0f231594
 class RatingLoader(GetAttr):
-    "Batches of ratings from memory, for fastai's training loop; anything else is asked of the `DataLoader` that they came from"
-    _default,n_inp = 'source',1
+    "Batches of ratings from memory, for fastai's training loop; their `DataLoader` answers for the rest"
+    _default = 'source'
+    n_inp = 1
     def __init__(self,
         learn,      # A learner that `check_dot` let pass
         source,     # One of its loaders
         bs:int,     # About as many ratings a batch
         train:bool  # In training they come in a new order each epoch
     ):
-        self.device = torch.device(source.device if source.device is not None else 'cpu')
         codes,stars = coded_ratings(learn, source)
-        self.x,self.y = torch.tensor(codes, device=self.device),torch.tensor(stars, device=self.device)[:, None] # (n, 2), (n, 1)
-        self.source,self.train,self.n,self.bs = source,train,len(codes),max(1, min(bs, len(codes)))
+        self.source = source
+        self.train = train
+        self.n = len(codes)
+        self.bs = max(1, min(bs, self.n))
+        self.device = torch.device(source.device if source.device is not None else 'cpu')
+        self.x = torch.tensor(codes, device=self.device)          # (n, 2)
+        self.y = torch.tensor(stars, device=self.device)[:, None] # (n, 1)
     def __len__(self): return max(1, round(self.n/self.bs)) if self.n else 0
     def __iter__(self):
-        order = torch.randperm(self.n, device=self.device) if self.train else torch.arange(self.n, device=self.device)
-        for i in order.tensor_split(len(self)) if self.n else (): yield self.x[i],self.y[i]
+        if not self.n: return
+        if self.train: order = torch.randperm(self.n, device=self.device)
+        else: order = torch.arange(self.n, device=self.device)
+        for i in order.tensor_split(len(self)): yield self.x[i],self.y[i]
 
 # %% ../../../nbs/engine/collab/fit.ipynb #57ce3325
 class DecayByUse(Callback):
-    "Adds to the training loss `wd` times the squared factors, and a quarter of it times the squared biases, of the users and items in the batch"
+    "Adds to the loss `wd` times the squared factors, and a quarter of it times the squared biases, of the batch"
     def __init__(self,
         wd:float,   # Strength, for each rating
         centre:float # Where the items' biases are pulled to
-    ): self.wd,self.centre = wd,centre
+    ):
+        self.wd = wd
+        self.centre = centre
     def after_loss(self):
         "Add the penalty to what is differentiated; the loss that is shown stays the error"
         if not self.training: return
-        m,(u,i) = self.learn.model,self.xb[0].unbind(1)
-        factors = (m.u_weight(u).square().sum(1)+m.i_weight(i).square().sum(1)).mean()
-        biases = (m.u_bias(u).square()+(m.i_bias(i)-self.centre).square()).mean()
-        self.learn.loss_grad = self.learn.loss_grad + self.wd*(factors+biases/4)
+        model = self.learn.model
+        u,i = self.xb[0].unbind(1)
+        factors = model.u_weight(u).square().sum(1)+model.i_weight(i).square().sum(1)
+        biases = model.u_bias(u).square()+(model.i_bias(i)-self.centre).square()
+        penalty = factors.mean()+biases.mean()/4
+        self.learn.loss_grad = self.learn.loss_grad + self.wd*penalty
 
 # %% ../../../nbs/engine/collab/fit.ipynb #5e1c81d8
 def _centre(stars, y_range):
@@ -65,40 +76,58 @@ def _centre(stars, y_range):
     mean = float(stars.mean())
     if y_range is None: return mean
     lo,hi = y_range
-    if float(stars.min())<lo or float(stars.max())>hi:
-        raise DataError(f'Ratings go from {float(stars.min()):g} to {float(stars.max()):g}, and the model stays inside {tuple(y_range)}.',
-                        next=f'Give y_range=({float(stars.min())-.5:g}, {float(stars.max())+.5:g}) to collab_learner.')
+    least,most = float(stars.min()),float(stars.max())
+    if least<lo or most>hi:
+        raise DataError(f'Ratings go from {least:g} to {most:g}, and the model stays inside {tuple(y_range)}.',
+                        next=f'Give y_range=({least-.5:g}, {most+.5:g}) to collab_learner.')
     return math.log((mean-lo)/(hi-mean))
 
 @torch.no_grad()
 def _start_anew(model, centre, std=.1):
     "New random factors, biases at the mean rating"
-    for table in (model.u_weight, model.i_weight): table.weight.normal_(0, std)
-    model.u_bias.weight.zero_(); model.i_bias.weight.fill_(centre)
+    model.u_weight.weight.normal_(0, std)
+    model.i_weight.weight.normal_(0, std)
+    model.u_bias.weight.zero_()
+    model.i_bias.weight.fill_(centre)
 
 @torch.no_grad()
 def _average_into_row_0(model):
     "Whoever is not known counts as average"
-    for table in (model.u_weight, model.i_weight, model.u_bias, model.i_bias): table.weight[0] = table.weight[1:].mean(0)
+    for table in (model.u_weight, model.i_weight, model.u_bias, model.i_bias):
+        table.weight[0] = table.weight[1:].mean(0)
 
 # %% ../../../nbs/engine/collab/fit.ipynb #1240abd8
 @contextmanager
 def _batches_from(learn, loaders):
     "While the block runs, `learn` takes its batches from `loaders`"
-    before,learn.dls = learn.dls,loaders
+    before = learn.dls
+    learn.dls = loaders
     try: yield
     finally: learn.dls = before
 
 def _usable(learn, stars):
     "Raise for ratings that cannot be trained on"
-    if not len(stars): raise DataError('There are no training ratings.', next='Look at `len(dls.train_ds)`; give the splitter another share.')
-    if not torch.isfinite(stars).all(): raise DataError(f'{int((~torch.isfinite(stars)).sum())} training ratings are missing or infinite.', next='Run check_ratings on the table: it names the rows.')
+    if not len(stars):
+        raise DataError('There are no training ratings.',
+                        next='Look at `len(dls.train_ds)`; give the splitter another share.')
+    wild = int((~torch.isfinite(stars)).sum())
+    if wild:
+        raise DataError(f'{wild} training ratings are missing or infinite.',
+                        next='Run check_ratings on the table: it names the rows.')
     odd = [cb.name for cb in learn.cbs if cb.name in ('mix_up', 'cut_mix')]
-    if odd: raise UnsupportedError(f'The callback {odd[0]} mixes inputs, and a user cannot be mixed.', next='Remove it with `learn.remove_cbs`.')
+    if odd:
+        raise UnsupportedError(f'The callback {odd[0]} mixes inputs, and a user cannot be mixed.',
+                               next='Remove it with `learn.remove_cbs`.')
 
 # %% ../../../nbs/engine/collab/fit.ipynb #eb28e032
 STEPS = 150 # After about as many, more has not been worth the time
 
+def _listed(cbs):
+    "One callback, some or none, as a list"
+    if isinstance(cbs, (list, tuple)): return cbs
+    return [cbs] if cbs else []
+
+# %% ../../../nbs/engine/collab/fit.ipynb #9fdaf4a6
 def train_factors(
     learn:Learner,       # From `collab_learner`, without `use_nn`
     epochs:int|None=None,# None: enough for about `STEPS` steps
@@ -109,16 +138,20 @@ def train_factors(
 ) -> int:                # Epochs that were trained; raises `UnsupportedError`, `DataError`
     "Train the factors from a new start; losses, metrics and progress table are the learner's"
     check_dot(learn)
-    n = len(learn.dls.train_ds)
-    train,valid = RatingLoader(learn, learn.dls.train, bs or max(64, n//10), True),RatingLoader(learn, learn.dls.valid, 2**14, False)
+    model,dls = learn.model,learn.dls
+    bs = bs or max(64, len(dls.train_ds)//10)
+    train = RatingLoader(learn, dls.train, bs, train=True)
+    valid = RatingLoader(learn, dls.valid, 2**14, train=False)
     _usable(learn, train.y)
-    epochs = max(1, round(STEPS/len(train))) if epochs is None else epochs
-    centre,learn.opt = _centre(train.y, learn.model.y_range),None
-    learn.model.to(train.device)
-    _start_anew(learn.model, centre)
-    with _batches_from(learn, DataLoaders(train, valid, path=learn.dls.path, device=train.device)):
-        learn.fit_one_cycle(epochs, lr, wd=0., cbs=[DecayByUse(wd, centre), *(cbs if isinstance(cbs, (list, tuple)) else [cbs] if cbs else [])])
-    _average_into_row_0(learn.model)
+    if epochs is None: epochs = max(1, round(STEPS/len(train)))
+    centre = _centre(train.y, model.y_range)
+    learn.opt = None
+    model.to(train.device)
+    _start_anew(model, centre)
+    loaders = DataLoaders(train, valid, path=dls.path, device=train.device)
+    with _batches_from(learn, loaders):
+        learn.fit_one_cycle(epochs, lr, wd=0., cbs=[DecayByUse(wd, centre), *_listed(cbs)])
+    _average_into_row_0(model)
     return epochs
 
 # %% ../../../nbs/engine/collab/fit.ipynb #523d6c65
@@ -132,7 +165,11 @@ def split_dls(
     bs:int=64     # Ratings a batch
 ) -> TabularDataLoaders: # Raises `DataError` for an empty side or columns that are not there
     "Stock `DataLoaders` of ratings with a split of your own"
-    names = rating_columns(df, user, item, rating)
-    if not len(train) or not len(valid): raise DataError(f'The split has {len(train)} training and {len(valid)} validation ratings.', next='Both sides need some.')
-    both = TabularCollab(df.reset_index(drop=True), [Categorify], list(names[:2]), y_names=[names[2]], y_block=TransformBlock(), splits=(list(map(int, train)), list(map(int, valid))))
+    *pair,stars = rating_columns(df, user, item, rating)
+    if not len(train) or not len(valid):
+        raise DataError(f'The split has {len(train)} training and {len(valid)} validation ratings.',
+                        next='Both sides need some.')
+    splits = list(map(int, train)),list(map(int, valid))
+    table = df.reset_index(drop=True)
+    both = TabularCollab(table, [Categorify], pair, y_names=[stars], y_block=TransformBlock(), splits=splits)
     return both.dataloaders(bs=bs)

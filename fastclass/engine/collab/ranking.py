@@ -25,15 +25,22 @@ class Recommendations:
     "A table of films or other items, and what to know about it"
     table:pd.DataFrame # One row an item, best first
     note:str = ''      # Empty when there is nothing to say
-    def __str__(self): return '\n'.join(o for o in (self.table.to_string(index=False), self.note) if o)
-    def _repr_html_(self): return self.table.to_html(index=False, float_format='{:.2f}'.format) + (f'<p>{escape(self.note)}</p>' if self.note else '')
+    def __str__(self):
+        table = self.table.to_string(index=False)
+        return '\n'.join(o for o in (table, self.note) if o)
+    def _repr_html_(self):
+        table = self.table.to_html(index=False, float_format='{:.2f}'.format)
+        if not self.note: return table
+        note = escape(self.note)
+        return f'{table}<p>{note}</p>'
 
 # %% ../../../nbs/engine/collab/ranking.ipynb #265d4b90
 def check_size(
     k # How many are asked for
 ):    # Raises `DataError`
     "Raise unless `k` is a whole number from 1"
-    if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k<1: raise DataError(f'k is {k!r}.', next='Ask for 1 or more.')
+    whole = isinstance(k, (int, np.integer)) and not isinstance(k, bool)
+    if not whole or k<1: raise DataError(f'k is {k!r}.', next='Ask for 1 or more.')
 
 def best_of(
     known,   # `Factors`
@@ -44,16 +51,22 @@ def best_of(
 ) -> Recommendations: # One row an item
     "The first `k` positions of `order` as an `Recommendations`"
     at = np.asarray(order, int)[:k]
-    rows = {'item': [known.items[i] for i in at], **{name:np.asarray(v)[at] for name,v in columns.items()}, 'ratings': known.counts[at]}
+    rows = {'item': [known.items[i] for i in at]}
+    for name,values in columns.items(): rows[name] = np.asarray(values)[at]
+    rows['ratings'] = known.counts[at]
     return Recommendations(pd.DataFrame(rows), note)
 
+# %% ../../../nbs/engine/collab/ranking.ipynb #dede5bd5
 def unknown_item(
     known, # `Factors`
     item   # A name that is not in it
 ) -> str:  # One or two sentences
     "What to say about an item without factors"
-    close = difflib.get_close_matches(str(item), list(map(str, known.items)), 1)
-    return f'{item!r} has no ratings in training, so nothing is known about it' + (f'. Did you mean {close[0]!r}?' if close else '.')
+    names = list(map(str, known.items))
+    close = difflib.get_close_matches(str(item), names, 1)
+    said = f'{item!r} has no ratings in training, so nothing is known about it'
+    if not close: return f'{said}.'
+    return f'{said}. Did you mean {close[0]!r}?'
 
 # %% ../../../nbs/engine/collab/ranking.ipynb #9154d81b
 def precision_recall(
@@ -62,10 +75,13 @@ def precision_recall(
     k:int     # Length of the list
 ) -> tuple:   # `(precision, recall)`; recall is NaN when nothing was liked
     "Of the k best by score: the share that was liked, and the share of the liked that is there"
-    scores,liked = np.asarray(scores, float),np.asarray(liked, bool)
+    scores = np.asarray(scores, float)
+    liked = np.asarray(liked, bool)
     top = np.argsort(-scores, kind='stable')[:k]
     hits = int(liked[top].sum())
-    return hits/max(1, min(k, len(scores))),hits/liked.sum() if liked.any() else float('nan')
+    precision = hits/max(1, min(k, len(scores)))
+    recall = hits/liked.sum() if liked.any() else float('nan')
+    return precision,recall
 
 # %% ../../../nbs/engine/collab/ranking.ipynb #8f361f0d
 @dataclass(frozen=True)
@@ -77,20 +93,24 @@ class Ranked:
     half:float      # Half of the 95% interval of the precision
     users:int       # Users that were asked about
 
+# %% ../../../nbs/engine/collab/ranking.ipynb #c1c98f17
 def _kept_back(known, df, user, item, rating, good):
     "For each known user with something kept back: positions of these items, and which were liked"
     rows = {}
     for u,i,r in zip(df[user], df[item], df[rating]):
         at = known.at['item'].get(i)
-        if at is not None and u in known.at['user']: rows.setdefault(u, []).append((at, r>=good))
+        if at is None or u not in known.at['user']: continue
+        rows.setdefault(u, []).append((at, r>=good))
     return {u:o for u,o in rows.items() if any(like for _,like in o)}
 
 def _candidates(known, user, held, among, k):
     "Positions to rank, and which of them were liked; None where there is nothing to choose from"
-    liked = {i for i,like in held if like}
-    seen = set(known.seen.get(user, ())) - {i for i,_ in held}
-    pool = [i for i in range(len(known.items)) if i not in seen] if among=='all' else [i for i,_ in held]
+    pool = [i for i,_ in held]
+    if among=='all':
+        seen = set(known.seen.get(user, ())) - set(pool)
+        pool = [i for i in range(len(known.items)) if i not in seen]
     if len(pool)<=k: return None
+    liked = {i for i,like in held if like}
     return np.array(pool),np.array([i in liked for i in pool])
 
 # %% ../../../nbs/engine/collab/ranking.ipynb #2097b0eb
@@ -105,17 +125,34 @@ def rank_report(
     among:str='all' # 'all' ranks everything that a user has not rated in training, 'rated' only what was kept back
 ) -> list:        # A `Ranked` for the model, 'best liked' and 'popular'; raises `DataError`
     "Precision and recall at k, beside two lists that are the same for everybody"
-    known,names = factors_of(learn),rating_columns(valid, user, item, rating)
-    if among not in ('all', 'rated') or k<1: raise DataError(f'among is {among!r} and k is {k}.', next="Give among='all' or among='rated', and k from 1.")
-    rows = {name:[] for name in ('model', 'best liked', 'popular')}
+    known = factors_of(learn)
+    names = rating_columns(valid, user, item, rating)
+    _check_list(among, k)
+    rows = {'model': [], 'best liked': [], 'popular': []}
     for who,held in _kept_back(known, valid, *names, good).items():
         found = _candidates(known, who, held, among, k)
         if found is None: continue
-        for name,score in (('model', known.scores(known.theta(who))), ('best liked', known.item_bias), ('popular', known.counts)):
-            rows[name].append(precision_recall(np.asarray(score)[found[0]], found[1], k))
-    if not rows['model']: raise DataError(f'No user has more than {k} films to rank and liked one of them.', next='Make k or good smaller, or keep more ratings back.')
+        ours = known.scores(known.theta(who))
+        for name,scores in zip(rows, (ours, known.item_bias, known.counts)):
+            rows[name].append(_hits_among(found, scores, k))
+    if not rows['model']:
+        raise DataError(f'No user has more than {k} films to rank and liked one of them.',
+                        next='Make k or good smaller, or keep more ratings back.')
     return [_mean_of(name, np.array(o)) for name,o in rows.items()]
 
-def _mean_of(name, pr):
+# %% ../../../nbs/engine/collab/ranking.ipynb #09a3cf7c
+def _check_list(among, k):
+    if among not in ('all', 'rated') or k<1:
+        raise DataError(f'among is {among!r} and k is {k}.', next="Give among='all' or among='rated', and k from 1.")
+
+def _hits_among(found, scores, k):
+    "Precision and recall of one ranking of the candidates"
+    pool,liked = found
+    return precision_recall(np.asarray(scores)[pool], liked, k)
+
+def _mean_of(name, pairs):
     "Means of `(n, 2)` and the interval of the first"
-    return Ranked(name, float(pr[:, 0].mean()), float(pr[:, 1].mean()), float(1.96*pr[:, 0].std(ddof=min(1, len(pr)-1))/np.sqrt(len(pr))), len(pr))
+    n = len(pairs)
+    precision,recall = pairs.T
+    half = 1.96*precision.std(ddof=min(1, n-1))/np.sqrt(n)
+    return Ranked(name, float(precision.mean()), float(recall.mean()), float(half), n)

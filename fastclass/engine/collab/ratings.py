@@ -16,6 +16,8 @@ __all__ = ['rating_columns', 'RatingsFinding', 'RatingsReport', 'check_ratings',
            'mean_and_bias']
 
 # %% ../../../nbs/engine/collab/ratings.ipynb #ee8553f6
+def _columns_of(df): return ', '.join(map(str, df.columns))
+
 def rating_columns(
     df,            # A DataFrame, one row a rating
     user=None,     # Name of the column that says who rated; the first column if None
@@ -23,11 +25,17 @@ def rating_columns(
     rating=None    # Name of the column of stars; the third if None
 ) -> tuple:        # The three names; raises `DataError` when one is not there
     "Names of the columns for users, items and ratings"
-    if len(df.columns)<3: raise DataError(f'The table has {len(df.columns)} columns: {", ".join(map(str, df.columns))}.', next='A ratings table needs a user, an item and a rating in each row.')
+    if len(df.columns)<3:
+        raise DataError(f'The table has {len(df.columns)} columns: {_columns_of(df)}.',
+                        next='A ratings table needs a user, an item and a rating in each row.')
     names = tuple(df.columns[i] if o is None else o for i,o in enumerate((user, item, rating)))
     lost = [o for o in names if o not in df.columns]
-    if lost: raise DataError(f'There is no column {lost[0]!r}; there are {", ".join(map(str, df.columns))}.', next='Name the columns with user=, item= and rating=.')
-    if len(set(names))<3: raise DataError(f'One column stands for two things: {names}.', next='Name three different columns with user=, item= and rating=.')
+    if lost:
+        raise DataError(f'There is no column {lost[0]!r}; there are {_columns_of(df)}.',
+                        next='Name the columns with user=, item= and rating=.')
+    if len(set(names))<3:
+        raise DataError(f'One column stands for two things: {names}.',
+                        next='Name three different columns with user=, item= and rating=.')
     return names
 
 # %% ../../../nbs/engine/collab/ratings.ipynb #10ef0539
@@ -40,6 +48,7 @@ class RatingsFinding:
     next:str    # What to do about it
     rows:tuple = field(default=(), repr=False) # Positions of the rows concerned, where there are any
 
+# %% ../../../nbs/engine/collab/ratings.ipynb #a9e8c7ba
 @dataclass(frozen=True)
 class RatingsReport:
     "What is known about a ratings table before training"
@@ -47,76 +56,110 @@ class RatingsReport:
     items:int      # How many there are
     ratings:int    # Rows
     findings:tuple # `RatingsFinding`s, bad ones first
-
-# %% ../../../nbs/engine/collab/ratings.ipynb #a9e8c7ba
-from fastcore.basics import patch
-
-@patch
-def __str__(self:RatingsReport):
-    filled = self.ratings/max(1, self.users*self.items)
-    head = f'{self.ratings:,} ratings of {self.items:,} items by {self.users:,} users: {filled:.1%} of all pairs.'
-    return '\n'.join([head] + ([f'- {"BAD" if o.bad else "note"}: {o.message} {o.next}' for o in self.findings] or ['Nothing is wrong.']))
-
-@patch
-def raise_if_bad(self:RatingsReport):
-    "Raise `DataError` with the first finding that must be mended; else return the report"
-    bad = [o for o in self.findings if o.bad]
-    if bad: raise DataError(bad[0].message + (f' (and {len(bad)-1} more)' if len(bad)>1 else ''), next=bad[0].next)
-    return self
+    def __str__(self):
+        filled = self.ratings/max(1, self.users*self.items)
+        pairs = f'{filled:.1%} of all pairs'
+        lines = [f'{self.ratings:,} ratings of {self.items:,} items by {self.users:,} users: {pairs}.']
+        for o in self.findings:
+            kind = 'BAD' if o.bad else 'note'
+            lines.append(f'- {kind}: {o.message} {o.next}')
+        if not self.findings: lines.append('Nothing is wrong.')
+        return '\n'.join(lines)
+    def raise_if_bad(self):
+        "Raise `DataError` with the first finding that must be mended; else return the report"
+        bad = [o for o in self.findings if o.bad]
+        if not bad: return self
+        more = f' (and {len(bad)-1} more)' if len(bad)>1 else ''
+        raise DataError(bad[0].message+more, next=bad[0].next)
 
 # %% ../../../nbs/engine/collab/ratings.ipynb #34d08388
 def _where(mask): return tuple(np.flatnonzero(np.asarray(mask)).tolist())
 
+def _check_holes(df, names):
+    "Findings about missing values"
+    for name in names:
+        rows = _where(df[name].isna())
+        n = len(rows)
+        if n==len(df):
+            yield RatingsFinding('missing', True, f'The column {name!r} is empty.',
+                                 'Read the file again, or name another column.')
+        elif n:
+            yield RatingsFinding('missing', True, f'{n} rows have no {name!r}, the first is row {rows[0]}.',
+                                 'Drop them: df.dropna(subset=[...]).', rows)
+
+# %% ../../../nbs/engine/collab/ratings.ipynb #53a4bda4
 def _check_values(df, user, item, rating):
     "Findings about single cells"
-    import pandas as pd
-    if not len(df): yield RatingsFinding('empty', True, 'The table has no rows.', 'Look at the file that it was read from.'); return
-    holes = df[[user, item, rating]].isna()
-    for name in (user, item, rating):
-        n,rows = int(holes[name].sum()),_where(holes[name])
-        if n==len(df): yield RatingsFinding('missing', True, f'The column {name!r} is empty.', 'Read the file again, or name another column.')
-        elif n: yield RatingsFinding('missing', True, f'{n} rows have no {name!r}, the first is row {rows[0]}.', 'Drop them: df.dropna(subset=[...]).', rows)
+    from pandas.api.types import is_bool_dtype, is_numeric_dtype
+    if not len(df):
+        yield RatingsFinding('empty', True, 'The table has no rows.', 'Look at the file that it was read from.')
+        return
+    yield from _check_holes(df, (user, item, rating))
     s = df[rating].dropna()
-    if pd.api.types.is_bool_dtype(s) or not pd.api.types.is_numeric_dtype(s):
+    if is_bool_dtype(s) or not is_numeric_dtype(s):
         example = f', for example {s.iloc[0]!r}' if len(s) else ''
-        yield RatingsFinding('text', True, f'The ratings in {rating!r} are not numbers ({s.dtype}{example}).', 'Turn them into numbers with pd.to_numeric and look at what fails.'); return
+        yield RatingsFinding('text', True, f'The ratings in {rating!r} are not numbers ({s.dtype}{example}).',
+                             'Turn them into numbers with pd.to_numeric and look at what fails.')
+        return
     wild = _where(np.isinf(df[rating].to_numpy(float)))
-    if wild: yield RatingsFinding('infinite', True, f'{len(wild)} ratings are infinite, the first in row {wild[0]}.', 'Drop these rows.', wild)
-    if len(s) and s.nunique()==1: yield RatingsFinding('constant', True, f'All ratings are {s.iloc[0]:g}.', 'There is nothing to learn from one value: name the right column.')
+    if wild:
+        yield RatingsFinding('infinite', True, f'{len(wild)} ratings are infinite, the first in row {wild[0]}.',
+                             'Drop these rows.', wild)
+    if len(s) and s.nunique()==1:
+        yield RatingsFinding('constant', True, f'All ratings are {s.iloc[0]:g}.',
+                             'There is nothing to learn from one value: name the right column.')
 
 # %% ../../../nbs/engine/collab/ratings.ipynb #27855616
 def _check_pairs(df, user, item):
     "Findings about pairs and about users and items with few ratings"
-    twice = df.duplicated([user, item], keep=False).to_numpy()
     extra = int(df.duplicated([user, item]).sum())
-    if extra: yield RatingsFinding('duplicates', True, f'{extra} ratings are of a pair that was rated before, the first in row {_where(twice)[0]}.',
-                            f'Keep the last: df.drop_duplicates([{user!r}, {item!r}], keep="last"). Else one of them can be trained on and the other be validated on.', _where(twice))
+    if extra:
+        rows = _where(df.duplicated([user, item], keep=False))
+        yield RatingsFinding(
+            'duplicates', True,
+            f'{extra} ratings are of a pair that was rated before, the first in row {rows[0]}.',
+            f'Keep the last: df.drop_duplicates([{user!r}, {item!r}], keep="last"). '
+            'Else one of them can be trained on and the other be validated on.', rows)
     for name,kind in ((user, 'one_rating'), (item, 'rare_item')):
         counts = df[name].map(df[name].value_counts())
-        n = int((counts==1).sum())
-        if n: yield RatingsFinding(kind, False, f'{n} of {df[name].nunique()} in {name!r} have one rating.', 'Expect little more than an average for them.', _where(counts==1))
+        rows = _where(counts==1)
+        if rows:
+            yield RatingsFinding(kind, False, f'{len(rows)} of {df[name].nunique()} in {name!r} have one rating.',
+                                 'Expect little more than an average for them.', rows)
 
+# %% ../../../nbs/engine/collab/ratings.ipynb #a30b7ff2
 def _check_titles(df, item, title, catalogue):
     "Findings about titles that stand for more than one item"
     table = df if catalogue is None else catalogue
     lost = [o for o in (item, title) if o not in table.columns]
-    if lost: raise DataError(f'There is no column {lost[0]!r} to look up titles; there are {", ".join(map(str, table.columns))}.', next='Name the column with title=, and its table with catalogue=.')
+    if lost:
+        raise DataError(f'There is no column {lost[0]!r} to look up titles; there are {_columns_of(table)}.',
+                        next='Name the column with title=, and its table with catalogue=.')
     n = table.groupby(title)[item].nunique()
     shared = n[n>1]
-    if len(shared): yield RatingsFinding('title', True, f'{len(shared)} titles stand for two items or more, for example {shared.index[0]!r} for {int(shared.iloc[0])}.',
-                                  'Train on the id, or put the year into the title.')
+    if len(shared):
+        example = f'{shared.index[0]!r} for {int(shared.iloc[0])}'
+        yield RatingsFinding('title', True, f'{len(shared)} titles stand for two items or more, for example {example}.',
+                             'Train on the id, or put the year into the title.')
 
 # %% ../../../nbs/engine/collab/ratings.ipynb #2d00bd6e
 def _check_scale(df, rating, y_range):
     "Findings about ratings and the range of the model"
     lo,hi = y_range
-    if not lo<hi: raise DataError(f'y_range is {tuple(y_range)}: the lower end comes first.', next='For stars from 1 to 5, give (0.5, 5.5).')
+    y_range = tuple(y_range)
+    if not lo<hi:
+        raise DataError(f'y_range is {y_range}: the lower end comes first.',
+                        next='For stars from 1 to 5, give (0.5, 5.5).')
     s = df[rating].to_numpy(float)
+    least,most = s.min(),s.max()
+    room = f'({least-.5:g}, {most+.5:g})'
     out = _where((s<lo)|(s>hi))
-    if out: yield RatingsFinding('scale', True, f'{len(out)} ratings lie outside y_range {tuple(y_range)}: they go from {s.min():g} to {s.max():g}.',
-                          f'Give y_range=({s.min()-.5:g}, {s.max()+.5:g}).', out)
-    elif s.min()==lo or s.max()==hi:
-        yield RatingsFinding('scale', False, f'Ratings lie at an end of y_range {tuple(y_range)}, which a sigmoid never reaches.', f'Give it some room: ({s.min()-.5:g}, {s.max()+.5:g}).')
+    if out:
+        yield RatingsFinding('scale', True, f'{len(out)} ratings lie outside y_range {y_range}: '
+                             f'they go from {least:g} to {most:g}.', f'Give y_range={room}.', out)
+    elif least==lo or most==hi:
+        yield RatingsFinding('scale', False, f'Ratings lie at an end of y_range {y_range}, '
+                             'which a sigmoid never reaches.', f'Give it some room: {room}.')
 
 # %% ../../../nbs/engine/collab/ratings.ipynb #ac9b629f
 def check_ratings(
@@ -133,8 +176,10 @@ def check_ratings(
     found = list(_check_values(df, user, item, rating))
     if len(df): found += _check_pairs(df, user, item)
     if title is not None: found += _check_titles(df, item, title, catalogue)
-    if y_range is not None and not any(o.kind in ('text', 'missing', 'infinite', 'empty') for o in found): found += _check_scale(df, rating, y_range)
-    return RatingsReport(df[user].nunique(), df[item].nunique(), len(df), tuple(sorted(found, key=_good_last)))
+    no_numbers = any(o.kind in ('text', 'missing', 'infinite', 'empty') for o in found)
+    if y_range is not None and not no_numbers: found += _check_scale(df, rating, y_range)
+    found = tuple(sorted(found, key=_good_last))
+    return RatingsReport(df[user].nunique(), df[item].nunique(), len(df), found)
 
 def _good_last(finding): return not finding.bad
 
@@ -146,20 +191,33 @@ def leave_last_out(
     n:int=1,        # Ratings of each user to keep back
     keep:int=1,     # Ratings that a user must have left for training
     seed:int=42     # For the draw, and between equal times
-) -> tuple:         # `(train, valid)`: two sorted arrays of row positions; raises `DataError` when nothing can be kept back
+) -> tuple:         # `(train, valid)`: sorted arrays of row positions; raises `DataError` when nothing can be kept back
     "Split so that each user's last `n` ratings are for validation"
     user = df.columns[0] if user is None else user
-    lost = [o for o in (user, time) if o is not None and o not in df.columns]
-    if lost: raise DataError(f'There is no column {lost[0]!r}; there are {", ".join(map(str, df.columns))}.', next='Name a column of the table, or time=None for a random draw.')
-    if n<1 or keep<0: raise DataError(f'n is {n} and keep is {keep}.', next='Give n=1 or more, and keep=0 or more.')
-    if time is not None and df[time].isna().any(): raise DataError(f'{int(df[time].isna().sum())} rows have no {time!r}.', next='Drop them, or use time=None.')
+    _check_split(df, user, time, n, keep)
     order = np.random.default_rng(seed).permutation(len(df))
-    if time is not None: order = order[np.argsort(df[time].to_numpy()[order], kind='stable')]
+    if time is not None:
+        times = df[time].to_numpy()[order]
+        order = order[np.argsort(times, kind='stable')]
     who = df[user].iloc[order]
-    from_end,total = who.groupby(who).cumcount(ascending=False).to_numpy(),who.map(who.value_counts()).to_numpy()
+    from_end = who.groupby(who).cumcount(ascending=False).to_numpy()
+    total = who.map(who.value_counts()).to_numpy()
     valid = order[(from_end<n) & (total>=n+keep)]
-    if not len(valid): raise DataError(f'No user has {n+keep} ratings.', next='Keep fewer back: make n or keep smaller.')
+    if not len(valid):
+        raise DataError(f'No user has {n+keep} ratings.', next='Keep fewer back: make n or keep smaller.')
     return np.setdiff1d(np.arange(len(df)), valid),np.sort(valid)
+
+# %% ../../../nbs/engine/collab/ratings.ipynb #a1c8b0e7
+def _check_split(df, user, time, n, keep):
+    "Raise `DataError` for what cannot be kept back"
+    lost = [o for o in (user, time) if o is not None and o not in df.columns]
+    if lost:
+        raise DataError(f'There is no column {lost[0]!r}; there are {_columns_of(df)}.',
+                        next='Name a column of the table, or time=None for a random draw.')
+    if n<1 or keep<0:
+        raise DataError(f'n is {n} and keep is {keep}.', next='Give n=1 or more, and keep=0 or more.')
+    holes = 0 if time is None else int(df[time].isna().sum())
+    if holes: raise DataError(f'{holes} rows have no {time!r}.', next='Drop them, or use time=None.')
 
 # %% ../../../nbs/engine/collab/ratings.ipynb #151fd3a9
 def rmse_of(
@@ -167,7 +225,8 @@ def rmse_of(
     stars      # True stars, as many
 ) -> float:    # In stars
     "Root of the mean squared error; fastai's own `rmse` is a metric for learners"
-    return float(np.sqrt(np.mean((np.asarray(predicted, float)-np.asarray(stars, float))**2)))
+    errors = np.asarray(predicted, float)-np.asarray(stars, float)
+    return float(np.sqrt(np.mean(errors**2)))
 
 @dataclass(frozen=True)
 class MeanAndBias:
@@ -175,14 +234,13 @@ class MeanAndBias:
     mean:float # Of all ratings
     users:dict # Difference of each user, in stars
     items:dict # Difference of each item, in stars
-
-@patch
-def predict(self:MeanAndBias,
-    users, # One user a rating
-    items  # One item a rating
-):         # Array of stars; who or what is not known counts as average
-    "Stars for each pair"
-    return self.mean + np.array([self.users.get(u, 0.)+self.items.get(i, 0.) for u,i in zip(users, items)])
+    def predict(self,
+        users, # One user a rating
+        items  # One item a rating
+    ):         # Array of stars; who or what is not known counts as average
+        "Stars for each pair"
+        away = [self.users.get(u, 0.)+self.items.get(i, 0.) for u,i in zip(users, items)]
+        return self.mean + np.array(away)
 
 # %% ../../../nbs/engine/collab/ratings.ipynb #13291b40
 def mean_and_bias(
@@ -198,12 +256,16 @@ def mean_and_bias(
     bad = [o for o in _check_values(df, user, item, rating) if o.bad and o.kind!='constant']
     if bad: raise DataError(bad[0].message, next=bad[0].next)
     stars = df[rating].to_numpy(float)
-    mean,of_user,of_item = stars.mean(),{},{}
+    mean = stars.mean()
+    of_user,of_item = {},{}
     for _ in range(rounds):
-        of_item = _shrunk(df[item], stars-mean-np.array([of_user.get(u, 0.) for u in df[user]]), shrink)
-        of_user = _shrunk(df[user], stars-mean-np.array([of_item[i] for i in df[item]]), shrink)
+        kindness = np.array([of_user.get(u, 0.) for u in df[user]])
+        of_item = _shrunk(df[item], stars-mean-kindness, shrink)
+        goodness = np.array([of_item[i] for i in df[item]])
+        of_user = _shrunk(df[user], stars-mean-goodness, shrink)
     return MeanAndBias(float(mean), of_user, of_item)
 
+# %% ../../../nbs/engine/collab/ratings.ipynb #1c213bbf
 def _shrunk(key, rest, shrink):
     "The sum of `rest` for each key, divided by its count plus `shrink`"
     import pandas as pd

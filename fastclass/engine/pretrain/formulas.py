@@ -41,7 +41,8 @@ class Dice:
         return torch.randint(below, shape, generator=self.stream)
 
 # %% ../../../nbs/engine/pretrain/formulas.ipynb #38cb4d75
-PARTS,WAVES = 4,8 # Parts of a body at most, waves of an outline
+PARTS = 4 # Of a body, at most
+WAVES = 8 # Of an outline
 
 @dataclass
 class Contours:
@@ -60,17 +61,46 @@ def new_contours(
     seed:int   # Decides on all of them
 )->Contours:   # The kinds
     "Think up kinds of bodies"
-    dice,shape = Dice('contours', seed),(kinds, PARTS)
-    away,where = dice.even(*shape, low=.25, high=.75),dice.even(*shape, high=2*math.pi)
-    away[:, 0] = 0 # the first part is the trunk
+    dice = Dice('contours', seed)
+    shape = kinds,PARTS
+    centre,size = _arranged(shape, dice)
+    heights = _wave_heights(shape, dice)
+    parts = dice.whole(PARTS, kinds, 1)
+    aspect = dice.normal(*shape, scale=.45).exp()
+    angle = dice.even(*shape, high=math.pi)
+    phases = dice.even(*shape, WAVES, high=2*math.pi)
+    tone = dice.normal(*shape, scale=.5)
+    return Contours(
+        there=(torch.arange(PARTS)<=parts).float(),
+        centre=centre,
+        size=size,
+        aspect=aspect.clamp(.4, 2.5),
+        angle=angle,
+        waves=torch.polar(heights, phases),
+        tone=tone.clamp(-.75, .75),
+    )
+
+# %% ../../../nbs/engine/pretrain/formulas.ipynb #90833b73
+def _arranged(shape, dice):
+    "Middles and sizes of the parts of bodies; the first one is the trunk"
+    away = dice.even(*shape, low=.25, high=.75)
+    where = dice.even(*shape, high=2*math.pi)
+    away[:, 0] = 0
     size = dice.even(*shape, low=.18, high=.5)
-    size[:, 0] = dice.even(kinds, low=.5, high=.7)
-    k = torch.arange(1, WAVES+1)
-    high = dice.normal(*shape, WAVES).abs()*(dice.even(*shape, WAVES)<.55)*.35/k**dice.even(*shape, 1, low=.3, high=1.5)
-    high = .6*high/high.sum(-1, keepdim=True).clamp(min=.6) # so that the radius stays above 0
-    return Contours((torch.arange(PARTS)<=dice.whole(PARTS, kinds, 1)).float(), torch.stack([away*where.cos(), away*where.sin()], -1), size,
-                    dice.normal(*shape, scale=.45).exp().clamp(.4, 2.5), dice.even(*shape, high=math.pi),
-                    torch.polar(high, dice.even(*shape, WAVES, high=2*math.pi)), dice.normal(*shape, scale=.5).clamp(-.75, .75))
+    size[:, 0] = dice.even(len(size), low=.5, high=.7)
+    x = away*where.cos()
+    y = away*where.sin()
+    return torch.stack([x, y], -1),size
+
+def _wave_heights(shape, dice):
+    "How high the waves of an outline are: lower with their number, and some not there"
+    number = torch.arange(1, WAVES+1)
+    size = dice.normal(*shape, WAVES).abs()
+    there = dice.even(*shape, WAVES)<.55
+    fall = dice.even(*shape, 1, low=.3, high=1.5)
+    high = size*there*.35/number**fall
+    most = high.sum(-1, keepdim=True)
+    return .6*high/most.clamp(min=.6) # so that the radius stays above 0
 
 # %% ../../../nbs/engine/pretrain/formulas.ipynb #530e430b
 def grid(
@@ -80,19 +110,43 @@ def grid(
     a = (torch.arange(size)+.5)/size*2-1
     return torch.stack(torch.meshgrid(a, a, indexing='xy'), -1)
 
+def _per_pixel(t): return t[:, None, None]
+
 def _part(c, p, place, dice, size):
     "Cover and height of part `p` of the bodies `c` at the complex `place`, each `(n, size, size)`"
-    n,at = len(c.size),lambda t: t[:, None, None]
-    centre = torch.view_as_complex(c.centre[:, p]+dice.normal(n, 2, scale=.04))
-    w = (place-at(centre))*at(torch.polar(torch.ones(n), -c.angle[:, p]+dice.normal(n, scale=.12)))
-    w = torch.complex(w.real/at(c.aspect[:, p].sqrt()), w.imag*at(c.aspect[:, p].sqrt()))
+    w = _seen_from(c, p, place, dice)
     far = w.abs().clamp(min=1e-4)
-    turn,sway = w/far,torch.zeros_like(w)
-    waves = c.waves[:, p]*torch.polar(dice.normal(n, WAVES, scale=.1).exp(), dice.normal(n, WAVES, scale=.1))
-    for j in reversed(range(WAVES)): sway = (sway+at(waves[:, j]))*turn # sum of wave[j]*turn**(j+1)
-    mean = at(c.size[:, p]*dice.normal(n, scale=.08).exp())
+    sway = _sway(c.waves[:, p], w/far, dice)
+    larger = dice.normal(len(c.size), scale=.08).exp()
+    mean = _per_pixel(c.size[:, p]*larger)
     radius = mean*(1+sway.real).clamp(min=.05)
-    return torch.sigmoid((radius-far)*size)*at(c.there[:, p]), mean*(1-(far/radius)**2).clamp(min=0).sqrt()
+    inside = torch.sigmoid((radius-far)*size)
+    cover = inside*_per_pixel(c.there[:, p])
+    height = mean*(1-(far/radius)**2).clamp(min=0).sqrt()
+    return cover, height
+
+# %% ../../../nbs/engine/pretrain/formulas.ipynb #3424dcb0
+def _seen_from(c, p, place, dice):
+    "The complex `place`, as seen from part `p` of each body: from its middle, turned and stretched with it"
+    n = len(c.size)
+    middle = c.centre[:, p]+dice.normal(n, 2, scale=.04)
+    centre = torch.view_as_complex(middle)
+    angle = -c.angle[:, p]+dice.normal(n, scale=.12)
+    turn = torch.polar(torch.ones(n), angle)
+    w = (place-_per_pixel(centre))*_per_pixel(turn)
+    stretch = _per_pixel(c.aspect[:, p].sqrt())
+    return torch.complex(w.real/stretch, w.imag*stretch)
+
+def _sway(waves, turn, dice):
+    "How far an outline sways in the direction `turn`: the sum of `wave[j]*turn**(j+1)`"
+    n = len(waves)
+    size = dice.normal(n, WAVES, scale=.1).exp()
+    phase = dice.normal(n, WAVES, scale=.1)
+    waves = waves*torch.polar(size, phase)
+    sway = torch.zeros_like(turn)
+    for j in reversed(range(WAVES)):
+        sway = (sway+_per_pixel(waves[:, j]))*turn
+    return sway
 
 # %% ../../../nbs/engine/pretrain/formulas.ipynb #b37ad30b
 def draw_contours(
@@ -104,12 +158,18 @@ def draw_contours(
     place = torch.view_as_complex(grid(size).contiguous())[None]*1.05
     cover,tone,height = torch.zeros(3, len(c.size), size, size)
     for p in range(PARTS):
-        m,h = _part(c, p, place, dice, size)
-        cover,tone,height = cover+(1-cover)*m, torch.lerp(tone, c.tone[:, p, None, None].expand_as(tone), m), torch.lerp(height, h, m)
+        part,high = _part(c, p, place, dice, size)
+        cover = cover+(1-cover)*part
+        light = _per_pixel(c.tone[:, p]).expand_as(tone)
+        tone = torch.lerp(tone, light, part)
+        height = torch.lerp(height, high, part)
     return torch.stack([cover, tone, height], 1)
 
 # %% ../../../nbs/engine/pretrain/formulas.ipynb #5bd2c3f7
-def _turn(angle): return torch.stack([angle.cos(), -angle.sin(), angle.sin(), angle.cos()], -1).view(-1, 2, 2)
+def _turn(angle):
+    "Matrices that turn by an angle"
+    c,s = angle.cos(),angle.sin()
+    return torch.stack([c, -s, s, c], -1).view(-1, 2, 2)
 
 def new_maps(
     dice:Dice # Where the numbers come from
@@ -117,8 +177,15 @@ def new_maps(
     "Two to four maps of the plane that shrink"
     m = 2+int(dice.whole(3, 1))
     one = dice.even(m, low=.3, high=.9)
-    scale = torch.diag_embed(torch.stack([one, one*dice.even(m, low=.2)*(1-2*dice.whole(2, m))], -1))
-    return torch.cat([(_turn(dice.even(m, high=2*math.pi))@scale@_turn(dice.even(m, high=2*math.pi))).view(m, 4), dice.even(m, 2, low=-1)], 1)
+    share = dice.even(m, low=.2)
+    sign = 1-2*dice.whole(2, m)
+    other = one*share*sign
+    scale = torch.diag_embed(torch.stack([one, other], -1))
+    before = _turn(dice.even(m, high=2*math.pi))
+    after = _turn(dice.even(m, high=2*math.pi))
+    matrix = (before@scale@after).view(m, 4)
+    step = dice.even(m, 2, low=-1)
+    return torch.cat([matrix, step], 1)
 
 # %% ../../../nbs/engine/pretrain/formulas.ipynb #6ac6be43
 def visit(
@@ -129,12 +196,16 @@ def visit(
 )->torch.Tensor:       # `(variants, points, 2)`
     "The points that a random walk over the maps comes to"
     v,m = maps.shape[:2]
-    share = maps[0, :, :4].view(m, 2, 2).det().abs()+.02 # a map is taken as often as the area that it keeps
-    x,seen = torch.zeros(v, walkers, 2),[]
+    area = maps[0, :, :4].view(m, 2, 2).det().abs() # a map is taken as often as the area that it keeps
+    share = (area+.02).expand(v, m)
+    x = torch.zeros(v, walkers, 2)
+    seen = []
     for t in range(steps):
-        now = torch.multinomial(share.expand(v, m), walkers, replacement=True, generator=dice.stream)
-        a = maps.gather(1, now[..., None].expand(-1, -1, 6))
-        x = (a[..., :4].view(v, walkers, 2, 2)@x[..., None])[..., 0]+a[..., 4:]
+        now = torch.multinomial(share, walkers, replacement=True, generator=dice.stream)
+        chosen = maps.gather(1, now[..., None].expand(-1, -1, 6))
+        matrix = chosen[..., :4].view(v, walkers, 2, 2)
+        step = chosen[..., 4:]
+        x = (matrix@x[..., None])[..., 0]+step
         if t>=16: seen.append(x)
     return torch.cat(seen, 1)
 
@@ -142,13 +213,21 @@ def visit(
 def _density(points, size):
     "How often each pixel was visited `(variants, size, size)`, 0 to 1; None where the points flew away"
     if not torch.isfinite(points).all() or points.abs().max()>50: return None
-    low,high = points.amin(1, keepdim=True),points.amax(1, keepdim=True)
+    low = points.amin(1, keepdim=True)
+    high = points.amax(1, keepdim=True)
     wide = (high-low).amax(-1, keepdim=True).clamp(min=1e-6)
-    at = (((points-low)/wide+(1-(high-low)/wide)/2)*(size-1)).round().long()
-    hits = torch.zeros(len(points), size*size).scatter_add_(1, at[..., 1]*size+at[..., 0], torch.ones(at.shape[:2]))
-    soft = F.avg_pool2d(hits.view(-1, 1, size, size), 3, 1, 1)[:, 0]
-    return (soft/soft.flatten(1).quantile(.97, 1).clamp(min=1e-6)[:, None, None]).clamp(0, 1)**.4
+    margin = (1-(high-low)/wide)/2
+    at = (points-low)/wide+margin
+    x,y = (at*(size-1)).round().long().unbind(-1)
+    pixel = y*size+x
+    hits = torch.zeros(len(points), size*size)
+    hits.scatter_add_(1, pixel, torch.ones(pixel.shape))
+    picture = hits.view(-1, 1, size, size)
+    soft = F.avg_pool2d(picture, 3, 1, 1)[:, 0]
+    full = soft.flatten(1).quantile(.97, 1).clamp(min=1e-6)
+    return (soft/_per_pixel(full)).clamp(0, 1)**.4
 
+# %% ../../../nbs/engine/pretrain/formulas.ipynb #ce7817c3
 def draw_fractals(
     kinds:int,    # How many
     variants:int, # Drawings of each
@@ -156,12 +235,19 @@ def draw_fractals(
     seed:int      # Decides on all
 )->torch.Tensor:  # `(kinds, variants, 3, size, size)`: cover, tone, height, as of a contour
     "Fractals that fill between a tenth and four fifths of their square"
-    dice,out = Dice('fractals', seed),[]
-    while len(out)<kinds:
+    dice = Dice('fractals', seed)
+    drawn = []
+    while len(drawn)<kinds:
         maps = new_maps(dice)
-        d = _density(visit(maps+dice.normal(variants, *maps.shape, scale=.04), dice), size)
-        if d is not None and .1<(d>.1).float().mean()<.8: out.append(torch.stack([(2.5*d).clamp(0, 1), 2*d-1, d/2], 1))
-    return torch.stack(out) if out else torch.zeros(0, variants, 3, size, size)
+        sisters = maps+dice.normal(variants, *maps.shape, scale=.04)
+        d = _density(visit(sisters, dice), size)
+        if d is None: continue
+        filled = (d>.1).float().mean()
+        if .1<filled<.8:
+            cover = (2.5*d).clamp(0, 1)
+            drawn.append(torch.stack([cover, 2*d-1, d/2], 1))
+    if not drawn: return torch.zeros(0, variants, 3, size, size)
+    return torch.stack(drawn)
 
 # %% ../../../nbs/engine/pretrain/formulas.ipynb #bf1381a4
 @dataclass
@@ -183,23 +269,41 @@ def new_textures(
     seed:int   # Decides on all of them
 )->Textures:   # The kinds
     "Think up textures"
-    dice,two = Dice('textures', seed),(kinds, 2)
-    return Textures(torch.exp(dice.even(*two, low=math.log(.02), high=math.log(.32))), dice.even(*two, low=.15, high=.75), dice.even(*two, high=6)*(dice.even(*two)<.55),
-                    dice.even(*two, high=math.pi), dice.even(kinds), dice.even(kinds, low=.8, high=2.2), dice.even(kinds)**2, dice.whole(4, kinds), dice.normal(kinds, scale=.6).exp().clamp(.3, 2))
+    dice = Dice('textures', seed)
+    two = kinds,2
+    pitch = dice.even(*two, low=math.log(.02), high=math.log(.32)).exp()
+    width = dice.even(*two, low=.15, high=.75)
+    strict = dice.even(*two, high=6)*(dice.even(*two)<.55)
+    angle = dice.even(*two, high=math.pi)
+    mix = dice.even(kinds)
+    slope = dice.even(kinds, low=.8, high=2.2)
+    clouds = dice.even(kinds)**2
+    curve = dice.whole(4, kinds)
+    gain = dice.normal(kinds, scale=.6).exp().clamp(.3, 2)
+    return Textures(pitch, width, strict, angle, mix, slope, clouds, curve, gain)
 
 # %% ../../../nbs/engine/pretrain/formulas.ipynb #b275b99b
 def _heights(t, size, dice):
     "How strongly each wave of a picture is in the textures `t`, `(n, size, size//2+1)`"
-    n,at = len(t.mix),lambda v: v[:, None, None]
-    fy,fx = torch.fft.fftfreq(size)[:, None],torch.fft.rfftfreq(size)[None]
-    f,angle = (fx**2+fy**2).sqrt().clamp(min=1/size),torch.atan2(fy, fx)
-    scale,out = dice.normal(n, scale=.15).exp(),at(t.clouds)*2*(f*size)**-at(t.slope)
+    n = len(t.mix)
+    fy = torch.fft.fftfreq(size)[:, None]
+    fx = torch.fft.rfftfreq(size)[None]
+    f = (fx**2+fy**2).sqrt().clamp(min=1/size)
+    angle = torch.atan2(fy, fx)
+    scale = dice.normal(n, scale=.15).exp()
+    fall = (f*size)**-_per_pixel(t.slope)
+    high = _per_pixel(t.clouds)*2*fall
     for b,share in enumerate((t.mix, 1-t.mix)):
-        off = torch.log(f/at(t.pitch[:, b]*scale))/at(t.width[:, b])
-        along = at(t.strict[:, b])*(torch.cos(2*(angle-at(t.angle[:, b]+dice.normal(n, scale=.1))))-1)
-        out = out+at(share)*torch.exp(along-off**2/2)
-    out[:, 0, 0] = 0 # the mean
-    return out
+        pitch = _per_pixel(t.pitch[:, b]*scale)
+        direction = _per_pixel(t.angle[:, b]+dice.normal(n, scale=.1))
+        width = _per_pixel(t.width[:, b])
+        off = torch.log(f/pitch)/width
+        strict = _per_pixel(t.strict[:, b])
+        along = strict*(torch.cos(2*(angle-direction))-1)
+        band = torch.exp(along-off**2/2)
+        high = high+_per_pixel(share)*band
+    high[:, 0, 0] = 0 # the mean
+    return high
 
 # %% ../../../nbs/engine/pretrain/formulas.ipynb #fd70c03e
 def draw_textures(
@@ -208,10 +312,15 @@ def draw_textures(
     dice:Dice   # Where the noise comes from
 )->torch.Tensor:# `(kinds, size, size)`, -1 to 1
     "One piece of each texture"
-    x = torch.fft.irfft2(torch.fft.rfft2(dice.normal(len(t.mix), size, size))*_heights(t, size, dice), s=(size, size))
-    x = x/x.flatten(1).std(1).clamp(min=1e-6)[:, None, None]
-    curves = torch.stack([x, 1.6*x.abs()-1.3, 1.2*torch.tanh(3*x), torch.exp(.8*x).clamp(max=6)-1.4])
-    return torch.tanh(.8*curves[t.curve, torch.arange(len(x))]*t.gain[:, None, None])
+    noise = torch.fft.rfft2(dice.normal(len(t.mix), size, size))
+    x = torch.fft.irfft2(noise*_heights(t, size, dice), s=(size, size))
+    x = x/_per_pixel(x.flatten(1).std(1).clamp(min=1e-6))
+    ridges = 1.6*x.abs()-1.3
+    edges = 1.2*torch.tanh(3*x)
+    dots = torch.exp(.8*x).clamp(max=6)-1.4
+    curves = torch.stack([x, ridges, edges, dots])
+    curved = curves[t.curve, torch.arange(len(x))]
+    return torch.tanh(.8*curved*_per_pixel(t.gain))
 
 # %% ../../../nbs/engine/pretrain/formulas.ipynb #a678abf1
 def pick(
@@ -219,7 +328,8 @@ def pick(
     ids:torch.Tensor # Which of them
 ):                  # The same with only these, in this order
     "Some of the kinds"
-    return type(kinds)(*(getattr(kinds, f.name)[ids] for f in fields(kinds)))
+    chosen = {f.name:getattr(kinds, f.name)[ids] for f in fields(kinds)}
+    return type(kinds)(**chosen)
 
 # %% ../../../nbs/engine/pretrain/formulas.ipynb #664b61bb
 def new_palettes(
@@ -228,10 +338,16 @@ def new_palettes(
 )->tuple:      # Mean colours and steps, `(kinds, 3)` each; red, green and blue from 0 to 1
     "Think up palettes"
     dice = Dice('palettes', seed)
-    hue,strong,bright = dice.even(kinds, 1),.9*dice.even(kinds, 1)**1.6,dice.even(kinds, 1, low=.08, high=.92)
+    hue = dice.even(kinds, 1)
+    strong = .9*dice.even(kinds, 1)**1.6
+    bright = dice.even(kinds, 1, low=.08, high=.92)
     k = (torch.tensor([5., 3., 1.])+hue*6)%6
-    mean = bright*(1-strong*torch.minimum(k, 4-k).clamp(0, 1)) # from hue, saturation and value to red, green and blue
-    return mean, dice.even(kinds, 1, low=.1, high=.35)*(1+dice.normal(kinds, 3, scale=.5))*(1-2*dice.whole(2, kinds, 1))
+    missing = torch.minimum(k, 4-k).clamp(0, 1)
+    mean = bright*(1-strong*missing) # from hue, saturation and value to red, green and blue
+    far = dice.even(kinds, 1, low=.1, high=.35)
+    tint = 1+dice.normal(kinds, 3, scale=.5)
+    sign = 1-2*dice.whole(2, kinds, 1)
+    return mean, far*tint*sign
 
 # %% ../../../nbs/engine/pretrain/formulas.ipynb #3a63c81f
 @dataclass(frozen=True)
@@ -250,7 +366,9 @@ class Recipe:
         return self.contours+self.fractals
 
 # %% ../../../nbs/engine/pretrain/formulas.ipynb #4ef6807e
-def _bytes(x, low): return ((x-low)/(1-low)*255).round().clamp(0, 255).byte()
+def _bytes(x, low):
+    "Numbers from `low` to 1 as whole numbers from 0 to 255"
+    return ((x-low)/(1-low)*255).round().clamp(0, 255).byte()
 
 class Bank:
     "The drawings of a recipe, in bytes"
@@ -259,14 +377,33 @@ class Bank:
         shape_size:int=80, # Pixels of a shape
         texture_size:int=128 # Pixels of a piece of texture
     ):
-        self.recipe,seed = recipe,recipe.seed
-        bodies,cloth = new_contours(recipe.contours, seed),new_textures(recipe.textures, seed)
-        drawn = [_chunks(draw_contours, bodies, shape_size, Dice('drawing', seed, i)) for i in range(recipe.drawings)]
-        shapes = torch.cat([torch.stack(drawn, 1), draw_fractals(recipe.fractals, recipe.drawings, shape_size, seed)])
-        self.shapes = torch.stack([_bytes(shapes[:, :, 0], 0), _bytes(shapes[:, :, 1], -1), _bytes(shapes[:, :, 2], 0)], 2)
-        self.textures = torch.stack([_bytes(_chunks(draw_textures, cloth, texture_size, Dice('piece', seed, i)), -1) for i in range(recipe.pieces)], 1)
-        self.colours,self.steps = new_palettes(recipe.palettes, seed)
+        self.recipe = recipe
+        self.shapes = _drawn_shapes(recipe, shape_size)
+        self.textures = _drawn_textures(recipe, texture_size)
+        self.colours,self.steps = new_palettes(recipe.palettes, recipe.seed)
 
-def _chunks(draw, kinds, size, dice, n=64):
+# %% ../../../nbs/engine/pretrain/formulas.ipynb #46290e0b
+def _drawn_shapes(recipe, size):
+    "Bodies and fractals: bytes `(shapes, drawings, 3, size, size)`"
+    bodies = new_contours(recipe.contours, recipe.seed)
+    drawn = []
+    for i in range(recipe.drawings):
+        dice = Dice('drawing', recipe.seed, i)
+        drawn.append(_in_chunks(draw_contours, bodies, size, dice))
+    fractals = draw_fractals(recipe.fractals, recipe.drawings, size, recipe.seed)
+    cover,tone,height = torch.cat([torch.stack(drawn, 1), fractals]).unbind(2)
+    return torch.stack([_bytes(cover, 0), _bytes(tone, -1), _bytes(height, 0)], 2)
+
+def _drawn_textures(recipe, size):
+    "Pieces of textures: bytes `(textures, pieces, size, size)`"
+    cloth = new_textures(recipe.textures, recipe.seed)
+    drawn = []
+    for i in range(recipe.pieces):
+        dice = Dice('piece', recipe.seed, i)
+        drawn.append(_bytes(_in_chunks(draw_textures, cloth, size, dice), -1))
+    return torch.stack(drawn, 1)
+
+def _in_chunks(draw, kinds, size, dice, n=64):
     "Draw `n` kinds at a time, to keep the numbers in between small"
-    return torch.cat([draw(pick(kinds, i), size, dice) for i in torch.arange(len(kinds.angle)).split(n)])
+    chunks = torch.arange(len(kinds.angle)).split(n)
+    return torch.cat([draw(pick(kinds, ids), size, dice) for ids in chunks])

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib, io, json, math, platform, subprocess, time
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +17,6 @@ import torch
 import torch.nn.functional as F
 from fastai.layers import AdaptiveConcatPool2d
 from fastai.vision.core import imagenet_stats
-from fastcore.basics import patch
 from fastprogress.fastprogress import progress_bar
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
@@ -29,21 +29,34 @@ from .formulas import Bank, Dice, Recipe
 from .scenes import draw_scenes
 
 # %% auto #0
-__all__ = ['COLOURS', 'EDGES', 'PATTERNS', 'SEEN', 'CELLS', 'LAYOUT_FIELDS', 'QUESTIONS', 'with_norms', 'without_norms',
-           'new_body', 'measures_of', 'at_places', 'twins_of', 'Pupil', 'normalised', 'pairing_loss', 'loss_of', 'Plan',
-           'Run', 'go_on', 'write_weights', 'pretrain']
+__all__ = ['COLOURS', 'EDGES', 'PATTERNS', 'SEEN', 'CELLS', 'LAYOUT_FIELDS', 'QUESTIONS', 'with_norms', 'new_body',
+           'without_norms', 'measures_of', 'at_places', 'twins_of', 'Pupil', 'normalised', 'pairing_loss', 'loss_of',
+           'Plan', 'Run', 'go_on', 'write_weights', 'pretrain']
 
 # %% ../../../nbs/engine/pretrain/pretrain.ipynb #c22ecfd8
+def _with_norm(layer):
+    "A new convolution of the same form, without bias, and a batch norm"
+    form = layer.in_channels,layer.out_channels,layer.kernel_size,layer.stride,layer.padding
+    conv = nn.Conv2d(*form, bias=False)
+    nn.init.kaiming_normal_(conv.weight, mode='fan_out', nonlinearity='relu')
+    return nn.Sequential(conv, nn.BatchNorm2d(layer.out_channels))
+
 def with_norms(
     body # `nn.Module`, changed in place
 ):       # The same
     "Put a batch norm behind each convolution, which then needs no bias"
     for name,layer in list(body.named_children()):
-        if not isinstance(layer, nn.Conv2d): with_norms(layer); continue
-        conv = nn.Conv2d(layer.in_channels, layer.out_channels, layer.kernel_size, layer.stride, layer.padding, bias=False)
-        nn.init.kaiming_normal_(conv.weight, mode='fan_out', nonlinearity='relu')
-        setattr(body, name, nn.Sequential(conv, nn.BatchNorm2d(layer.out_channels)))
+        if isinstance(layer, nn.Conv2d): setattr(body, name, _with_norm(layer))
+        else: with_norms(layer)
     return body
+
+def new_body():
+    "The convolutions of SqueezeNet 1.1 without weights, with norms"
+    from torchvision.models import squeezenet1_1
+    return with_norms(squeezenet1_1(weights=None).features)
+
+# %% ../../../nbs/engine/pretrain/pretrain.ipynb #dec632a6
+def _has_norm(layer): return isinstance(layer, nn.Sequential) and len(layer)==2 and isinstance(layer[1], nn.BatchNorm2d)
 
 def without_norms(
     body # What `with_norms` gave
@@ -52,70 +65,83 @@ def without_norms(
     body = deepcopy(body).eval()
     for part in list(body.modules()):
         for name,layer in list(part.named_children()):
-            if isinstance(layer, nn.Sequential) and len(layer)==2 and isinstance(layer[1], nn.BatchNorm2d): setattr(part, name, fuse_conv_bn_eval(*layer))
+            if _has_norm(layer): setattr(part, name, fuse_conv_bn_eval(*layer))
     return body
 
-def new_body():
-    "The convolutions of SqueezeNet 1.1 without weights, with norms"
-    from torchvision.models import squeezenet1_1
-    return with_norms(squeezenet1_1(weights=None).features)
-
 # %% ../../../nbs/engine/pretrain/pretrain.ipynb #827e3302
-COLOURS,EDGES,PATTERNS = 64,24,48 # Bins of the histogram; eight directions at three scales; four directions of the edges in four directions, three times
-SEEN = COLOURS,EDGES+PATTERNS     # What is asked for at each place
-CELLS,LAYOUT_FIELDS = 12,4               # Cells across and down in which a picture is measured; fields of a layout
+COLOURS = 64      # Bins of the histogram
+EDGES = 24        # Eight directions at three scales
+PATTERNS = 48     # Four directions of the edges in four directions, three times
+SEEN = COLOURS,EDGES+PATTERNS # What is asked for at each place
+CELLS = 12        # Across and down, in which a picture is measured
+LAYOUT_FIELDS = 4 # Across and down
 QUESTIONS = 'twins','places','layout','names'
 
 def _colours(pictures):
     "The histogram of colours of each cell `(n, 64, CELLS, CELLS)`"
     red,green,blue = (F.avg_pool2d(pictures, 2)*3.999).long().unbind(1)
     n,size = red.shape[:2]
+    colour = red*16+green*4+blue
     line = torch.arange(size, device=red.device)*CELLS//size
-    cell = torch.arange(n, device=red.device)[:, None, None]*CELLS**2+line[:, None]*CELLS+line
-    hits = torch.bincount((cell*COLOURS+red*16+green*4+blue).flatten(), minlength=n*CELLS**2*COLOURS).view(n, CELLS, CELLS, COLOURS).float()
+    picture = torch.arange(n, device=red.device)[:, None, None]
+    cell = picture*CELLS**2+line[:, None]*CELLS+line
+    hits = torch.bincount((cell*COLOURS+colour).flatten(), minlength=n*CELLS**2*COLOURS)
+    hits = hits.view(n, CELLS, CELLS, COLOURS).float()
     return (hits/hits.sum(-1, keepdim=True)).permute(0, 3, 1, 2)
 
 # %% ../../../nbs/engine/pretrain/pretrain.ipynb #2744f02c
 @lru_cache
 def _gabor(directions, size=7, pitch=.25):
     "Pairs of filters, in and out of phase, `(2*directions, 1, size, size)` (Gabor 1946; Daugman 1985)"
-    y,x = torch.meshgrid(*[torch.arange(size).float()-size//2]*2, indexing='ij')
+    line = torch.arange(size).float()-size//2
+    y,x = torch.meshgrid(line, line, indexing='ij')
     out = []
     for i in range(directions):
-        c,s = math.cos(math.pi*i/directions),math.sin(math.pi*i/directions)
+        angle = math.pi*i/directions
+        c,s = math.cos(angle),math.sin(angle)
         along,across = x*c+y*s,y*c-x*s
         bell = torch.exp(-(along**2+(.6*across)**2)*2*pitch**2)
         bell = bell/bell.sum()
-        wave = bell*torch.cos(2*math.pi*pitch*along)
-        out += [wave-bell*wave.sum(), bell*torch.sin(2*math.pi*pitch*along)]
+        phase = 2*math.pi*pitch*along
+        wave = bell*torch.cos(phase)
+        out.append(wave-bell*wave.sum())
+        out.append(bell*torch.sin(phase))
     return torch.stack(out)[:, None]
 
 def _strengths(maps, directions):
-    "How strong the waves of each direction are in each of the maps: `(n, maps, h, w)` becomes `(n, maps*directions, h, w)`"
+    "How strong the waves of each direction are in each map: `(n, maps, h, w)` becomes `(n, maps*directions, h, w)`"
     n,many,h,w = maps.shape
-    waves = F.conv2d(F.pad(maps.reshape(n*many, 1, h, w), [3]*4, mode='reflect'), _gabor(directions).to(maps.device))
-    return (waves[:, ::2]**2+waves[:, 1::2]**2+1e-8).sqrt().view(n, many*directions, h, w)
+    padded = F.pad(maps.reshape(n*many, 1, h, w), [3]*4, mode='reflect')
+    waves = F.conv2d(padded, _gabor(directions).to(maps.device))
+    power = waves[:, ::2]**2+waves[:, 1::2]**2
+    return (power+1e-8).sqrt().view(n, many*directions, h, w)
 
 # %% ../../../nbs/engine/pretrain/pretrain.ipynb #a0983111
 def measures_of(
     pictures:torch.Tensor # `(n, 3, size, size)`, 0 to 1; 32 pixels or more
 )->torch.Tensor:          # `(n, 136, 12, 12)`: shares of 64 colours, mean strengths of 24 edges and of 48 patterns
-    "Colours, edges, and edges of edges in each cell of a picture (second order: as in scattering, Bruna and Mallat, 2013)"
+    "Colours, edges, and edges of edges in each cell of a picture (second order: as in scattering, Bruna, Mallat 2013)"
     grey = pictures.mean(1, keepdim=True)
     half = F.avg_pool2d(grey, 2)
-    fine,middle,coarse = (_strengths(o, 8) for o in (grey, half, F.avg_pool2d(half, 2)))
-    few = F.avg_pool2d(fine[:, ::2], 2)
-    patterns = [_strengths(o, 4) for o in (few, F.avg_pool2d(few, 2), F.avg_pool2d(middle[:, ::2], 2))]
-    return torch.cat([_colours(pictures), *(F.adaptive_avg_pool2d(o, CELLS) for o in (fine, middle, coarse, *patterns))], 1)
+    quarter = F.avg_pool2d(half, 2)
+    edges = [_strengths(o, 8) for o in (grey, half, quarter)]
+    fine = F.avg_pool2d(edges[0][:, ::2], 2) # four of the eight directions
+    middle = F.avg_pool2d(edges[1][:, ::2], 2)
+    patterns = [_strengths(o, 4) for o in (fine, F.avg_pool2d(fine, 2), middle)]
+    strengths = [F.adaptive_avg_pool2d(o, CELLS) for o in (*edges, *patterns)]
+    return torch.cat([_colours(pictures), *strengths], 1)
 
 def at_places(
     measures:torch.Tensor, # What `measures_of` gave
     height:int,            # Places down
     width:int              # Places across
-)->tuple:                  # Histograms `(n, 64, height, width)`, which add up to 1; strengths `(n, 72, height, width)` around 0, on a scale of logarithms
+)->tuple:                  # Histograms `(n, 64, height, width)`, with the sum 1; log strengths `(n, 72, height, width)`
     "What is there at each place of a grid"
-    colours,edges,patterns = F.adaptive_avg_pool2d(measures, (height, width)).split([COLOURS, EDGES, PATTERNS], 1)
-    return colours, torch.cat([((edges+.003).log()+3.3)/.65, ((patterns+2e-4).log()+6.3)/.65], 1)
+    here = F.adaptive_avg_pool2d(measures, (height, width))
+    colours,edges,patterns = here.split([COLOURS, EDGES, PATTERNS], 1)
+    edges = ((edges+.003).log()+3.3)/.65 # around 0
+    patterns = ((patterns+2e-4).log()+6.3)/.65
+    return colours, torch.cat([edges, patterns], 1)
 
 # %% ../../../nbs/engine/pretrain/pretrain.ipynb #9dac7284
 def twins_of(
@@ -126,21 +152,56 @@ def twins_of(
     "Two looks at each picture"
     return torch.cat([_look_of(pictures, size, dice) for _ in range(2)])
 
+def _cut_out(n, dice):
+    "Where each of `n` looks comes from: matrices `(n, 2, 3)` for `affine_grid`"
+    side = dice.even(n, low=.2).sqrt()
+    wide = dice.normal(n, scale=.15).exp()
+    turn = dice.normal(n, scale=.1)
+    flip = 1-2*dice.whole(2, n)
+    sx = (side*wide).clamp(max=1)
+    sy = (side/wide).clamp(max=1)
+    tx = (1-sx)*dice.even(n, low=-1)
+    ty = (1-sy)*dice.even(n, low=-1)
+    x_row = sx*flip*turn.cos(),-sy*turn.sin(),tx
+    y_row = sx*flip*turn.sin(),sy*turn.cos(),ty
+    return torch.stack([*x_row, *y_row], -1).view(n, 2, 3)
+
+# %% ../../../nbs/engine/pretrain/pretrain.ipynb #b1b62e99
 def _look_of(pictures, size, dice):
+    "A part of each picture, in another light"
     n = len(pictures)
-    side,wide = dice.even(n, low=.2).sqrt(),dice.normal(n, scale=.15).exp()
-    turn,flip = dice.normal(n, scale=.1),1-2*dice.whole(2, n)
-    sx,sy = (side*wide).clamp(max=1),(side/wide).clamp(max=1)
-    tx,ty = (1-sx)*dice.even(n, low=-1),(1-sy)*dice.even(n, low=-1)
-    where = torch.stack([sx*flip*turn.cos(), -sy*turn.sin(), tx, sx*flip*turn.sin(), sy*turn.cos(), ty], -1).view(n, 2, 3)
-    x = F.grid_sample(pictures, F.affine_grid(where, (n, 3, size, size), align_corners=False), align_corners=False, padding_mode='reflection')
-    x = x*(dice.normal(n, 1, 1, 1, scale=.14)+dice.normal(n, 3, 1, 1, scale=.05)).exp()
-    x = torch.lerp(x.mean((1, 2, 3), keepdim=True), x, dice.normal(n, 1, 1, 1, scale=.17).exp())   # contrast
-    x = torch.lerp(x.mean(1, keepdim=True), x, dice.normal(n, 1, 1, 1, scale=.2).exp()*(dice.even(n, 1, 1, 1)>.1)) # strength of the colours; one in ten has none
+    one = n,1,1,1 # a number for each picture
+    places = F.affine_grid(_cut_out(n, dice), (n, 3, size, size), align_corners=False)
+    x = F.grid_sample(pictures, places, align_corners=False, padding_mode='reflection')
+    light = dice.normal(*one, scale=.14)
+    cast = dice.normal(n, 3, 1, 1, scale=.05)
+    x = x*(light+cast).exp()
+    contrast = dice.normal(*one, scale=.17).exp()
+    x = torch.lerp(x.mean((1, 2, 3), keepdim=True), x, contrast)
+    strength = dice.normal(*one, scale=.2).exp()
+    coloured = dice.even(*one)>.1 # one in ten has no colours
+    x = torch.lerp(x.mean(1, keepdim=True), x, strength*coloured)
     soft = F.avg_pool2d(F.pad(x, (1, 1, 1, 1), mode='replicate'), 3, 1)
-    return torch.lerp(x, soft, dice.even(n, 1, 1, 1, low=-.6).clamp(min=0)).clamp(0, 1)
+    return torch.lerp(x, soft, dice.even(*one, low=-.6).clamp(min=0)).clamp(0, 1)
 
 # %% ../../../nbs/engine/pretrain/pretrain.ipynb #973c1325
+def _new_answer(question, features, many):
+    "Untrained layers that answer a question: from the last maps for places, else from what a head gets"
+    pooled = 2*features
+    if question=='twins':
+        hidden = [nn.BatchNorm1d(pooled), nn.Linear(pooled, features), nn.BatchNorm1d(features), nn.ReLU()]
+        return nn.Sequential(*hidden, nn.Linear(features, 256))
+    if question=='places':
+        return nn.Sequential(nn.BatchNorm2d(features), nn.Conv2d(features, sum(SEEN), 1))
+    if question=='layout':
+        shape = sum(SEEN),LAYOUT_FIELDS,LAYOUT_FIELDS
+        guess = nn.Linear(pooled, math.prod(shape))
+        return nn.Sequential(nn.BatchNorm1d(pooled), guess, nn.Unflatten(1, shape))
+    if question=='names':
+        return nn.Sequential(nn.BatchNorm1d(pooled), nn.Linear(pooled, sum(many)))
+    raise KeyError(question)
+
+# %% ../../../nbs/engine/pretrain/pretrain.ipynb #f413b6fc
 class Pupil(nn.Module):
     "A body with answers to the questions"
     def __init__(self,
@@ -150,13 +211,11 @@ class Pupil(nn.Module):
         features:int=512     # Channels of its last maps
     ):
         super().__init__()
-        self.body,self.pool,f = new_body() if body is None else body,nn.Sequential(AdaptiveConcatPool2d(), nn.Flatten()),2*features
+        self.body = new_body() if body is None else body
+        self.pool = nn.Sequential(AdaptiveConcatPool2d(), nn.Flatten())
         self.many = recipe.shapes,recipe.textures,recipe.palettes
-        answers = dict(twins=lambda: nn.Sequential(nn.BatchNorm1d(f), nn.Linear(f, features), nn.BatchNorm1d(features), nn.ReLU(), nn.Linear(features, 256)),
-                       places=lambda: nn.Sequential(nn.BatchNorm2d(features), nn.Conv2d(features, sum(SEEN), 1)),
-                       layout=lambda: nn.Sequential(nn.BatchNorm1d(f), nn.Linear(f, sum(SEEN)*LAYOUT_FIELDS**2), nn.Unflatten(1, (sum(SEEN), LAYOUT_FIELDS, LAYOUT_FIELDS))),
-                       names=lambda: nn.Sequential(nn.BatchNorm1d(f), nn.Linear(f, sum(self.many))))
-        self.answers = nn.ModuleDict({k: answers[k]() for k in questions})
+        answers = {k: _new_answer(k, features, self.many) for k in questions}
+        self.answers = nn.ModuleDict(answers)
     def forward(self,
         xb # Normalised pictures, float `(n, 3, size, size)`
     ):     # A dict of answers
@@ -169,8 +228,8 @@ class Pupil(nn.Module):
 def normalised(
     pictures:torch.Tensor # `(n, 3, size, size)`, 0 to 1
 )->torch.Tensor:          # Around 0
-    "Pictures as a network takes them"
-    mean,std = (pictures.new_tensor(o)[:, None, None] for o in imagenet_stats) # which every learner with a pretrained body uses
+    "Pictures as a network takes them: with the mean and deviation that every learner with a pretrained body uses"
+    mean,std = (pictures.new_tensor(o)[:, None, None] for o in imagenet_stats)
     return (pictures-mean)/std
 
 # %% ../../../nbs/engine/pretrain/pretrain.ipynb #14a1394c
@@ -179,9 +238,12 @@ def pairing_loss(
     sharpness:float=10.  # One over the temperature of SimCLR
 )->torch.Tensor:         # From 0 to about `log(2*n-1)` for guesses
     "Cross entropy of finding the twin by how much marks point in the same direction (NT-Xent, Chen and others, 2020)"
+    n = len(marks)
     marks = F.normalize(marks.float(), dim=1)
     alike = sharpness*marks@marks.T
-    return F.cross_entropy(alike.fill_diagonal_(-math.inf), torch.arange(len(marks), device=marks.device).roll(len(marks)//2))
+    alike.fill_diagonal_(-math.inf)
+    twins = torch.arange(n, device=marks.device).roll(n//2)
+    return F.cross_entropy(alike, twins)
 
 # %% ../../../nbs/engine/pretrain/pretrain.ipynb #b889e1ab
 def _told(answer, measures):
@@ -191,8 +253,19 @@ def _told(answer, measures):
     return F.cross_entropy(colours, right[0])+F.mse_loss(strengths, right[1])
 
 def _named(answers, names):
-    return sum(w*F.cross_entropy(a.float(), v.repeat(2), label_smoothing=.05) for w,a,v in zip((1, .3, .3), answers, names))
+    "Losses of guesses at shape, texture and palette"
+    loss = 0
+    for weight,answer,right in zip((1, .3, .3), answers, names):
+        loss = loss+weight*F.cross_entropy(answer.float(), right.repeat(2), label_smoothing=.05)
+    return loss
 
+def _loss_of_answer(question, answer, measures, many, names):
+    if question=='twins': return pairing_loss(answer)
+    if question=='places': return _told(answer, measures)
+    if question=='layout': return .5*_told(answer, measures)
+    return _named(answer.split(many, 1), names)
+
+# %% ../../../nbs/engine/pretrain/pretrain.ipynb #edcfa16b
 def loss_of(
     pupil:Pupil,    # What is trained
     pictures,       # `(2*n, 3, size, size)`: twins, on the device of the pupil
@@ -200,10 +273,11 @@ def loss_of(
     dtype=torch.float32 # In which the pupil reckons; the losses always do so in 32 bits
 )->tuple:           # The loss, and a dict of the parts of it
     "All questions about some scenes"
-    with torch.autocast(pictures.device.type, dtype=dtype, enabled=dtype!=torch.float32): answers = pupil(normalised(pictures).contiguous(memory_format=torch.channels_last))
+    with torch.autocast(pictures.device.type, dtype=dtype, enabled=dtype!=torch.float32):
+        xb = normalised(pictures).contiguous(memory_format=torch.channels_last)
+        answers = pupil(xb)
     measures = measures_of(pictures)
-    ask = dict(twins=pairing_loss, places=lambda o: _told(o, measures), layout=lambda o: .5*_told(o, measures), names=lambda o: _named(o.split(pupil.many, 1), names))
-    parts = {k: ask[k](o) for k,o in answers.items()}
+    parts = {k: _loss_of_answer(k, o, measures, pupil.many, names) for k,o in answers.items()}
     return sum(parts.values()), parts
 
 # %% ../../../nbs/engine/pretrain/pretrain.ipynb #62562f1d
@@ -241,33 +315,48 @@ class Run:
         folder,             # Where its state is kept
         device:str|None=None # None: the one that `pick_device` gives
     ):
-        self.plan,self.file,self.step,self.seconds = plan,Path(folder)/'run.pt',0,0.
+        self.plan = plan
+        self.file = Path(folder)/'run.pt'
+        self.step = 0
+        self.seconds = 0.
         self.device = torch.device(pick_device().type if device is None else device)
         with torch.random.fork_rng():
             torch.manual_seed(plan.recipe.seed)
-            self.pupil = Pupil(plan.recipe, plan.questions).to(self.device, memory_format=torch.channels_last)
+            pupil = Pupil(plan.recipe, plan.questions)
+            self.pupil = pupil.to(self.device, memory_format=torch.channels_last)
         self.mean = deepcopy(self.pupil).requires_grad_(False)
-        filters,rest = ([p for p in self.pupil.parameters() if (p.ndim>1)==many] for many in (True, False))
-        self.opt = torch.optim.AdamW([dict(params=filters, weight_decay=plan.wd), dict(params=rest, weight_decay=0.)], lr=plan.lr, betas=(.9, .99))
+        self.opt = _adamw(self.pupil, plan)
         if self.file.exists(): self._load()
+    def _load(self):
+        try: state = torch.load(self.file, map_location=self.device, weights_only=True)
+        except Exception as e:
+            raise WeightsError(f'{self.file} cannot be read.', next='Delete it to begin anew.') from e
+        if state['plan']!=_as_text(self.plan):
+            raise DataError(f'{self.file} belongs to a run with another plan.',
+                            next='Name another folder, or delete it to begin anew.')
+        self.pupil.load_state_dict(state['pupil'])
+        self.mean.load_state_dict(state['mean'])
+        self.opt.load_state_dict(state['opt'])
+        self.step,self.seconds = state['step'],state['seconds']
+    def save(self):
+        "Write the state, whole or not at all"
+        state = dict(
+            plan=_as_text(self.plan), step=self.step, seconds=self.seconds,
+            pupil=self.pupil.state_dict(), mean=self.mean.state_dict(), opt=self.opt.state_dict(),
+        )
+        out = io.BytesIO()
+        torch.save(state, out)
+        write_atomic(self.file, out.getvalue())
 
 # %% ../../../nbs/engine/pretrain/pretrain.ipynb #afd7a886
 def _as_text(plan): return json.dumps(asdict(plan), sort_keys=True)
 
-@patch
-def _load(self:Run):
-    try: state = torch.load(self.file, map_location=self.device, weights_only=True)
-    except Exception as e: raise WeightsError(f'{self.file} cannot be read.', next='Delete it to begin anew.') from e
-    if state['plan']!=_as_text(self.plan): raise DataError(f'{self.file} belongs to a run with another plan.', next='Name another folder, or delete it to begin anew.')
-    for part in ('pupil', 'mean', 'opt'): getattr(self, part).load_state_dict(state[part])
-    self.step,self.seconds = state['step'],state['seconds']
-
-@patch
-def save(self:Run):
-    "Write the state, whole or not at all"
-    out = io.BytesIO()
-    torch.save(dict(plan=_as_text(self.plan), step=self.step, seconds=self.seconds, **{k:getattr(self, k).state_dict() for k in ('pupil', 'mean', 'opt')}), out)
-    write_atomic(self.file, out.getvalue())
+def _adamw(pupil, plan):
+    "The optimiser of a run: weight decay for filters, none for norms"
+    filters = [p for p in pupil.parameters() if p.ndim>1]
+    rest = [p for p in pupil.parameters() if p.ndim<=1]
+    groups = [dict(params=filters, weight_decay=plan.wd), dict(params=rest, weight_decay=0.)]
+    return torch.optim.AdamW(groups, lr=plan.lr, betas=(.9, .99))
 
 # %% ../../../nbs/engine/pretrain/pretrain.ipynb #c0ce1c6c
 def _drawn(bank, plan, step):
@@ -276,11 +365,20 @@ def _drawn(bank, plan, step):
     scenes = draw_scenes(bank, plan.batch, size*5//4, plan.recipe.seed, step)
     return twins_of(scenes.pictures, size, Dice('twins', plan.recipe.seed, step)), scenes.names
 
+@torch.no_grad()
+def _average(run, keep):
+    for mean,now in zip(run.mean.state_dict().values(), run.pupil.state_dict().values()):
+        if mean.dtype.is_floating_point: mean.lerp_(now, 1-keep)
+        else: mean.copy_(now)
+
+# %% ../../../nbs/engine/pretrain/pretrain.ipynb #aea54c5c
 def _learn(run, pictures, names):
     "One step"
     for group in run.opt.param_groups: group['lr'] = run.plan.rate(run.step)
-    dtype = torch.bfloat16 if fast_dtype(run.device.type, train=True)==torch.bfloat16 else torch.float32 # 16-bit floats would need a scale
-    loss,_ = loss_of(run.pupil, pictures.to(run.device), [o.to(run.device) for o in names], dtype)
+    short = fast_dtype(run.device.type, train=True)==torch.bfloat16 # 16-bit floats would need a scale
+    dtype = torch.bfloat16 if short else torch.float32
+    names = [o.to(run.device) for o in names]
+    loss,_ = loss_of(run.pupil, pictures.to(run.device), names, dtype)
     run.opt.zero_grad()
     loss.backward()
     nn.utils.clip_grad_norm_(run.pupil.parameters(), 10.)
@@ -289,13 +387,33 @@ def _learn(run, pictures, names):
     if run.step%4==0: _average(run, min(.998, 1-1/(1+run.step/10))**4)
     return loss.detach()
 
-@torch.no_grad()
-def _average(run, keep):
-    for mean,now in zip(run.mean.state_dict().values(), run.pupil.state_dict().values()):
-        if mean.dtype.is_floating_point: mean.lerp_(now, 1-keep)
-        else: mean.copy_(now)
-
 # %% ../../../nbs/engine/pretrain/pretrain.ipynb #8329ae2e
+@contextmanager
+def _scenes_ahead(run, bank):
+    "A function that gives what the next step shows; those after it are drawn in the meantime"
+    ahead = 1 if run.device.type=='cpu' else cpu_count()
+    with ThreadPoolExecutor(ahead) as pool:
+        def draw(step): return pool.submit(_drawn, bank, run.plan, step)
+        todo = [draw(run.step+i) for i in range(ahead)]
+        def next_scenes():
+            shown = todo[0].result()
+            del todo[0]
+            todo.append(draw(run.step+ahead))
+            return shown
+        try: yield next_scenes
+        finally:
+            for o in todo: o.cancel()
+
+def _steps(run, next_scenes, seconds):
+    "The loss of each step, until the plan is done or the time is up"
+    before,start = run.seconds,time.perf_counter()
+    while run.step<run.plan.steps and time.perf_counter()-start<seconds:
+        shown = next_scenes()
+        with interrupt_later(): loss = _learn(run, *shown) # half a step would be done twice when the run goes on
+        run.seconds = before+time.perf_counter()-start
+        yield loss
+
+# %% ../../../nbs/engine/pretrain/pretrain.ipynb #77b7ffa0
 def go_on(
     run:Run,                 # A new run, or one that was interrupted
     bank:Bank,               # The drawings of its recipe
@@ -303,41 +421,61 @@ def go_on(
     save_every:float=60.     # Seconds between two states that are written
 )->bool:                     # Is the plan done? Raises `StorageError`
     "Train until the plan is done, the time is up, or Ctrl-C"
-    plan,start,saved,before,first = run.plan,time.perf_counter(),time.perf_counter(),run.seconds,run.step
-    bar,ahead = progress_bar(range(max(1, plan.steps-first)), leave=False),1 if run.device.type=='cpu' else cpu_count()
+    first,saved = run.step,time.perf_counter()
+    bar = progress_bar(range(max(1, run.plan.steps-first)), leave=False)
     bar.update(0)
-    with ThreadPoolExecutor(ahead) as pool:
-        todo = [pool.submit(_drawn, bank, plan, run.step+i) for i in range(ahead)]
+    with _scenes_ahead(run, bank) as next_scenes:
         try:
-            while run.step<plan.steps and time.perf_counter()-start<seconds:
-                shown,todo = todo[0].result(),[*todo[1:], pool.submit(_drawn, bank, plan, run.step+ahead)]
-                with interrupt_later(): loss = _learn(run, *shown) # half a step would be done twice when the run goes on
-                run.seconds,now = before+time.perf_counter()-start,time.perf_counter()
-                if (run.step-first)%20==0: bar.update(run.step-first); bar.comment = f'loss {float(loss):.2f}'
-                if now-saved>save_every: run.save(); saved = now
+            for loss in _steps(run, next_scenes, seconds):
+                now,done = time.perf_counter(),run.step-first
+                if done%20==0:
+                    bar.update(done)
+                    bar.comment = f'loss {float(loss):.2f}'
+                if now-saved>save_every:
+                    run.save()
+                    saved = now
         finally:
-            for o in todo: o.cancel()
             bar.on_iter_end() # it need not have come to its end
             run.save()
-    return run.step>=plan.steps
+    return run.step>=run.plan.steps
 
 # %% ../../../nbs/engine/pretrain/pretrain.ipynb #6ca7ed2b
 def _commit():
     "The commit of this checkout; '' outside of one"
-    found = subprocess.run(['git', 'describe', '--always', '--dirty'], cwd=Path(__file__).parent if '__file__' in globals() else '.', capture_output=True, text=True)
+    folder = Path(__file__).parent if '__file__' in globals() else '.'
+    command = ['git', 'describe', '--always', '--dirty']
+    found = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     return found.stdout.strip()
 
 # %% ../../../nbs/engine/pretrain/pretrain.ipynb #f2444886
+def _receipt_of(run, data):
+    "What would be needed to make the weights `data` again"
+    return dict(
+        arch='squeezenet1_1',
+        plan=asdict(run.plan),
+        scenes=run.step*run.plan.batch,
+        hours=round(run.seconds/3600, 3),
+        commit=_commit(),
+        sha256=hashlib.sha256(data).hexdigest(),
+        bytes=len(data),
+        machine=f'{run.device.type}, {cpu_count()} cores, {platform.machine()}',
+        python=platform.python_version(),
+        torch=version('torch'),
+        fastai=version('fastai'),
+        date=time.strftime('%Y-%m-%d'),
+    )
+
+# %% ../../../nbs/engine/pretrain/pretrain.ipynb #6489b81e
 def write_weights(
     run:Run, # Done or not
     folder   # Where to write `squeezenet1_1.safetensors` and `squeezenet1_1.json`
 )->dict:     # The receipt; raises `StorageError`
     "Write the weights of a run's body and their receipt"
     from safetensors.torch import save
-    state = {k:v.half().cpu().contiguous() for k,v in without_norms(run.mean.body).state_dict().items()}
-    data,folder = save(state),Path(folder)
-    receipt = dict(arch='squeezenet1_1', plan=asdict(run.plan), scenes=run.step*run.plan.batch, hours=round(run.seconds/3600, 3), commit=_commit(), sha256=hashlib.sha256(data).hexdigest(), bytes=len(data),
-                   machine=f'{run.device.type}, {cpu_count()} cores, {platform.machine()}', python=platform.python_version(), **{k:version(k) for k in ('torch', 'fastai')}, date=time.strftime('%Y-%m-%d'))
+    folder = Path(folder)
+    state = without_norms(run.mean.body).state_dict()
+    data = save({k:v.half().cpu().contiguous() for k,v in state.items()})
+    receipt = _receipt_of(run, data)
     write_atomic(folder/'squeezenet1_1.safetensors', data)
     write_atomic(folder/'squeezenet1_1.json', json.dumps(receipt, indent=1).encode())
     return receipt
@@ -350,12 +488,18 @@ def pretrain(
     minutes:float|None=None,     # Stop after so long; the same command goes on later
     as_json:bool=False           # Print the receipt as one line of JSON
 ) -> dict:                       # The receipt, and `ok`: is the run done?
-    "Train the body that fastclass brings along, from formulas alone. Raises `DataError`, `WeightsError`, `StorageError`."
+    "Train the body that fastclass brings along from formulas alone; raises `DataError`, `WeightsError`, `StorageError`"
     if scenes<1: raise DataError(f'{scenes} scenes teach nothing.', next='Take 100000 or more.')
     run = Run(Plan(scenes=scenes, recipe=Recipe(seed=seed)), out)
-    if run.step: print(f'Going on after {run.step*run.plan.batch:,} of {scenes:,} scenes and {run.seconds/60:.0f} minutes.')
+    if run.step:
+        shown = run.step*run.plan.batch
+        print(f'Going on after {shown:,} of {scenes:,} scenes and {run.seconds/60:.0f} minutes.')
     print('Drawing the shapes and textures: about a minute on two cores.')
-    done = go_on(run, Bank(run.plan.recipe), math.inf if minutes is None else 60*minutes)
+    seconds = math.inf if minutes is None else 60*minutes
+    done = go_on(run, Bank(run.plan.recipe), seconds)
     receipt = write_weights(run, out)
-    print(f"{receipt['scenes']:,} of {scenes:,} scenes after {receipt['hours']*60:.0f} minutes. Weights: {Path(out)/'squeezenet1_1.safetensors'}" + ('' if done else '. The same command goes on.'))
+    file = Path(out)/'squeezenet1_1.safetensors'
+    more = '' if done else '. The same command goes on.'
+    took = receipt['hours']*60
+    print(f"{receipt['scenes']:,} of {scenes:,} scenes after {took:.0f} minutes. Weights: {file}{more}")
     return dict(receipt, ok=True, done=done)

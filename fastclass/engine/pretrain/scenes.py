@@ -17,15 +17,26 @@ from .formulas import Bank, Dice, grid
 __all__ = ['Scenes', 'draw_scenes']
 
 # %% ../../../nbs/engine/pretrain/scenes.ipynb #168b7992
-def _at(v, dims=2): return v[(..., *[None]*dims)]
+def _for_pixels(v): return v[..., None, None]
+
+def _matrices(*numbers): return torch.stack(numbers, -1).view(-1, 2, 2)
 
 def _placed(n, dice, low, high):
     "From places of a picture to places of a drawing: matrices `(n, 2, 2)`, centres `(n, 2)`, angles `(n,)`"
-    turn = torch.where(dice.even(n)<.2, dice.even(n, high=2*math.pi), dice.normal(n, scale=.25))
-    scale,flip,lean,wide = low*(high/low)**dice.even(n),1-2*dice.whole(2, n),dice.normal(n, scale=.12),dice.normal(n, scale=.15).exp()
+    any_turn = dice.even(n)<.2
+    any_angle = dice.even(n, high=2*math.pi)
+    turn = torch.where(any_turn, any_angle, dice.normal(n, scale=.25))
+    scale = low*(high/low)**dice.even(n)
+    flip = 1-2*dice.whole(2, n)
+    lean = dice.normal(n, scale=.12)
+    wide = dice.normal(n, scale=.15).exp()
     c,s = turn.cos(),turn.sin()
-    matrix = torch.stack([c*flip*wide, (s*flip+lean)*wide, -s/wide, c/wide], -1).view(n, 2, 2)
-    return matrix/_at(scale), dice.even(n, 2, low=-1)*(1.05-.75*scale).clamp(min=.1)[:, None], turn
+    x_row = c*flip*wide,(s*flip+lean)*wide
+    y_row = -s/wide,c/wide
+    matrix = _matrices(*x_row, *y_row)
+    room = (1.05-.75*scale).clamp(min=.1) # from the middle to where it would leave the picture
+    centre = dice.even(n, 2, low=-1)*room[:, None]
+    return matrix/_for_pixels(scale), centre, turn
 
 def _looked_up(drawings, places, **kwargs):
     return F.grid_sample(drawings.float(), places, align_corners=False, **kwargs)/255
@@ -33,48 +44,84 @@ def _looked_up(drawings, places, **kwargs):
 # %% ../../../nbs/engine/pretrain/scenes.ipynb #4ab84428
 def _cloth(bank, ids, size, turn, dice):
     "A piece of each texture `(n, size, size)`, -1 to 1"
-    pieces = bank.textures[ids, dice.whole(bank.textures.shape[1], len(ids))]
-    scale = size/pieces.shape[-1]*dice.normal(len(ids), scale=.2).exp()
-    c,s = turn.cos()*scale,turn.sin()*scale
-    places = torch.einsum('nij,hwj->nhwi', torch.stack([c, -s, s, c], -1).view(-1, 2, 2), grid(size))+dice.even(len(ids), 1, 1, 2, low=-.6, high=.6)
-    return _looked_up(pieces[:, None], places, padding_mode='reflection')[:, 0]*2-1
+    n = len(ids)
+    which = dice.whole(bank.textures.shape[1], n)
+    pieces = bank.textures[ids, which]
+    larger = dice.normal(n, scale=.2).exp()
+    scale = size/pieces.shape[-1]*larger
+    c = turn.cos()*scale
+    s = turn.sin()*scale
+    places = torch.einsum('nij,hwj->nhwi', _matrices(c, -s, s, c), grid(size))
+    places = places+dice.even(n, 1, 1, 2, low=-.6, high=.6)
+    seen = _looked_up(pieces[:, None], places, padding_mode='reflection')
+    return seen[:, 0]*2-1
 
 def _painted(bank, ids, cloth, dice):
     "Colours from palettes and a texture, `(n, 3, size, size)`"
-    mean = bank.colours[ids]+dice.normal(len(ids), 3, scale=.04)
-    return _at(mean)+_at(bank.steps[ids]*dice.normal(len(ids), 1, scale=.25).exp())*cloth[:, None]
+    n = len(ids)
+    mean = bank.colours[ids]+dice.normal(n, 3, scale=.04)
+    step = bank.steps[ids]*dice.normal(n, 1, scale=.25).exp()
+    return _for_pixels(mean)+_for_pixels(step)*cloth[:, None]
 
 # %% ../../../nbs/engine/pretrain/scenes.ipynb #9ef9377e
 def _lit(height, dice):
     "Light and shade on a surface `(n, size, size)`, around 1"
     n,size = len(height),height.shape[-1]
-    angle,strong = dice.even(n, high=2*math.pi),dice.even(n, high=3)
-    dy,dx = F.pad(height[:, 1:]-height[:, :-1], (0, 0, 0, 1)),F.pad(height[:, :, 1:]-height[:, :, :-1], (0, 1))
-    return 1+((dx*_at(angle.cos()*strong)+dy*_at(angle.sin()*strong))*size/24).clamp(-.6, .6)
+    angle = dice.even(n, high=2*math.pi)
+    strong = dice.even(n, high=3)
+    down = F.pad(height.diff(dim=1), (0, 0, 0, 1))
+    across = F.pad(height.diff(dim=2), (0, 1))
+    light_x = _for_pixels(angle.cos()*strong)
+    light_y = _for_pixels(angle.sin()*strong)
+    rise = (across*light_x+down*light_y)*size/24
+    return 1+rise.clamp(-.6, .6)
 
 # %% ../../../nbs/engine/pretrain/scenes.ipynb #d018ce1e
 def _add(bank, pictures, dice, low, high, share=1.):
     "Put a thing into a `share` of the pictures: the pictures, and the numbers of shape, texture and palette"
     n,size = len(pictures),pictures.shape[-1]
-    shape,texture,palette = (dice.whole(len(o), n) for o in (bank.shapes, bank.textures, bank.colours))
+    shape = dice.whole(len(bank.shapes), n)
+    texture = dice.whole(len(bank.textures), n)
+    palette = dice.whole(len(bank.colours), n)
+
     matrix,centre,turn = _placed(n, dice, low, high)
-    places = torch.einsum('nij,nhwj->nhwi', matrix, grid(size)[None]-_at(centre).permute(0, 2, 3, 1))
-    cover,tone,height = _looked_up(bank.shapes[shape, dice.whole(bank.shapes.shape[1], n)], places).unbind(1)
-    cover = cover*_at((dice.even(n)<share).float())
-    thing = (_painted(bank, palette, _cloth(bank, texture, size, -turn, dice), dice)+.18*(2*tone-1)[:, None])*_lit(height, dice)[:, None]
-    return torch.lerp(pictures, thing, cover[:, None]), (shape, texture, palette)
+    from_centre = grid(size)[None]-centre[:, None, None]
+    places = torch.einsum('nij,nhwj->nhwi', matrix, from_centre)
+    which = dice.whole(bank.shapes.shape[1], n)
+    planes = _looked_up(bank.shapes[shape, which], places)
+    cover,tone,height = planes.unbind(1)
+    there = (dice.even(n)<share).float()
+    cover = cover*_for_pixels(there)
+
+    cloth = _cloth(bank, texture, size, -turn, dice)
+    colours = _painted(bank, palette, cloth, dice)
+    colours = colours+.18*(2*tone-1)[:, None]
+    thing = colours*_lit(height, dice)[:, None]
+    pictures = torch.lerp(pictures, thing, cover[:, None])
+    return pictures, (shape, texture, palette)
 
 # %% ../../../nbs/engine/pretrain/scenes.ipynb #f51d169b
 def _taken(im, dice):
     "Pictures as a camera would take them, `(n, 3, size, size)`, 0 to 1"
     n,size = len(im),im.shape[-1]
-    fall = 1+(grid(size)[None]*dice.normal(n, 1, 1, 2, scale=.12)).sum(-1)
-    im = im*fall[:, None]*(dice.normal(n, 1, 1, 1, scale=.2)+dice.normal(n, 3, 1, 1, scale=.06)).exp()
-    im = torch.lerp(im.mean((1, 2, 3), keepdim=True), im, dice.normal(n, 1, 1, 1, scale=.2).exp())
-    soft = F.avg_pool2d(F.pad(im, (1, 1, 1, 1), mode='replicate'), 3, 1)
-    im,grey = torch.lerp(im, soft, dice.even(n, 1, 1, 1, low=-.6).clamp(min=0)),dice.even(n)<.1
-    im = torch.where(_at(grey, 3), im.mean(1, keepdim=True), im)
-    return (im+dice.normal(*im.shape)*.06*dice.even(n, 1, 1, 1)**2).clamp(0, 1)
+    one = n,1,1,1 # a number for each picture
+    slope = dice.normal(n, 1, 1, 2, scale=.12)
+    fall = 1+(grid(size)*slope).sum(-1)
+    light = dice.normal(*one, scale=.2)
+    cast = dice.normal(n, 3, 1, 1, scale=.06)
+    im = im*fall[:, None]*(light+cast).exp()
+    contrast = dice.normal(*one, scale=.2).exp()
+    mean = im.mean((1, 2, 3), keepdim=True)
+    im = torch.lerp(mean, im, contrast)
+    wider = F.pad(im, (1, 1, 1, 1), mode='replicate')
+    soft = F.avg_pool2d(wider, 3, 1)
+    blur = dice.even(*one, low=-.6).clamp(min=0)
+    im = torch.lerp(im, soft, blur)
+    grey = dice.even(n)<.1
+    im = torch.where(grey.view(one), im.mean(1, keepdim=True), im)
+    noise = dice.normal(*im.shape)
+    grain = noise*.06*dice.even(*one)**2
+    return (im+grain).clamp(0, 1)
 
 # %% ../../../nbs/engine/pretrain/scenes.ipynb #865a9d3b
 @dataclass
@@ -92,8 +139,11 @@ def draw_scenes(
 )->Scenes:     # The same for the same bank and the same keys
     "A small thing in most pictures, and a large one before it in all"
     dice = Dice('scenes', *keys)
-    texture,palette = dice.whole(len(bank.textures), n),dice.whole(len(bank.colours), n)
-    im = _painted(bank, palette, _cloth(bank, texture, size, dice.even(n, low=-.3, high=.3), dice), dice)
-    im,_ = _add(bank, im, dice, .15, .6, .7)
-    im,names = _add(bank, im, dice, .45, 1.15)
+    texture = dice.whole(len(bank.textures), n)
+    palette = dice.whole(len(bank.colours), n)
+    turn = dice.even(n, low=-.3, high=.3)
+    ground = _cloth(bank, texture, size, turn, dice)
+    im = _painted(bank, palette, ground, dice)
+    im,_ = _add(bank, im, dice, low=.15, high=.6, share=.7)
+    im,names = _add(bank, im, dice, low=.45, high=1.15)
     return Scenes(_taken(im, dice), names)

@@ -23,24 +23,32 @@ def last_of_each_size(
 )->list: # Index of the last layer of each size, first to last; raises `UnsupportedError`
     "The layers after which a body makes its maps smaller, and its last one"
     body = unwrap(body)
-    if not isinstance(body, nn.Sequential): raise UnsupportedError(f'The body is a {type(body).__name__}, not a sequence of layers.', next='Use squeezenet1_1 or a resnet.')
-    sizes,x = [],torch.zeros(1, 3, 128, 128, device=next(body.parameters()).device)
+    if not isinstance(body, nn.Sequential):
+        raise UnsupportedError(f'The body is a {type(body).__name__}, not a sequence of layers.',
+                               next='Use squeezenet1_1 or a resnet.')
+    device = next(body.parameters()).device
+    x = torch.zeros(1, 3, 128, 128, device=device)
+    sizes = []
     with torch.no_grad(), evaluating(body):
         for layer in body:
             x = layer(x)
             sizes.append(x.shape[-1])
-    return [i for i,s in enumerate(sizes) if i+1==len(sizes) or sizes[i+1]!=s]
+    following = [*sizes[1:], None]
+    return [i for i,(here,then) in enumerate(zip(sizes, following)) if here!=then]
 
 # %% ../../../nbs/engine/segment/decoder.ipynb #be7e9304
 class Scales(nn.Module):
-    "Pictures, float `(n, 3, h, w)`, to what a body says of each place at all its scales, float `(n, h/4, w/4, channels)`"
+    "Pictures, float `(n, 3, h, w)`, to what a body says of each place at all scales, float `(n, h/4, w/4, channels)`"
     def __init__(self,
         body,      # `nn.Sequential`
         up:int=2,  # Pictures are made this much larger first
         stride:int=4 # Pixels of the picture from one place to the next
     ):
         super().__init__()
-        self.body,self.up,self.stride,self.last = unwrap(body),up,stride,last_of_each_size(body)
+        self.body = unwrap(body)
+        self.up = up
+        self.stride = stride
+        self.last = last_of_each_size(body)
     def forward(self,
         x # Pictures
     ):    # What is said of each place; raises `DataError` for a size that is no multiple of `stride`
@@ -56,7 +64,11 @@ class Scales(nn.Module):
 # %% ../../../nbs/engine/segment/decoder.ipynb #6e2b524e
 def _places(size, stride):
     "Rows and columns of places; raises `DataError` when the size cannot be divided"
-    if any(o%stride for o in size): raise DataError(f'The pictures are {size[0]} high and {size[1]} wide; both must be multiples of {stride}.', next=f'Give the DataLoaders item_tfms=Resize(({-(-size[0]//stride)*stride}, {-(-size[1]//stride)*stride}), method="squish").')
+    if any(o%stride for o in size):
+        high = -(-size[0]//stride)*stride
+        wide = -(-size[1]//stride)*stride
+        raise DataError(f'The pictures are {size[0]} high and {size[1]} wide; both must be multiples of {stride}.',
+                        next=f'Give the DataLoaders item_tfms=Resize(({high}, {wide}), method="squish").')
     return size[0]//stride, size[1]//stride
 
 def _resize(x, hw):
@@ -76,10 +88,17 @@ class Decoder(nn.Module):
         p:float=.1     # Share of the channels that is dropped in training
     ):
         super().__init__()
-        self.width,self.reach,self.stride,self.p = width,reach,stride,p
+        self.width = width
+        self.reach = reach
+        self.stride = stride
+        self.p = p
         self.mix = nn.Linear(n_in, width, bias=False)
         around = nn.Conv2d(width, width, 3, padding=reach, dilation=reach, bias=False)
-        self.name = nn.Sequential(nn.BatchNorm2d(width), nn.ReLU(), around, nn.BatchNorm2d(width), nn.ReLU(), nn.Dropout2d(p), nn.Conv2d(width, n_out, 1))
+        self.name = nn.Sequential(
+            nn.BatchNorm2d(width), nn.ReLU(), around,
+            nn.BatchNorm2d(width), nn.ReLU(), nn.Dropout2d(p),
+            nn.Conv2d(width, n_out, 1),
+        )
     def forward(self,
         x # What `Scales` gives
     ):    # A number for each class and pixel
@@ -105,13 +124,20 @@ def segment_model(
     "A frozen body at all its scales, and a light decoder"
     arch = find_arch(arch)
     _places(size, 4)
-    if isinstance(arch, str): raise UnsupportedError(f'{arch} is an architecture of timm.', next='Use one of torchvision: squeezenet1_1 or a resnet.')
-    if arch not in model_meta: raise UnsupportedError(f'fastai does not know where the body of {arch_name(arch)} ends.', next='Use squeezenet1_1 or a resnet.')
-    body = create_body(arch(weights='DEFAULT' if pretrained else None), pretrained=pretrained, cut=model_meta[arch]['cut'])
+    if isinstance(arch, str):
+        raise UnsupportedError(f'{arch} is an architecture of timm.',
+                               next='Use one of torchvision: squeezenet1_1 or a resnet.')
+    if arch not in model_meta:
+        raise UnsupportedError(f'fastai does not know where the body of {arch_name(arch)} ends.',
+                               next='Use squeezenet1_1 or a resnet.')
+
+    net = arch(weights='DEFAULT' if pretrained else None)
+    body = create_body(net, pretrained=pretrained, cut=model_meta[arch]['cut'])
     scales = Scales(body, enlarge_by(size))
     with torch.no_grad(): n_in = scales.eval()(torch.zeros(1, 3, 64, 64)).shape[-1]
     return nn.Sequential(scales.train(), Decoder(n_in, n_out, **kwargs))
 
+# %% ../../../nbs/engine/segment/decoder.ipynb #9100e731
 def body_and_decoder(
     model # From `segment_model`
 )->list:  # Two groups of parameters

@@ -27,12 +27,19 @@ def read_codes(
 )->list: # Names of the classes; raises `DataError`
     "The classes of a `codes.txt`"
     file = Path(file)
-    if not file.is_file(): raise DataError(f'There is no {file.name} in {file.parent.name}.', next='Write one: the name of class 0 in the first line, of class 1 in the second, and so on.')
-    names = [o.strip() for o in file.read_text(encoding='utf-8-sig').rstrip().splitlines()]
+    if not file.is_file():
+        raise DataError(f'There is no {file.name} in {file.parent.name}.',
+                        next='Write one: the name of class 0 in the first line, of class 1 in the second, and so on.')
+    text = file.read_text(encoding='utf-8-sig').rstrip()
+    names = [o.strip() for o in text.splitlines()]
     if not names: raise DataError(f'{file.name} is empty.', next='Write one class a line.')
-    if '' in names: raise DataError(f'Line {names.index("")+1} of {file.name} is blank.', next='Name the class of this code, or write "unused".')
+    if '' in names:
+        line = names.index('')+1
+        raise DataError(f'Line {line} of {file.name} is blank.', next='Name the class of this code, or write "unused".')
     twice = [k for k,n in Counter(names).items() if n>1]
-    if twice: raise DataError(f'{file.name} names {", ".join(twice[:3])} more than once.', next='Give each code a name of its own.')
+    if twice:
+        some = ', '.join(twice[:3])
+        raise DataError(f'{file.name} names {some} more than once.', next='Give each code a name of its own.')
     return names
 
 # %% ../../../nbs/engine/segment/masks.ipynb #2ac09041
@@ -44,17 +51,25 @@ def void_code(
 )->int|None:      # The code to leave out; None where there is none; raises `DataError`
     "The code of the pixels that are not scored"
     if void is False: return None
-    if void is not None and void not in codes: raise DataError(f'There is no class {void!r}.', next=f'The classes are: {", ".join(codes)}.')
-    return next((i for i,o in enumerate(codes) if o==void or void is None and o.lower() in VOID_NAMES), None)
+    if void is not None and void not in codes:
+        known = ', '.join(codes)
+        raise DataError(f'There is no class {void!r}.', next=f'The classes are: {known}.')
+    for i,name in enumerate(codes):
+        if name==void: return i
+        if void is None and name.lower() in VOID_NAMES: return i
+    return None
 
 # %% ../../../nbs/engine/segment/masks.ipynb #bde89273
 class MaskOf:
     "The mask of a picture: the file of the same name with an ending, in another folder; can be pickled"
-    __name__ = 'MaskOf' # an object without it is wrapped by fasttransform in a function that no worker on Windows or Mac can get
+    # an object without a `__name__` is wrapped by fasttransform in a function that no worker on Windows or Mac can get
+    __name__ = 'MaskOf'
     def __init__(self,
         folder,        # Folder of the masks
         ending:str='_P.png' # What comes behind the name of the picture
-    ): self.folder,self.ending = Path(folder),ending
+    ):
+        self.folder = Path(folder)
+        self.ending = ending
     def __call__(self, file): return self.folder/f'{Path(file).stem}{self.ending}'
 
 # %% ../../../nbs/engine/segment/masks.ipynb #b2acdd39
@@ -63,12 +78,18 @@ def open_mask(
 )->np.ndarray:  # Codes, `(height, width)`, whole numbers; raises `DataError`
     "The codes in a mask: one number a pixel, no colours"
     file = Path(file)
-    if not file.is_file(): raise DataError(f'The mask {file.name} is missing.', next='Every picture needs one: add it, or leave the picture out.')
+    if not file.is_file():
+        raise DataError(f'The mask {file.name} is missing.',
+                        next='Every picture needs one: add it, or leave the picture out.')
     try:
         with Image.open(file) as im:
-            if im.mode not in ('L', 'P', 'I', 'I;16'): raise DataError(f'The mask {file.name} has the mode {im.mode}: colours, not codes.', next='Save masks as PNG of mode L or P, with the code of the class in each pixel.')
+            if im.mode not in ('L', 'P', 'I', 'I;16'):
+                raise DataError(f'The mask {file.name} has the mode {im.mode}: colours, not codes.',
+                                next='Save masks as PNG of mode L or P, with the code of the class in each pixel.')
             return np.array(im)
-    except (UnidentifiedImageError, OSError, SyntaxError) as e: raise DataError(f'The mask {file.name} cannot be read ({type(e).__name__}).', next='Save it again as a PNG.') from e
+    except (UnidentifiedImageError, OSError, SyntaxError) as e:
+        raise DataError(f'The mask {file.name} cannot be read ({type(e).__name__}).',
+                        next='Save it again as a PNG.') from e
 
 # %% ../../../nbs/engine/segment/masks.ipynb #103ef634
 @dataclass
@@ -87,21 +108,68 @@ class MaskReport:
     @property
     def void_share(self)->float:
         "Share of the pixels that is void, 0 to 1"
-        return float(self.pixels[self.void]/max(1, self.pixels.sum())) if self.void is not None else 0.
+        if self.void is None: return 0.
+        return float(self.pixels[self.void]/max(1, self.pixels.sum()))
+    def table(self)->pd.DataFrame: # Index: class; columns: code, pictures, share (of the scored pixels, 0 to 1)
+        "What occurs how often, most frequent first"
+        scored = self.pixels.sum()
+        if self.void is not None: scored = scored-self.pixels[self.void]
+        columns = {
+            'code': range(len(self.codes)),
+            'pictures': self.pictures,
+            'share': self.pixels/max(1, scored),
+        }
+        df = pd.DataFrame(columns, index=pd.Index(self.codes, name='class'))
+        if self.void is not None: df = df.drop(self.codes[self.void])
+        return df.sort_values('share', ascending=False, kind='stable')
+    def __str__(self):
+        n = len(self.files)+len(self.wrong)
+        void = ', none of them void.' if self.void is None else f'; {self.void_share:.1%} of the pixels are void.'
+        lines = [f'{n} pictures, {len(self.files)} with a mask that can be used. {len(self.codes)} codes{void}']
+        absent = self.absent
+        if absent: lines.append('Never seen: ' + ', '.join(absent) + '.')
+        lines += [f'WRONG {o}' for _,o in self.wrong[:10]]
+        more = len(self.wrong)-10
+        if more>0: lines.append(f'... and {more} more.')
+        return '\n'.join(lines)
+    def raise_if_bad(self):
+        "Raise `DataError` unless every picture has a mask that can be used, and some pixel is scored"
+        if self.wrong:
+            n = len(self.wrong)+len(self.files)
+            _,first = self.wrong[0]
+            raise DataError(f'{len(self.wrong)} of {n} masks cannot be used. The first: {first}',
+                            next='`report.wrong` has them all; `report.files` are the pictures that can be used.')
+        table = self.table()
+        if not len(table) or not table.share.sum():
+            raise DataError('Every pixel of the masks is void.', next='Look whether void is the right class.')
 
 # %% ../../../nbs/engine/segment/masks.ipynb #5f9773a1
+def _size_of_picture(file):
+    "Width and height; raises `DataError`"
+    try:
+        with Image.open(file) as im: return im.size
+    except (UnidentifiedImageError, OSError) as e:
+        raise DataError(f'The picture {Path(file).name} cannot be read.',
+                        next='Leave it out, or fetch it again.') from e
+
+# %% ../../../nbs/engine/segment/masks.ipynb #433fd829
 def _look_at_pair(image, mask_of, n_codes):
     "How often each code occurs in the mask of `image`; raises `DataError`"
     file = Path(mask_of(image))
     mask = open_mask(file)
-    if file.suffix.lower() in ('.jpg', '.jpeg'): raise DataError(f'The mask {file.name} is a JPEG, which changes codes at every edge.', next='Save masks as PNG.')
-    try:
-        with Image.open(image) as im: size = im.size
-    except (UnidentifiedImageError, OSError) as e: raise DataError(f'The picture {Path(image).name} cannot be read.', next='Leave it out, or fetch it again.') from e
-    if size!=mask.shape[::-1]:
-        raise DataError(f'{Path(image).name} is {size[0]}x{size[1]} and its mask is {mask.shape[1]}x{mask.shape[0]}.', next='They must have the same size: find the mask that belongs to it.')
+    if file.suffix.lower() in ('.jpg', '.jpeg'):
+        raise DataError(f'The mask {file.name} is a JPEG, which changes codes at every edge.',
+                        next='Save masks as PNG.')
+    w,h = _size_of_picture(image)
+    if (h, w)!=mask.shape:
+        raise DataError(f'{Path(image).name} is {w}x{h} and its mask is {mask.shape[1]}x{mask.shape[0]}.',
+                        next='They must have the same size: find the mask that belongs to it.')
     if mask.min()<0 or mask.max()>=n_codes:
-        raise DataError(f'The mask {file.name} has the code {mask.max() if mask.max()>=n_codes else mask.min()}, and the list has {n_codes} classes (0 to {n_codes-1}).', next='Look whether codes.txt is the right one, or renumber the masks (0 and 255 are common for two classes).')
+        code = mask.max() if mask.max()>=n_codes else mask.min()
+        listed = f'the list has {n_codes} classes (0 to {n_codes-1})'
+        raise DataError(f'The mask {file.name} has the code {code}, and {listed}.',
+                        next='Look whether codes.txt is the right one, or renumber the masks '
+                             '(0 and 255 are common for two classes).')
     return np.bincount(mask.ravel(), minlength=n_codes)
 
 # %% ../../../nbs/engine/segment/masks.ipynb #b4c61104
@@ -112,43 +180,22 @@ def check_masks(
     void=None    # Name of the class that is not scored; None: looked up; False: there is none
 )->MaskReport:   # What was found; its `raise_if_bad()` stops where something is wrong
     "Open every picture's mask: is it there, of the same size, with codes of the list?"
-    if not len(images): raise DataError('There are no pictures.', next='Look at the folder that you gave to `get_image_files`.')
-    rep = MaskReport(list(codes), void_code(codes, void), np.zeros(len(codes), int), np.zeros(len(codes), int))
+    if not len(images):
+        raise DataError('There are no pictures.', next='Look at the folder that you gave to `get_image_files`.')
+    n = len(codes)
+    report = MaskReport(list(codes), void_code(codes, void), pixels=np.zeros(n, int), pictures=np.zeros(n, int))
     for o in images:
-        try: counts = _look_at_pair(o, mask_of, len(codes))
-        except DataError as e: rep.wrong.append((Path(o), str(e)))
+        try: counts = _look_at_pair(o, mask_of, n)
+        except DataError as e: report.wrong.append((Path(o), str(e)))
         else:
-            rep.files.append(Path(o))
-            rep.pixels += counts
-            rep.pictures += counts>0
-    return rep
-
-# %% ../../../nbs/engine/segment/masks.ipynb #ec166c2f
-from fastcore.basics import patch
-
-# %% ../../../nbs/engine/segment/masks.ipynb #8a98850c
-@patch
-def table(self:MaskReport)->pd.DataFrame: # Index: class; columns: code, pictures, share (of the scored pixels, 0 to 1)
-    "What occurs how often, most frequent first"
-    scored = self.pixels.sum()-(self.pixels[self.void] if self.void is not None else 0)
-    df = pd.DataFrame({'code': range(len(self.codes)), 'pictures': self.pictures, 'share': self.pixels/max(1, scored)}, index=pd.Index(self.codes, name='class'))
-    return (df.drop(self.codes[self.void]) if self.void is not None else df).sort_values('share', ascending=False, kind='stable')
-
-@patch
-def __str__(self:MaskReport):
-    n = len(self.files)+len(self.wrong)
-    lines = [f'{n} pictures, {len(self.files)} with a mask that can be used. {len(self.codes)} codes; {self.void_share:.1%} of the pixels are void.' if self.void is not None
-             else f'{n} pictures, {len(self.files)} with a mask that can be used. {len(self.codes)} codes, none of them void.']
-    if self.absent: lines.append(f'Never seen: {", ".join(self.absent)}.')
-    return '\n'.join(lines + [f'WRONG {o}' for _,o in self.wrong[:10]] + ([f'... and {len(self.wrong)-10} more.'] if len(self.wrong)>10 else []))
-
-@patch
-def raise_if_bad(self:MaskReport):
-    "Raise `DataError` unless every picture has a mask that can be used, and some pixel is scored"
-    if self.wrong: raise DataError(f'{len(self.wrong)} of {len(self.wrong)+len(self.files)} masks cannot be used. The first: {self.wrong[0][1]}', next='`report.wrong` has them all; `report.files` are the pictures that can be used.')
-    if not len(self.table()) or not self.table().share.sum(): raise DataError('Every pixel of the masks is void.', next='Look whether void is the right class.')
+            report.files.append(Path(o))
+            report.pixels += counts
+            report.pictures += counts>0
+    return report
 
 # %% ../../../nbs/engine/segment/masks.ipynb #b0f7bb28
+def _flat_codes(o): return torch.as_tensor(o).as_subclass(torch.Tensor).reshape(-1).long()
+
 def count_pairs(
     pred,         # Predicted codes, any shape of whole numbers
     true,         # Right codes, of the same shape
@@ -156,21 +203,32 @@ def count_pairs(
     void:int|None # Code that is not counted
 )->torch.Tensor:  # `(n, n)` counts: row for the right class, column for the predicted one
     "How many pixels of each class were taken for each class"
-    pred,true = (torch.as_tensor(o).as_subclass(torch.Tensor).reshape(-1).long() for o in (pred, true))
-    keep = true!=void if void is not None else slice(None)
-    return torch.bincount(true[keep]*n+pred[keep], minlength=n*n).view(n, n)
+    pred = _flat_codes(pred)
+    true = _flat_codes(true)
+    if void is not None:
+        keep = true!=void
+        pred,true = pred[keep],true[keep]
+    return torch.bincount(true*n+pred, minlength=n*n).view(n, n)
 
 # %% ../../../nbs/engine/segment/masks.ipynb #fee8faf6
 def scores_of(
     pairs,     # What `count_pairs` gave
     codes:list # Names of the classes
-)->pd.DataFrame: # Index: class; columns: pixels, predicted, recall, iou, dice (0 to 1); NaN where a class neither occurs nor is predicted
+)->pd.DataFrame: # Index: class; columns: pixels, predicted, recall, iou, dice (0 to 1); NaN where there are none
     "The scores of each class, most pixels first"
     pairs = torch.as_tensor(pairs).double().numpy()
-    hit,true,said = pairs.diagonal(),pairs.sum(1),pairs.sum(0)
+    hit = pairs.diagonal()
+    true = pairs.sum(1)
+    said = pairs.sum(0)
     def share(a, b): return np.divide(a, b, out=np.full(len(a), np.nan), where=b>0)
-    df = pd.DataFrame({'pixels': true.astype(int), 'predicted': said.astype(int), 'recall': share(hit, true), 'iou': share(hit, true+said-hit), 'dice': share(2*hit, true+said)},
-                      index=pd.Index(codes, name='class'))
+    columns = {
+        'pixels': true.astype(int),
+        'predicted': said.astype(int),
+        'recall': share(hit, true),
+        'iou': share(hit, true+said-hit),
+        'dice': share(2*hit, true+said),
+    }
+    df = pd.DataFrame(columns, index=pd.Index(codes, name='class'))
     return df.sort_values('pixels', ascending=False, kind='stable')
 
 # %% ../../../nbs/engine/segment/masks.ipynb #11180c9f
@@ -178,7 +236,8 @@ class PixelAccuracy(Metric):
     "Share of the scored pixels that is right, over the whole of a data set"
     def __init__(self,
         void:int|None # Code that is not counted
-    ): self.void = void
+    ):
+        self.void = void
     def reset(self):
         "Start to count"
         self.right,self.total = 0,0
@@ -186,7 +245,9 @@ class PixelAccuracy(Metric):
         learn # With `pred`, `(n, classes, h, w)`, and `y`, codes
     ):
         "Count one batch"
-        pred,true = learn.pred.argmax(1),learn.y.reshape(learn.pred.shape[0], *learn.pred.shape[2:])
+        n,_,*size = learn.pred.shape
+        pred = learn.pred.argmax(1)
+        true = learn.y.reshape(n, *size)
         keep = torch.ones_like(true, dtype=torch.bool) if self.void is None else true!=self.void
         self.right += (pred[keep]==true[keep]).sum().item()
         self.total += keep.sum().item()
@@ -204,8 +265,9 @@ def place_prior(
     masks,        # Codes of the training masks, `(pictures, height, width)`
     n:int,        # Number of classes
     void:int|None # Code that is not counted
-)->np.ndarray:    # Codes, `(height, width)`: the most frequent class at each place, and where a place is always void, over all
+)->np.ndarray:    # Codes, `(height, width)`: the most frequent class at each place; where all is void, over all
     "The best mask that looks at no picture"
     counts = np.stack([(np.asarray(masks)==k).sum(0) for k in range(n)])
     if void is not None: counts[void] = 0
-    return np.where(counts.max(0)>0, counts.argmax(0), counts.sum((1, 2)).argmax())
+    over_all = counts.sum((1, 2)).argmax()
+    return np.where(counts.max(0)>0, counts.argmax(0), over_all)

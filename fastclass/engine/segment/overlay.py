@@ -17,7 +17,8 @@ from ..base.errors import DataError
 __all__ = ['PALETTE', 'OTHER', 'hex_to_rgb', 'count_pixels', 'frequent_classes', 'paint', 'deepest', 'plot_masks']
 
 # %% ../../../nbs/engine/segment/overlay.ipynb #138ac322
-PALETTE = ('#0072b2', '#e69f00', '#56b4e9', '#009e73', '#cc79a7', '#d55e00', '#f0e442', '#000000') # M. Okabe and K. Ito, Color Universal Design, 2008
+# M. Okabe and K. Ito, Color Universal Design, 2008
+PALETTE = ('#0072b2', '#e69f00', '#56b4e9', '#009e73', '#cc79a7', '#d55e00', '#f0e442', '#000000')
 OTHER = '#a0a0a0' # All classes that got no colour of their own
 
 def hex_to_rgb(
@@ -39,7 +40,9 @@ def frequent_classes(
     void:int|None=None  # Code that is left out
 )->list:                # At most 8 codes, the one with the most pixels first
     "The classes that get a colour"
-    return [int(i) for i in np.argsort(-pixels, kind='stable') if pixels[i] and i!=void][:len(PALETTE)]
+    order = np.argsort(-pixels, kind='stable')
+    there = [int(i) for i in order if pixels[i] and i!=void]
+    return there[:len(PALETTE)]
 
 # %% ../../../nbs/engine/segment/overlay.ipynb #2f3d12a7
 def paint(
@@ -51,12 +54,21 @@ def paint(
 )->Image.Image:         # Raises `DataError` when the sizes differ
     "The picture with its mask over it"
     mask = np.asarray(mask)
-    if mask.shape!=picture.size[::-1]: raise DataError(f'The picture is {picture.size[0]}x{picture.size[1]} and the mask {mask.shape[1]}x{mask.shape[0]}.', next='They must have the same size.')
-    colours = np.array([hex_to_rgb(OTHER)]*(max(int(mask.max()), *shown, 0)+1), float)
-    for code,colour in zip(shown, PALETTE): colours[code] = hex_to_rgb(colour)
+    w,h = picture.size
+    if mask.shape!=(h, w):
+        raise DataError(f'The picture is {w}x{h} and the mask {mask.shape[1]}x{mask.shape[0]}.',
+                        next='They must have the same size.')
+    largest = max(int(mask.max()), *shown, 0)
+    colours = np.array([hex_to_rgb(OTHER)]*(largest+1), float)
+    for code,colour in zip(shown, PALETTE):
+        colours[code] = hex_to_rgb(colour)
+
     im = np.asarray(picture.convert('RGB'), float)
-    share = np.where(mask==void, 0, opacity)[..., None] if void is not None else opacity
-    return Image.fromarray((im*(1-share)+colours[mask]*share).round().astype('u1'))
+    share = opacity
+    if void is not None:
+        share = np.where(mask==void, 0, opacity)[..., None]
+    mixed = im*(1-share)+colours[mask]*share
+    return Image.fromarray(mixed.round().astype('u1'))
 
 # %% ../../../nbs/engine/segment/overlay.ipynb #69304517
 def deepest(
@@ -74,36 +86,60 @@ def _mask_panel(ax, picture, mask, title, shown, void):
     "One picture with its mask and the numbers in it, or the picture alone"
     ax.set_axis_off()
     ax.set_title(title, fontsize=9, parse_math=False)
-    if mask is None: ax.imshow(picture); return
+    if mask is None:
+        ax.imshow(picture)
+        return
     ax.imshow(paint(picture, mask, shown, void))
-    for i,code in enumerate(shown):
-        at = deepest(np.asarray(mask)==code, least=.04*min(picture.size))
-        if at: ax.text(*at, i+1, ha='center', va='center', fontsize=8, color='white', path_effects=[withStroke(linewidth=2, foreground='black')])
+    mask = np.asarray(mask)
+    least = .04*min(picture.size)
+    for number,code in enumerate(shown, 1):
+        at = deepest(mask==code, least=least)
+        if at is None: continue
+        edge = withStroke(linewidth=2, foreground='black')
+        ax.text(*at, number, ha='center', va='center', fontsize=8, color='white', path_effects=[edge])
 
 # %% ../../../nbs/engine/segment/overlay.ipynb #269904b6
 def plot_masks(
     rows:list,          # A list a row, of `(title, picture, mask)`; a mask of None shows the picture
     codes:list,         # Names of the classes
     void:int|None=None, # Code that is left out
-    pixels=None         # Pixels of each class, which decide on the colours; None: those of these masks. With the same for all figures, a class keeps its colour
+    pixels=None         # Pixels of each class, which decide on the colours in all figures alike; None: of these
 )->Figure:              # To show as a cell's last value, or to save with `savefig`; raises `DataError`
     "Pictures with their masks, and one legend for all"
-    if not rows or not rows[0]: raise DataError('There is nothing to plot.', next='Give at least one row with one picture.')
+    if not rows or not rows[0]:
+        raise DataError('There is nothing to plot.', next='Give at least one row with one picture.')
     masks = [m for row in rows for _,_,m in row if m is not None]
-    shown,wide = frequent_classes(count_pixels(masks, len(codes)) if pixels is None else pixels, void),max(map(len, rows))
+    if pixels is None: pixels = count_pixels(masks, len(codes))
+    shown = frequent_classes(pixels, void)
+
+    wide = max(map(len, rows))
     w,h = rows[0][0][1].size
-    fig = Figure(figsize=(2.5*wide, 2.5*h/w*len(rows)+.25*len(rows)+.6), layout='constrained')
+    high = 2.5*h/w*len(rows)+.25*len(rows)+.6
+    fig = Figure(figsize=(2.5*wide, high), layout='constrained')
     for axes,row in zip(fig.subplots(len(rows), wide, squeeze=False), rows):
-        for ax in axes[len(row):]: ax.set_axis_off()
-        for ax,(title,picture,mask) in zip(axes, row): _mask_panel(ax, picture, mask, title, shown, void)
+        for ax in axes[len(row):]:
+            ax.set_axis_off()
+        for ax,(title,picture,mask) in zip(axes, row):
+            _mask_panel(ax, picture, mask, title, shown, void)
     _legend(fig, masks, codes, shown, void, wide)
     return fig
 
 # %% ../../../nbs/engine/segment/overlay.ipynb #6b45a779
+def _swatch(colour, label): return Patch(facecolor=colour, edgecolor='black', label=label)
+
 def _legend(fig, masks, codes, shown, void, wide):
     "Number, colour and name of each class; grey for the rest"
-    seen = set().union(*(np.unique(m).tolist() for m in masks))
-    patches = [Patch(facecolor=c, edgecolor='black', label=f'{i+1} {codes[o]}') for i,(o,c) in enumerate(zip(shown, PALETTE)) if o in seen]
+    seen = set()
+    for mask in masks:
+        seen.update(np.unique(mask).tolist())
+    patches = []
+    for number,(code,colour) in enumerate(zip(shown, PALETTE), 1):
+        if code in seen:
+            label = f'{number} {codes[code]}'
+            patches.append(_swatch(colour, label))
     rest = seen - {*shown, void}
-    if rest: patches.append(Patch(facecolor=OTHER, edgecolor='black', label=codes[min(rest)] if len(rest)==1 else f'{len(rest)} other classes'))
-    if patches: fig.legend(handles=patches, loc='outside lower center', ncols=2*wide, fontsize=8, handlelength=1.2)
+    if rest:
+        label = codes[min(rest)] if len(rest)==1 else f'{len(rest)} other classes'
+        patches.append(_swatch(OTHER, label))
+    if patches:
+        fig.legend(handles=patches, loc='outside lower center', ncols=2*wide, fontsize=8, handlelength=1.2)

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from fastai.vision.core import AddMaskCodes
-from fastcore.basics import patch
 from PIL import Image
 
 from ..base.bundle_files import ASK, need, read_store, write_store
@@ -38,11 +37,13 @@ class MaskPrediction:
     @property
     def shares(self)->dict:
         "Share of the picture that each class covers, largest first"
-        counts = np.bincount(np.asarray(self.mask).ravel(), minlength=len(self.codes))/self.sure.size
-        return {self.codes[i]: float(counts[i]) for i in np.argsort(-counts, kind='stable') if counts[i]}
+        counts = count_pixels([self.mask], len(self.codes))/self.sure.size
+        order = np.argsort(-counts, kind='stable')
+        return {self.codes[i]: float(counts[i]) for i in order if counts[i]}
     def overlay(self)->Image.Image: # Of the size of the picture
         "The picture with its mask over it, the most frequent classes in colour"
-        return paint(self.picture, np.asarray(self.mask), frequent_classes(count_pixels([self.mask], len(self.codes))))
+        pixels = count_pixels([self.mask], len(self.codes))
+        return paint(self.picture, np.asarray(self.mask), frequent_classes(pixels))
 
 # %% ../../../nbs/engine/segment/segmenter.ipynb #1c1e24cd
 def size_for(
@@ -51,10 +52,14 @@ def size_for(
     step:int=32     # Both sides will be multiples of this, unless it is the training size itself
 )->tuple:           # Height and width for the model
     "The size nearest to the picture's shape with about as many pixels as in training"
-    (w,h),(th,tw) = picture,trained
+    w,h = picture
+    th,tw = trained
     if abs(w/h-tw/th)<.01: return tuple(trained)
     scale = (th*tw/(w*h))**.5
-    return tuple(min(2048, max(step, round(o*scale/step)*step)) for o in (h, w))
+    def side(o):
+        nearest = round(o*scale/step)*step
+        return min(2048, max(step, nearest))
+    return side(h), side(w)
 
 # %% ../../../nbs/engine/segment/segmenter.ipynb #77b945c3
 class Segmenter:
@@ -66,35 +71,36 @@ class Segmenter:
         size:tuple,    # Height and width of the training pictures
         batch:dict     # What `describe_batch` says: divide_by, mean, std
     ):
-        self.model,self.codes,self.void,self.size,self.batch = model.eval(),list(codes),void,tuple(size),batch
+        self.model = model.eval()
+        self.codes = list(codes)
+        self.void = void
+        self.size = tuple(size)
+        self.batch = batch
     @property
     def device(self):
         "Where the model computes"
         return next(self.model.parameters()).device
+    def predict(self,
+        picture # Path, bytes, or PIL picture of any mode and size
+    )->MaskPrediction: # Raises `PictureError` when it is no picture that can be used
+        "The mask of one picture, in the picture's own size"
+        im = read_picture(picture)
+        with torch.no_grad(): out = self.model(self._input(im)).float()
+        out = F.interpolate(out.cpu(), size=im.size[::-1], mode='bilinear', align_corners=False)
+        if self.void is not None: out[:, self.void] = -torch.inf # not before: 0 times infinity is no number
+        sure,code = out.softmax(1)[0].max(0)
+        mask = Image.fromarray(code.numpy().astype('u1'))
+        return MaskPrediction(im, mask, sure.numpy(), self.codes)
+    def _input(self, im):
+        "A PIL picture as the model's input, `(1, 3, h, w)`"
+        h,w = size_for(im.size, self.size)
+        pixels = np.array(im.resize((w, h), Image.Resampling.BILINEAR))
+        x = torch.from_numpy(pixels).permute(2, 0, 1)[None].float()/self.batch['divide_by']
+        if self.batch['mean'] is not None:
+            mean,std = (torch.tensor(self.batch[k]).view(1, 3, 1, 1) for k in ('mean', 'std'))
+            x = (x-mean)/std
+        return x.to(self.device)
     def __repr__(self): return f'Segmenter({len(self.codes)} classes, {self.size[0]}x{self.size[1]}, {self.device})'
-
-# %% ../../../nbs/engine/segment/segmenter.ipynb #cabfcc37
-@patch
-def _input(self:Segmenter, im):
-    "A PIL picture as the model's input, `(1, 3, h, w)`"
-    h,w = size_for(im.size, self.size)
-    x = torch.from_numpy(np.array(im.resize((w, h), Image.Resampling.BILINEAR))).permute(2, 0, 1)[None].float()/self.batch['divide_by']
-    if self.batch['mean'] is not None:
-        mean,std = (torch.tensor(self.batch[k]).view(1, 3, 1, 1) for k in ('mean', 'std'))
-        x = (x-mean)/std
-    return x.to(self.device)
-
-@patch
-def predict(self:Segmenter,
-    picture # Path, bytes, or PIL picture of any mode and size
-)->MaskPrediction: # Raises `PictureError` when it is no picture that can be used
-    "The mask of one picture, in the picture's own size"
-    im = read_picture(picture)
-    with torch.no_grad(): out = self.model(self._input(im)).float()
-    out = F.interpolate(out.cpu(), size=im.size[::-1], mode='bilinear', align_corners=False)
-    if self.void is not None: out[:, self.void] = -torch.inf # not before: 0 times infinity is no number
-    sure,code = out.softmax(1)[0].max(0)
-    return MaskPrediction(im, Image.fromarray(code.numpy().astype('u1')), sure.numpy(), self.codes)
 
 # %% ../../../nbs/engine/segment/segmenter.ipynb #209859e5
 def codes_of(
@@ -102,7 +108,9 @@ def codes_of(
 )->list: # Names of the classes; raises `UnsupportedError` when there are none
     "The classes that `MaskBlock` was given"
     codes = next((t.codes for t in dls.valid.after_item.fs if isinstance(t, AddMaskCodes)), None)
-    if codes is None: raise UnsupportedError('These DataLoaders have no list of classes for masks.', next='Make them with `segment_dls`, or give `MaskBlock` its codes.')
+    if codes is None:
+        raise UnsupportedError('These DataLoaders have no list of classes for masks.',
+                               next='Make them with `segment_dls`, or give `MaskBlock` its codes.')
     return [str(o) for o in codes]
 
 # %% ../../../nbs/engine/segment/segmenter.ipynb #6a3f2402
@@ -110,7 +118,9 @@ def size_of(
     dls # fastai `DataLoaders` of pictures
 )->tuple: # Height and width
     "The size of the pictures in a batch"
-    return tuple(dls.valid.new(bs=1, num_workers=0).one_batch()[0].shape[-2:])
+    loader = dls.valid.new(bs=1, num_workers=0)
+    pictures = loader.one_batch()[0]
+    return tuple(pictures.shape[-2:])
 
 # %% ../../../nbs/engine/segment/segmenter.ipynb #ce6b4f4a
 def segmenter_of(
@@ -118,12 +128,21 @@ def segmenter_of(
     void=None # Name of the class that is not scored; None: looked up; False: there is none
 )->Segmenter: # Shares the learner's model; raises `UnsupportedError`
     "What predicts masks as `learn` does, for pictures of any size"
-    codes = codes_of(learn.dls)
-    return Segmenter(learn.model, codes, void_code(codes, void), size_of(learn.dls), describe_batch(learn.dls.valid))
+    dls = learn.dls
+    codes = codes_of(dls)
+    void = void_code(codes, void)
+    return Segmenter(learn.model, codes, void, size_of(dls), describe_batch(dls.valid))
 
 # %% ../../../nbs/engine/segment/segmenter.ipynb #e1298cb2
-SEGMENTER_FORMAT,SEGMENTER_VERSION = 'fastclass-segmentation',1
+SEGMENTER_FORMAT = 'fastclass-segmentation'
+SEGMENTER_VERSION = 1
 
+def _is_segment_model(model):
+    "Is it what `segment_model` makes?"
+    if not isinstance(model, torch.nn.Sequential) or len(model)!=2: return False
+    return isinstance(model[0], Scales) and isinstance(model[1], Decoder)
+
+# %% ../../../nbs/engine/segment/segmenter.ipynb #7ce08726
 def save_segmenter(
     learn,          # From `segment_learner`
     path,           # Folder, or a file that ends in .zip
@@ -131,12 +150,21 @@ def save_segmenter(
     metrics:dict|None=None # Numbers to keep with it
 )->Path:            # `path`; raises `UnsupportedError`, `BundleError`, `StorageError`
     "Write a segmentation learner as weights and text"
-    s,model = segmenter_of(learn, void),learn.model
-    ours = isinstance(model, torch.nn.Sequential) and len(model)==2 and isinstance(model[0], Scales) and isinstance(model[1], Decoder)
-    if not ours or not hasattr(learn, 'weights'): raise UnsupportedError(f'A bundle cannot hold a {type(model).__name__} of this kind.', next='Use a learner of segment_learner, or learn.export() for this one.')
-    decoder = {k: getattr(model[1], k) for k in ('width', 'reach', 'p')}
-    text = dict(format=SEGMENTER_FORMAT, version=SEGMENTER_VERSION, task='segmentation', vocabulary=s.codes, void=s.void, size=list(s.size),
-                arch=learn.weights.arch, decoder=decoder, up=model[0].up, batch=s.batch, metrics=metrics or {})
+    s = segmenter_of(learn, void)
+    model = learn.model
+    if not _is_segment_model(model) or not hasattr(learn, 'weights'):
+        raise UnsupportedError(f'A bundle cannot hold a {type(model).__name__} of this kind.',
+                               next='Use a learner of segment_learner, or learn.export() for this one.')
+    scales,decoder = model
+    text = dict(
+        format=SEGMENTER_FORMAT, version=SEGMENTER_VERSION, task='segmentation',
+        vocabulary=s.codes, void=s.void, size=list(s.size),
+        arch=learn.weights.arch,
+        decoder=dict(width=decoder.width, reach=decoder.reach, p=decoder.p),
+        up=scales.up,
+        batch=s.batch,
+        metrics=metrics or {},
+    )
     return write_store(path, model.state_dict(), text, check=load_segmenter)
 
 # %% ../../../nbs/engine/segment/segmenter.ipynb #3ef5baf7
@@ -147,12 +175,22 @@ def load_segmenter(
     "Open a bundle for prediction; needs no training data"
     d,load = read_store(path, SEGMENTER_FORMAT, SEGMENTER_VERSION)
     where = f'{path}/bundle.json'
-    codes,size,arch = need(d, 'vocabulary', list, where),need(d, 'size', list, where),need(d, 'arch', str, where)
-    void,batch,deco = need(d, 'void', (int, type(None)), where),need(d, 'batch', dict, where),need(d, 'decoder', dict, where)
+    codes = need(d, 'vocabulary', list, where)
+    size = need(d, 'size', list, where)
+    arch = need(d, 'arch', str, where)
+    void = need(d, 'void', (int, type(None)), where)
+    batch = need(d, 'batch', dict, where)
+    decoder = need(d, 'decoder', dict, where)
     try:
-        model = segment_model(arch, len(codes), tuple(size), width=need(deco, 'width', int, where), reach=need(deco, 'reach', int, where), p=need(deco, 'p', (int, float), where))
+        model = segment_model(arch, len(codes), tuple(size), **_decoder_options(decoder, where))
         model[0].up = need(d, 'up', int, where)
         Segmenter(model, codes, void, size, batch)._input(Image.new('RGB', (8, 8)))
-    except (DataError, UnsupportedError, TypeError, ValueError, KeyError, RuntimeError) as e: raise BundleError(f'{where} describes no model that can be built: {e!s:.100}', next=ASK) from e
+    except (DataError, UnsupportedError, TypeError, ValueError, KeyError, RuntimeError) as e:
+        raise BundleError(f'{where} describes no model that can be built: {e!s:.100}', next=ASK) from e
     model.load_state_dict(load(model.state_dict()))
     return Segmenter(model.requires_grad_(False).to(device), codes, void, size, batch)
+
+def _decoder_options(d, where):
+    "What a bundle says about its `Decoder`"
+    kinds = dict(width=int, reach=int, p=(int, float))
+    return {name:need(d, name, kind, where) for name,kind in kinds.items()}

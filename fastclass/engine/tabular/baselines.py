@@ -10,36 +10,63 @@ import pandas as pd
 import torch
 from ..base.errors import DataError
 from ..base.intervals import accuracy_interval
-from .columns import as_numbers, as_text, choose_columns
+from .columns import as_numbers, as_text
 from .model import read_rows
 
 # %% auto #0
 __all__ = ['compare_models', 'permutation_importance', 'partial_dependence']
 
 # %% ../../../nbs/engine/tabular/baselines.ipynb #af1aead5
-def _frames(model):
-    "Training and validation columns as scikit-learn takes them: categories as `category`, numbers as numbers"
-    c,parts = model.columns,[]
-    for rows in (model.train_rows, model.valid_rows):
-        x = pd.DataFrame({o: pd.Categorical(as_text(rows[o]), categories=model.plan['categories'][o][:250]) for o in c.categories})
-        parts.append(x.assign(**{o: as_numbers(rows[o]).to_numpy() for o in c.numbers}))
-    return parts
+def _frame(model, rows):
+    "The columns of the model as scikit-learn takes them: categories as `category`, numbers as numbers"
+    columns = {}
+    for name in model.columns.categories:
+        known = model.plan['categories'][name][:250]
+        columns[name] = pd.Categorical(as_text(rows[name]), categories=known)
+    for name in model.columns.numbers:
+        columns[name] = as_numbers(rows[name]).to_numpy()
+    return pd.DataFrame(columns)
 
+def _prepared(columns, encode, model):
+    "A scikit-learn model behind what it needs: encoded categories, filled and scaled numbers"
+    from sklearn.compose import make_column_transformer
+    from sklearn.impute import SimpleImputer
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+    fill = SimpleImputer(strategy='median', add_indicator=True)
+    scale = make_pipeline(fill, StandardScaler())
+    both = make_column_transformer((encode, columns.categories), (scale, columns.numbers))
+    return make_pipeline(both, model)
+
+# %% ../../../nbs/engine/tabular/baselines.ipynb #bf6e359f
 def _baselines(columns, seed):
     "Name to an untrained scikit-learn model"
-    from sklearn.compose import make_column_transformer
     from sklearn.dummy import DummyClassifier
     from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
-    from sklearn.impute import SimpleImputer
     from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
-    def prepared(encode, model):
-        scale = make_pipeline(SimpleImputer(strategy='median', add_indicator=True), StandardScaler())
-        return make_pipeline(make_column_transformer((encode, columns.categories), (scale, columns.numbers)), model)
-    return {'commonest class': DummyClassifier(), 'logistic regression': prepared(OneHotEncoder(handle_unknown='ignore'), LogisticRegression(max_iter=500)),
-            'random forest': prepared(OrdinalEncoder(handle_unknown='use_encoded_value', unknown_value=-1, encoded_missing_value=-1), RandomForestClassifier(100, min_samples_leaf=5, random_state=seed)),
-            'gradient boosting': HistGradientBoostingClassifier(categorical_features='from_dtype', random_state=seed)}
+    from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
+    one_hot = OneHotEncoder(handle_unknown='ignore')
+    codes = OrdinalEncoder(handle_unknown='use_encoded_value', unknown_value=-1, encoded_missing_value=-1)
+    logistic = LogisticRegression(max_iter=500)
+    forest = RandomForestClassifier(100, min_samples_leaf=5, random_state=seed)
+    boosting = HistGradientBoostingClassifier(categorical_features='from_dtype', random_state=seed)
+    return {
+        'commonest class': DummyClassifier(),
+        'logistic regression': _prepared(columns, one_hot, logistic),
+        'random forest': _prepared(columns, codes, forest),
+        'gradient boosting': boosting,
+    }
+
+# %% ../../../nbs/engine/tabular/baselines.ipynb #0e9f7537
+def _row_of_scores(name, p, classes, answers, seconds):
+    "One row of `compare_models`"
+    from sklearn.metrics import log_loss
+    n = len(answers)
+    said = np.array(classes)[p.argmax(1)]
+    right = int((said==np.array(answers)).sum())
+    low,high = accuracy_interval(right, n)
+    loss = log_loss(answers, p, labels=list(classes))
+    return name, right/n, low, high, loss, seconds
 
 # %% ../../../nbs/engine/tabular/baselines.ipynb #653ff81c
 def compare_models(
@@ -48,18 +75,25 @@ def compare_models(
     seed:int=0  # For those that draw numbers
 ):              # DataFrame: accuracy with its 95% interval, log loss, seconds; the network is the last row
     "scikit-learn's baselines beside the network, on the same rows and columns"
-    from sklearn.metrics import log_loss
-    if model.train_rows is None: raise DataError('This model came without the rows that it was trained on.', next='Compare the model that train_table returned.')
-    x,xv = _frames(model); target = model.plan['target']; y,yv = as_text(model.train_rows[target]).tolist(),as_text(model.valid_rows[target]).tolist(); rows = []
-    def add(name, p, classes, seconds):
-        right = int((np.array(classes)[p.argmax(1)]==np.array(yv)).sum())
-        rows.append((name, right/len(yv), *accuracy_interval(right, len(yv)), log_loss(yv, p, labels=list(classes)), seconds))
-    for name,m in _baselines(model.columns, seed).items():
+    if model.train_rows is None:
+        raise DataError('This model came without the rows that it was trained on.',
+                        next='Compare the model that train_table returned.')
+    target = model.plan['target']
+    x = _frame(model, model.train_rows)
+    y = as_text(model.train_rows[target]).tolist()
+    x_valid = _frame(model, model.valid_rows)
+    y_valid = as_text(model.valid_rows[target]).tolist()
+    rows = []
+    for name,baseline in _baselines(model.columns, seed).items():
         if names and name not in names: continue
-        start = time.perf_counter(); m.fit(x, y)
-        add(name, m.predict_proba(xv), m.classes_, time.perf_counter()-start)
-    add('network', model.probabilities(model.valid_rows), model.classes, float('nan'))
-    return pd.DataFrame(rows, columns=['model', 'accuracy', 'from', 'to', 'log loss', 'seconds']).set_index('model').round(4)
+        start = time.perf_counter()
+        p = baseline.fit(x, y).predict_proba(x_valid)
+        seconds = time.perf_counter()-start
+        rows.append(_row_of_scores(name, p, baseline.classes_, y_valid, seconds))
+    p = model.probabilities(model.valid_rows)
+    rows.append(_row_of_scores('network', p, model.classes, y_valid, float('nan')))
+    names = ['model', 'accuracy', 'from', 'to', 'log loss', 'seconds']
+    return pd.DataFrame(rows, columns=names).set_index('model').round(4)
 
 # %% ../../../nbs/engine/tabular/baselines.ipynb #72f6a4a9
 def permutation_importance(
@@ -67,23 +101,48 @@ def permutation_importance(
     df,            # Rows with the target, not those that it trained on
     repeats:int=5, # Shuffles a column
     seed:int=0     # Of the shuffles
-):                 # DataFrame: column, loss (of accuracy, mean over the shuffles), spread (their standard deviation); largest first
+):                 # DataFrame: column, loss (mean fall of accuracy), spread (standard deviation); largest first
     "How much accuracy each column is worth to the model"
-    target = model.plan['target']
-    if target not in df: raise DataError(f'The target {target!r} is not there.', next='Give rows whose answer is known.')
-    df = df[df[target].notna()]; y = as_text(df[target]).to_numpy(); xc,xn,_ = read_rows(df, model.plan); rng = np.random.default_rng(seed)
-    score = lambda a,b: (np.array(model.classes)[model._run(a, b).argmax(1)]==y).mean()
-    base,order,nums,rows = score(xc, xn),model.plan['order'],list(model.plan['numbers']),[]
-    for name in [*model.plan['categories'], *nums]:
+    plan = model.plan
+    target = plan['target']
+    if target not in df:
+        raise DataError(f'The target {target!r} is not there.', next='Give rows whose answer is known.')
+    df = df[df[target].notna()]
+    answers = as_text(df[target]).to_numpy()
+    xc,xn,_ = read_rows(df, plan)
+    rng = np.random.default_rng(seed)
+
+    base = _share_right(model, xc, xn, answers)
+    rows = []
+    for name in [*plan['categories'], *plan['numbers']]:
         drops = []
         for _ in range(repeats):
-            mix,a,b = torch.as_tensor(rng.permutation(len(y))),xc.clone(),xn.clone()
-            for o in (name, f'{name}_na'):
-                if o in order and (o==name or name in nums): a[:,order.index(o)] = xc[mix, order.index(o)]
-            if name in nums: b[:,nums.index(name)] = xn[mix, nums.index(name)]
-            drops.append(base-score(a, b))
+            mixed = _shuffled(plan, name, xc, xn, rng)
+            drops.append(base-_share_right(model, *mixed, answers))
         rows.append((name, np.mean(drops), np.std(drops)))
-    return pd.DataFrame(rows, columns=['column', 'loss', 'spread']).sort_values('loss', ascending=False, ignore_index=True)
+    found = pd.DataFrame(rows, columns=['column', 'loss', 'spread'])
+    return found.sort_values('loss', ascending=False, ignore_index=True)
+
+# %% ../../../nbs/engine/tabular/baselines.ipynb #facf06a9
+def _share_right(model, xc, xn, answers):
+    "How many of the rows get the class that they have, 0 to 1"
+    said = np.array(model.classes)[model._run(xc, xn).argmax(1)]
+    return (said==answers).mean()
+
+def _shuffled(plan, name, xc, xn, rng):
+    "Both tensors with one column, and the mark for its gaps, in another order"
+    order = torch.as_tensor(rng.permutation(len(xc)))
+    xc,xn = xc.clone(),xn.clone()
+    moved = [name]
+    if name in plan['numbers']:
+        i = list(plan['numbers']).index(name)
+        xn[:,i] = xn[order,i]
+        moved.append(f'{name}_na')
+    for o in moved:
+        if o not in plan['order']: continue
+        i = plan['order'].index(o)
+        xc[:,i] = xc[order,i]
+    return xc,xn
 
 # %% ../../../nbs/engine/tabular/baselines.ipynb #1720be1d
 def partial_dependence(
@@ -95,13 +154,24 @@ def partial_dependence(
     rows:int=500 # At most so many rows are used
 ):               # DataFrame: value, mean probability, low and high (the middle 80% of the rows); raises `DataError`
     "What the model would say if the column were different and all else as it is"
-    known = model.plan['categories'].get(column)
-    if known is None and column not in model.plan['numbers']: raise DataError(f'The model does not use {column!r}.', next=f'It uses {", ".join([*model.plan["categories"], *model.plan["numbers"]])}.')
-    i = model.classes.index(model.classes[-1] if label is None else label)
+    categories = model.plan['categories']
+    numbers = model.plan['numbers']
+    known = categories.get(column)
+    if known is None and column not in numbers:
+        used = ', '.join([*categories, *numbers])
+        raise DataError(f'The model does not use {column!r}.', next=f'It uses {used}.')
+    if label is None: label = model.classes[-1]
+    i = model.classes.index(label)
     df = df.sample(min(rows, len(df)), random_state=0)
-    if values is None: values = known or np.linspace(*np.nanquantile(as_numbers(df[column]), [.02, .98]), 12).round(2)
-    res = []
+    if values is None: values = known or _spread(df[column])
+    curve = []
     for v in values:
         p = model.probabilities(df.assign(**{column: v}))[:,i]
-        res.append((v, p.mean(), *np.quantile(p, [.1, .9])))
-    return pd.DataFrame(res, columns=['value', 'mean', 'low', 'high'])
+        curve.append((v, p.mean(), *np.quantile(p, [.1, .9])))
+    return pd.DataFrame(curve, columns=['value', 'mean', 'low', 'high'])
+
+# %% ../../../nbs/engine/tabular/baselines.ipynb #4f986cde
+def _spread(s):
+    "12 values between the 2nd and the 98th percentile of a column of numbers"
+    low,high = np.nanquantile(as_numbers(s), [.02, .98])
+    return np.linspace(low, high, 12).round(2)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 import math
 from dataclasses import dataclass, field
+from html import escape
 import numpy as np
 import pandas as pd
 from pandas.api import types
@@ -18,7 +19,8 @@ __all__ = ['MOST_CLASSES', 'MAX_CARD', 'as_text', 'as_numbers', 'check_table', '
 # %% ../../../nbs/engine/tabular/columns.ipynb #e6799caf
 def _one_text(v):
     "One value as text; None for a missing one"
-    if v is None or v is pd.NaT or v is pd.NA or (isinstance(v, float) and math.isnan(v)): return None
+    if v is None or v is pd.NaT or v is pd.NA: return None
+    if isinstance(v, float) and math.isnan(v): return None
     if isinstance(v, (float, np.floating)) and float(v).is_integer(): v = int(v)
     return str(v).strip() or None
 
@@ -27,9 +29,13 @@ def as_text(
 ):         # Series of text; None where the value is missing
     "Values as text without spaces around them, whole numbers without a point"
     s = pd.Series(column)
-    try: known = {v: _one_text(v) for v in s.astype(object).unique()}
-    except TypeError as e: raise DataError(f'{s.name!r} holds lists or other things that are no single value.', next='Make a column of each part, or leave it out.') from e
-    return pd.Series([known.get(v) for v in s.astype(object)], index=s.index, dtype=object)
+    values = s.astype(object)
+    try:
+        known = {v: _one_text(v) for v in values.unique()}
+    except TypeError as e:
+        raise DataError(f'{s.name!r} holds lists or other things that are no single value.',
+                        next='Make a column of each part, or leave it out.') from e
+    return pd.Series([known.get(v) for v in values], index=s.index, dtype=object)
 
 # %% ../../../nbs/engine/tabular/columns.ipynb #7b76c1f1
 def as_numbers(
@@ -37,37 +43,75 @@ def as_numbers(
     name=None # For the message; the name of the Series if None
 ):          # Series of float64; NaN where the value is missing. Raises `DataError` for text and for infinities
     "Values as numbers, also where they are stored as text"
-    name,s = name or column.name, column
-    if not types.is_numeric_dtype(s): s = as_text(s)
+    name = name or column.name
+    s = column if types.is_numeric_dtype(column) else as_text(column)
     res = pd.to_numeric(s, errors='coerce').astype(float)
     odd = column[res.isna() & s.notna()]
-    if len(odd): raise DataError(f'{name!r} is used as a number, and {len(odd)} of {len(s)} values are not: {odd.iloc[0]!r:.40} in row {odd.index[0]}.',
-                                 next=f"Correct them, take the column as a category, or make them missing: df[{name!r}] = pd.to_numeric(df[{name!r}], errors='coerce').")
+    if len(odd): _refuse_text(name, odd, len(s))
     big = res[res.abs()>1e30] # beyond this a 32-bit float is infinite, or its square is
-    if len(big): raise DataError(f'{name!r} holds {big.iloc[0]} in row {big.index[0]}: {len(big)} values are infinite or as good as.',
-                                 next=f'Find out where they come from, or make them missing: df[{name!r}] = df[{name!r}].replace([float("inf"), -float("inf")], float("nan")).')
+    if len(big): _refuse_infinite(name, big)
     return res
+
+# %% ../../../nbs/engine/tabular/columns.ipynb #b5685e43
+def _refuse_text(name, odd, n):
+    "Raise for the values `odd` of `n`, which are no numbers"
+    where,first = odd.index[0],odd.iloc[0]
+    found = f'{len(odd)} of {n} values are not: {first!r:.40} in row {where}.'
+    raise DataError(f'{name!r} is used as a number, and {found}',
+                    next='Correct them, take the column as a category, or make them missing: '
+                         f"df[{name!r}] = pd.to_numeric(df[{name!r}], errors='coerce').")
+
+def _refuse_infinite(name, big):
+    "Raise for values that are too large"
+    where,first = big.index[0],big.iloc[0]
+    raise DataError(f'{name!r} holds {first} in row {where}: {len(big)} values are infinite or as good as.',
+                    next='Find out where they come from, or make them missing: '
+                         f'df[{name!r}] = df[{name!r}].replace([float("inf"), -float("inf")], float("nan")).')
 
 # %% ../../../nbs/engine/tabular/columns.ipynb #dcf27d81
 MOST_CLASSES = 100 # More different answers than this are no classes
 
+def _first_names(df): return ', '.join(map(str, df.columns[:20]))
+
+def _check_frame(df, target):
+    "Refuse what is no table with this column and another one"
+    if not isinstance(df, pd.DataFrame):
+        raise DataError(f'A DataFrame is needed, and this is a {type(df).__name__}.',
+                        next='Read the file with pandas.read_csv.')
+    if not len(df):
+        raise DataError('The table has 0 rows.', next='Check the file and the filters before this step.')
+    twice = df.columns[df.columns.duplicated()]
+    if len(twice):
+        raise DataError(f'Two columns have the name {twice[0]!r}.', next='Rename one of them.')
+    if not all(isinstance(o, str) for o in df.columns):
+        raise DataError('The names of the columns must be texts.', next='df.columns = df.columns.map(str)')
+    if target not in df:
+        raise DataError(f'There is no column {target!r}; there are {_first_names(df)}.',
+                        next='Name the column to predict as it is written.')
+    if df.shape[1]<2:
+        raise DataError(f'{target!r} is the only column.', next='A model needs columns to predict it from.')
+
+# %% ../../../nbs/engine/tabular/columns.ipynb #51b5c2d1
 def check_table(
     df,        # A pandas DataFrame
     target:str # Name of the column to predict
 ):             # The target as text, without rows; raises `DataError`, `UnsupportedError`
     "Refuse a table from which nothing can be learned"
-    if not isinstance(df, pd.DataFrame): raise DataError(f'A DataFrame is needed, and this is a {type(df).__name__}.', next='Read the file with pandas.read_csv.')
-    if not len(df): raise DataError('The table has 0 rows.', next='Check the file and the filters before this step.')
-    twice = df.columns[df.columns.duplicated()]
-    if len(twice): raise DataError(f'Two columns have the name {twice[0]!r}.', next='Rename one of them.')
-    if not all(isinstance(o, str) for o in df.columns): raise DataError('The names of the columns must be texts.', next='df.columns = df.columns.map(str)')
-    if target not in df: raise DataError(f'There is no column {target!r}; there are {", ".join(map(str, df.columns[:20]))}.', next='Name the column to predict as it is written.')
-    if not (df.shape[1]>1): raise DataError(f'{target!r} is the only column.', next='A model needs columns to predict it from.')
-    y = as_text(df[target]); n = y.nunique()
-    if n==0: raise DataError(f'The target {target!r} is missing in every row.', next='Choose another column, or find the answers.')
-    if n==1: raise DataError(f'The target {target!r} is {y.dropna().iloc[0]!r} in every row.', next='A model needs rows of at least two kinds.')
-    if n>20 and types.is_float_dtype(df[target]) or n>MOST_CLASSES:
-        raise UnsupportedError(f'The target {target!r} has {n} different values: that is a number or a name, not a class.', next=f"Cut a number into classes first: pd.qcut(df[{target!r}], 4).")
+    _check_frame(df, target)
+    y = as_text(df[target])
+    n = y.nunique()
+    if n==0:
+        raise DataError(f'The target {target!r} is missing in every row.',
+                        next='Choose another column, or find the answers.')
+    if n==1:
+        answer = y.dropna().iloc[0]
+        raise DataError(f'The target {target!r} is {answer!r} in every row.',
+                        next='A model needs rows of at least two kinds.')
+    most = 20 if types.is_float_dtype(df[target]) else MOST_CLASSES
+    if n>most:
+        raise UnsupportedError(f'The target {target!r} has {n} different values: '
+                               'that is a number or a name, not a class.',
+                               next=f"Cut a number into classes first: pd.qcut(df[{target!r}], 4).")
     return y
 
 # %% ../../../nbs/engine/tabular/columns.ipynb #f3acf84b
@@ -77,7 +121,8 @@ _ABSENT = ('?', '-', 'na', 'n/a', 'nan', 'none', 'null', 'unknown', 'missing')
 def _share_of_numbers(text):
     "How many of the values that are there can be read as numbers, 0 to 1"
     there = text.dropna()
-    return pd.to_numeric(there, errors='coerce').notna().mean() if len(there) else 0.
+    if not len(there): return 0.
+    return pd.to_numeric(there, errors='coerce').notna().mean()
 
 def column_kind(
     s # A pandas Series
@@ -86,36 +131,54 @@ def column_kind(
     n = s.notna().sum()
     if not n: return 'empty', 'every value is missing'
     if types.is_datetime64_any_dtype(s): return 'date', "dates: fastai's add_datepart makes columns of them"
-    text = as_text(s); distinct = text.nunique()
+    text = as_text(s)
+    distinct = text.nunique()
     if distinct==1 and n==len(s): return 'constant', f'{text.iloc[0]!r} in every row'
     if types.is_bool_dtype(s): return 'category', 'true or false'
-    if types.is_numeric_dtype(s):
-        if types.is_float_dtype(s) or distinct>MAX_CARD: return 'number', 'numbers'
-        return 'category', f'whole numbers, {distinct} different ones'
-    share = _share_of_numbers(text)
-    if distinct>MAX_CARD and share==1: return 'number', 'numbers stored as text'
-    if distinct>MAX_CARD and share>.9: return 'broken number', f'numbers as text, but {1-share:.1%} are not'
+    if types.is_float_dtype(s): return 'number', 'numbers'
+    if not types.is_numeric_dtype(s): return _kind_of_text(text, distinct, n)
+    if distinct>MAX_CARD: return 'number', 'numbers'
+    return 'category', f'whole numbers, {distinct} different ones'
+
+# %% ../../../nbs/engine/tabular/columns.ipynb #e70ad19d
+def _kind_of_text(text, distinct, n):
+    "The kind of a column of `n` texts, `distinct` of them different"
+    if distinct>MAX_CARD:
+        share = _share_of_numbers(text)
+        if share==1: return 'number', 'numbers stored as text'
+        if share>.9: return 'broken number', f'numbers as text, but {1-share:.1%} are not'
     if distinct>max(50, .5*n): return 'name', f'{distinct} different texts in {n} rows: names or keys'
     return 'category', f'text, {distinct} different values'
 
 # %% ../../../nbs/engine/tabular/columns.ipynb #a24998cb
 def _guess(s, y, seen, new):
-    "The answers for the rows `new`, from this one column of the rows `seen`: each category's commonest class, or a small tree for numbers"
-    if types.is_numeric_dtype(s) and not types.is_bool_dtype(s) and s.nunique()>MAX_CARD:
+    "The answers for the rows `new`, from a column of the rows `seen`: a category's commonest class, or a tree"
+    numeric = types.is_numeric_dtype(s) and not types.is_bool_dtype(s)
+    if numeric and s.nunique()>MAX_CARD:
         from sklearn.tree import DecisionTreeClassifier
         x = s.astype(float).replace([np.inf, -np.inf], np.nan).to_numpy()[:,None]
-        return DecisionTreeClassifier(max_leaf_nodes=20, min_samples_leaf=5, random_state=0).fit(x[seen], y[seen]).predict(x[new])
-    x = pd.factorize(as_text(s))[0]; table = pd.crosstab(x[seen], y[seen])
-    return pd.Series(x[new]).map(table.idxmax(axis=1)).fillna(table.sum().idxmax()).to_numpy()
+        tree = DecisionTreeClassifier(max_leaf_nodes=20, min_samples_leaf=5, random_state=0)
+        return tree.fit(x[seen], y[seen]).predict(x[new])
+    codes,_ = pd.factorize(as_text(s))
+    table = pd.crosstab(codes[seen], y[seen])
+    commonest = table.sum().idxmax()
+    answers = pd.Series(codes[new]).map(table.idxmax(axis=1))
+    return answers.fillna(commonest).to_numpy()
 
+# %% ../../../nbs/engine/tabular/columns.ipynb #bca02ef8
 def leaks_target(
     s, # A column
     y  # The target, in the same order
 ) -> float: # 0: no better than the commonest class; 1: always right
     "How much of what the commonest class leaves open this one column settles, on rows that were not counted"
-    y = pd.factorize(y)[0]; order = np.random.default_rng(0).permutation(len(y)); base = np.bincount(y).max()
+    y,_ = pd.factorize(y)
+    order = np.random.default_rng(0).permutation(len(y))
+    base = np.bincount(y).max()
     if len(y)<4: return 0.
-    right = sum((_guess(s, y, a, b)==y[b]).sum() for a,b in ((order[::2], order[1::2]), (order[1::2], order[::2])))
+    right = 0
+    one,other = order[::2],order[1::2]
+    for seen,new in ((one, other), (other, one)):
+        right += (_guess(s, y, seen, new)==y[new]).sum()
     return max(0., float(right-base)/max(1, len(y)-base))
 
 # %% ../../../nbs/engine/tabular/columns.ipynb #0eb5969e
@@ -128,34 +191,68 @@ class TableReport:
     findings:pd.DataFrame # A row a finding: column, finding, advice
     rows:int = 0     # Of the table
     def __str__(self):
-        classes = ', '.join(f'{k} {v:.1%}' for k,v in list(self.shares.items())[:5])
-        lines = [f'{self.rows} rows, target {self.target!r}: {classes}.', self.columns.to_string(), f'{len(self.findings)} findings.']
-        return '\n'.join(lines + [f'- {o.column}: {o.finding} {o.advice}' for o in self.findings.itertuples()])
+        lines = [
+            f'{self.rows} rows, target {self.target!r}: {self._classes()}.',
+            self.columns.to_string(),
+            f'{len(self.findings)} findings.',
+        ]
+        lines += [f'- {o.column}: {o.finding} {o.advice}' for o in self.findings.itertuples()]
+        return '\n'.join(lines)
     def _repr_html_(self):
-        from html import escape
-        classes = ', '.join(f'{k} {v:.1%}' for k,v in list(self.shares.items())[:5])
-        return f'<p>{self.rows} rows, target {escape(self.target)}: {escape(classes)}</p>{self.columns.to_html()}{self.findings.to_html(index=False)}'
+        target = escape(self.target)
+        classes = escape(self._classes())
+        columns = self.columns.to_html()
+        findings = self.findings.to_html(index=False)
+        return f'<p>{self.rows} rows, target {target}: {classes}</p>{columns}{findings}'
+    def _classes(self):
+        commonest = list(self.shares.items())[:5]
+        return ', '.join(f'{k} {v:.1%}' for k,v in commonest)
 
 # %% ../../../nbs/engine/tabular/columns.ipynb #fd64b2a5
+def _value_findings(name, s, kind):
+    "`(column, finding, advice)` of the values of one column"
+    text = as_text(s)
+    raw = s.iloc[:0] if types.is_numeric_dtype(s) else s[s.map(type)==str]
+    if len(raw):
+        spaces = int((raw!=raw.str.strip()).sum())
+        if spaces:
+            yield (name, f'{spaces} values have spaces around them.',
+                   'They are taken off; read_csv(skipinitialspace=True) does it while reading.')
+        absent = text[text.str.lower().isin(_ABSENT)]
+        if len(absent):
+            yield (name, f'{absent.iloc[0]!r} stands for a missing value {len(absent)} times.',
+                   'It stays a category of its own: that nobody answered is information too.')
+    missing = s.isna().sum()
+    if missing and kind!='empty':
+        yield (name, f'{missing} values are missing ({missing/len(s):.1%}).',
+               'Numbers get the median and a column that says so; a category gets one of its own.')
+    if types.is_float_dtype(s) and np.isinf(s.to_numpy(float, na_value=np.nan)).any():
+        yield name, 'There are infinite values.', 'Find out where they come from: training refuses them.'
+
+# %% ../../../nbs/engine/tabular/columns.ipynb #f5c6b6d9
 def _column_findings(name, s, kind, why, y):
     "`(column, finding, advice)` of one column"
-    text = as_text(s); raw = s[s.map(type)==str] if not types.is_numeric_dtype(s) else s.iloc[:0]
-    spaces = int((raw!=raw.str.strip()).sum()) if len(raw) else 0
-    if spaces: yield name, f'{spaces} values have spaces around them.', 'They are taken off; read_csv(skipinitialspace=True) does it while reading.'
-    absent = text[text.str.lower().isin(_ABSENT)] if len(raw) else text.iloc[:0]
-    if len(absent): yield name, f'{absent.iloc[0]!r} stands for a missing value {len(absent)} times.', 'It stays a category of its own: that nobody answered is information too.'
-    if s.isna().any() and kind!='empty': yield name, f'{s.isna().sum()} values are missing ({s.isna().mean():.1%}).', 'Numbers get the median and a column that says so; a category gets one of its own.'
-    if types.is_float_dtype(s) and np.isinf(s.to_numpy(float, na_value=np.nan)).any(): yield name, 'There are infinite values.', 'Find out where they come from: training refuses them.'
-    if kind in ('empty', 'constant', 'name', 'date'): yield name, f'Of no use as it is: {why}.', 'It is left out.'
-    if kind=='broken number': yield name, f'{why}.', 'Correct them, or name the column as a category.'
-    if kind in ('number', 'category') and leaks_target(s, y)>.9: yield name, 'It gives the target away almost alone.', 'Would you know it before the answer? If not, leave it out.'
+    yield from _value_findings(name, s, kind)
+    if kind in ('empty', 'constant', 'name', 'date'):
+        yield name, f'Of no use as it is: {why}.', 'It is left out.'
+    if kind=='broken number':
+        yield name, f'{why}.', 'Correct them, or name the column as a category.'
+    if kind in ('number', 'category') and leaks_target(s, y)>.9:
+        yield (name, 'It gives the target away almost alone.',
+               'Would you know it before the answer? If not, leave it out.')
 
 def _table_findings(df, y, shares):
     "`(column, finding, advice)` of the table as a whole"
     twice = int(df.duplicated().sum())
-    if twice: yield '(rows)', f'{twice} rows are copies of others.', 'The split keeps copies on one side.'
-    if y.isna().any(): yield y.name, f'The target is missing in {y.isna().sum()} rows.', 'They are left out of training.'
-    if min(shares.values())<.1: yield y.name, f'The rarest class has {min(shares.values()):.1%} of the rows.', 'Look at more than the accuracy: who always says the commonest class is often right.'
+    if twice:
+        yield '(rows)', f'{twice} rows are copies of others.', 'The split keeps copies on one side.'
+    unknown = y.isna().sum()
+    if unknown:
+        yield y.name, f'The target is missing in {unknown} rows.', 'They are left out of training.'
+    rarest = min(shares.values())
+    if rarest<.1:
+        yield (y.name, f'The rarest class has {rarest:.1%} of the rows.',
+               'Look at more than the accuracy: who always says the commonest class is often right.')
 
 # %% ../../../nbs/engine/tabular/columns.ipynb #40464799
 def tabular_report(
@@ -163,14 +260,22 @@ def tabular_report(
     target:str # Name of the column to predict
 ) -> TableReport: # Raises `DataError` or `UnsupportedError` where nothing can be learned
     "What each column holds, what is wrong with the table, and what to do about it"
-    y = check_table(df, target).rename(target); shares = y.value_counts(normalize=True).to_dict()
-    there,rows,found = y.notna(),[],[]
+    y = check_table(df, target).rename(target)
+    shares = y.value_counts(normalize=True).to_dict()
+    there = y.notna()
+    answers = y[there]
+    rows,found = [],[]
     for name in df.columns.drop(target):
-        kind,why = column_kind(df[name])
-        rows.append(dict(column=name, kind=kind, why=why, missing=f'{df[name].isna().mean():.1%}', distinct=as_text(df[name]).nunique()))
-        found += _column_findings(name, df[name], kind, why, y.fillna('')) if there.all() else _column_findings(name, df[name][there], kind, why, y[there])
+        s = df[name]
+        kind,why = column_kind(s)
+        missing = s.isna().mean()
+        distinct = as_text(s).nunique()
+        rows.append(dict(column=name, kind=kind, why=why, missing=f'{missing:.1%}', distinct=distinct))
+        found += _column_findings(name, s[there], kind, why, answers)
     found += _table_findings(df, y, shares)
-    return TableReport(target, shares, pd.DataFrame(rows).set_index('column'), pd.DataFrame(found, columns=['column', 'finding', 'advice']), len(df))
+    columns = pd.DataFrame(rows).set_index('column')
+    findings = pd.DataFrame(found, columns=['column', 'finding', 'advice'])
+    return TableReport(target, shares, columns, findings, len(df))
 
 # %% ../../../nbs/engine/tabular/columns.ipynb #47a33f9f
 @dataclass
@@ -183,10 +288,34 @@ class Columns:
     why:dict = field(default_factory=dict)      # Name to reason, for the columns that are used
     def table(self): # DataFrame: column, used as, why
         "The choices as a table"
-        used = [(o, 'category', self.why.get(o, 'asked for')) for o in self.categories]+[(o, 'number', self.why.get(o, 'asked for')) for o in self.numbers]
-        return pd.DataFrame(used+[(k, 'left out', v) for k,v in self.left_out.items()], columns=['column', 'used as', 'why'])
+        rows = []
+        for kind,names in (('category', self.categories), ('number', self.numbers)):
+            rows += [(o, kind, self.why.get(o, 'asked for')) for o in names]
+        rows += [(o, 'left out', why) for o,why in self.left_out.items()]
+        return pd.DataFrame(rows, columns=['column', 'used as', 'why'])
 
 # %% ../../../nbs/engine/tabular/columns.ipynb #b0f488ec
+def _check_asked(df, target, asked):
+    "Raise `DataError` for columns that cannot be asked for"
+    missing = [o for o in asked if o not in df]
+    if missing:
+        raise DataError(f'There is no column {missing[0]!r}; there are {_first_names(df)}.',
+                        next='Write the names as they are in the table.')
+    if target in asked or len(set(asked))<len(asked):
+        raise DataError('A column is named twice, or the target is among the columns to predict from.',
+                        next='Name each column once.')
+
+def _all_of_use(target, kinds):
+    "The columns that are categories and numbers, whatever there is"
+    used = dict(category=[], number=[])
+    left_out,reasons = {},{}
+    for name,(kind,why) in kinds.items():
+        reasons[name] = why
+        if kind in used: used[kind].append(name)
+        else: left_out[name] = why
+    return Columns(target, used['category'], used['number'], left_out, reasons)
+
+# %% ../../../nbs/engine/tabular/columns.ipynb #8d7e98f2
 def choose_columns(
     df,              # A pandas DataFrame
     target:str,      # Name of the column to predict
@@ -194,17 +323,16 @@ def choose_columns(
     numbers=None     # Names of number columns; None to choose. With one list given, the other is as given or empty
 ) -> Columns:        # Raises `DataError` for a column that is not there, is empty, or is a number with text in it
     "Which columns to use as what, each with a reason"
-    asked = [*(categories or []), *(numbers or [])]
-    missing = [o for o in asked if o not in df]
-    if missing: raise DataError(f'There is no column {missing[0]!r}; there are {", ".join(map(str, df.columns[:20]))}.', next='Write the names as they are in the table.')
-    if target in asked or len(set(asked))<len(asked): raise DataError('A column is named twice, or the target is among the columns to predict from.', next='Name each column once.')
+    categories,numbers = list(categories or []),list(numbers or [])
+    asked = [*categories, *numbers]
+    _check_asked(df, target, asked)
     kinds = {o: column_kind(df[o]) for o in (asked or df.columns.drop(target))}
-    for name,(kind,why) in kinds.items():
+    for name,(kind,_) in kinds.items():
         if asked and kind=='empty': raise DataError(f'{name!r} has no value in any row.', next='Leave it out.')
         if not asked and kind=='broken number': as_numbers(df[name])
-    if asked: res = Columns(target, list(categories or []), list(numbers or []))
-    else: res = Columns(target, *([k for k,v in kinds.items() if v[0]==o] for o in ('category', 'number')), {k: v[1] for k,v in kinds.items() if v[0] not in ('category', 'number')}, {k: v[1] for k,v in kinds.items()})
-    if not res.categories+res.numbers: raise DataError('No column is left to predict from.', next='tabular_report says what is wrong with each.')
+    res = Columns(target, categories, numbers) if asked else _all_of_use(target, kinds)
+    if not res.categories and not res.numbers:
+        raise DataError('No column is left to predict from.', next='tabular_report says what is wrong with each.')
     for name in res.numbers: as_numbers(df[name])
     return res
 
@@ -213,10 +341,12 @@ def split_rows(
     df,              # A pandas DataFrame
     valid:float=.2,  # Share of the rows for validation, about
     seed:int=42      # Another seed, another split
-):                   # `(training, validation)`: two sorted lists of positions. Raises `DataError` when one would be empty
+):                   # `(training, validation)`: sorted lists of positions. Raises `DataError` when one would be empty
     "Training and validation rows by what the rows hold: copies of a row are on one side"
     text = df.apply(as_text).fillna('').astype(str).agg('\x1f'.join, axis=1)
     key = pd.util.hash_array(text.to_numpy(object), hash_key=f'{seed:016}'[:16], categorize=False)
     side = (key%np.uint64(10**6)).astype(int) < valid*10**6
-    if side.all() or not side.any(): raise DataError(f'{len(df)} rows cannot be split into {1-valid:.0%} and {valid:.0%}.', next='Collect more rows, or choose another share.')
+    if side.all() or not side.any():
+        raise DataError(f'{len(df)} rows cannot be split into {1-valid:.0%} and {valid:.0%}.',
+                        next='Collect more rows, or choose another share.')
     return np.flatnonzero(~side).tolist(), np.flatnonzero(side).tolist()

@@ -9,13 +9,11 @@ import numpy as np
 import pandas as pd
 import torch
 import torch.nn as nn
-from fastai.layers import LinBnDrop
 from fastai.tabular.core import Categorify, FillMissing
 from fastai.tabular.model import TabularModel
 from fastai.data.transforms import Normalize
-from fastcore.basics import patch
 from fastprogress.fastprogress import progress_bar
-from ..base.bundle_files import ASK, TEXT, need, plain, read_store, refuse, weights_differ, write_store
+from ..base.bundle_files import ASK, TEXT, need, plain, read_store, refuse, write_store
 from ..base.errors import BundleError, DataError, UnsupportedError
 from ..base.torch_tools import evaluating
 from .columns import as_numbers, as_text
@@ -31,13 +29,12 @@ def row_tensors(
 ) -> tuple:      # `(categories, numbers, targets)`: whole numbers rows x columns, float32 rows x columns, rows
     "A table as three tensors"
     y = to.items[list(to.y_names)].to_numpy()
-    y = torch.as_tensor(y[:,0].astype(np.int64) if y.shape[1]==1 and y.dtype.kind in 'iub' else y.astype(np.float32))
-    parts = torch.as_tensor(to.cats.to_numpy(np.int64)), torch.as_tensor(to.conts.to_numpy(np.float32)), y
-    return tuple(o.to(device) for o in parts)
+    one_of_classes = y.shape[1]==1 and y.dtype.kind in 'iub'
+    y = y[:,0].astype(np.int64) if one_of_classes else y.astype(np.float32)
+    parts = to.cats.to_numpy(np.int64), to.conts.to_numpy(np.float32), y
+    return tuple(torch.as_tensor(o).to(device) for o in parts)
 
 # %% ../../../nbs/engine/tabular/model.ipynb #8cc4c5db
-def _fused(device): return dict(fused=True) if torch.device(device).type in ('cpu', 'cuda') else {}
-
 def _batches(tensors, bs, generator):
     "One epoch: the rows in a new order, cut into slices; a last slice of one row is left out (batch norm needs two)"
     order = torch.randperm(len(tensors[0]), generator=generator).to(tensors[0].device)
@@ -48,17 +45,35 @@ def _batches(tensors, bs, generator):
 def _train(model, loss_func, tensors, epochs, bs, lr, wd, generator, progress):
     "AdamW with a one-cycle learning rate over slices of `tensors`; the last loss"
     steps = epochs*math.ceil(len(tensors[0])/bs)
-    opt = torch.optim.AdamW([o for o in model.parameters() if o.requires_grad], lr=lr, weight_decay=wd, betas=(.9, .99), **_fused(tensors[0].device))
-    cycle = torch.optim.lr_scheduler.OneCycleLR(opt, lr, total_steps=steps, pct_start=.25, base_momentum=.85, max_momentum=.95)
+    weights = [o for o in model.parameters() if o.requires_grad]
+    fused = dict(fused=True) if tensors[0].device.type in ('cpu', 'cuda') else {}
+    opt = torch.optim.AdamW(weights, lr=lr, weight_decay=wd, betas=(.9, .99), **fused)
+    momentum = dict(base_momentum=.85, max_momentum=.95)
+    cycle = torch.optim.lr_scheduler.OneCycleLR(opt, lr, total_steps=steps, pct_start=.25, **momentum)
     for _ in progress_bar(range(epochs), display=progress, leave=False):
         for xc,xn,y in _batches(tensors, bs, generator):
             loss = loss_func(model(xc, xn), y)
-            loss.backward(); opt.step(); opt.zero_grad(); cycle.step()
+            loss.backward()
+            opt.step()
+            opt.zero_grad()
+            cycle.step()
     return loss.item()
 
 # %% ../../../nbs/engine/tabular/model.ipynb #39b3bdab
-BATCH,EPOCHS,RATE,DECAY = 512,4,1e-2,.01 # Found on census data; enough for tables of a few thousand to a few hundred thousand rows
+# Found on census data; enough for tables of a few thousand to a few hundred thousand rows
+BATCH = 512
+EPOCHS = 4
+RATE = 1e-2
+DECAY = .01
 
+def _rows_at_once(n, bs):
+    "Of `n` rows: `bs`, or as many as suit the table; raises `DataError` where there are too few rows"
+    if n<2:
+        raise DataError(f'There are {n} rows to train on.',
+                        next='A model needs at least two, and many more to be of use.')
+    return min(n, bs or min(BATCH, max(16, n//40)))
+
+# %% ../../../nbs/engine/tabular/model.ipynb #fb33f049
 def fit_rows(
     learn,            # A stock `tabular_learner`; its model is trained in place
     epochs:int=EPOCHS, # Times that every row is seen
@@ -67,18 +82,21 @@ def fit_rows(
     wd:float=DECAY,   # Weight decay
     seed:int=0,       # For the order of the rows and for dropout
     progress:bool=False # Show a progress bar?
-):                    # `learn`; raises `DataError` where there are too few rows, `UnsupportedError` when the loss is no number
+):                    # `learn`; raises `DataError` for too few rows, `UnsupportedError` when the loss is no number
     "Train a tabular learner as `fit_one_cycle` does, from tensors in memory"
-    model,device = learn.model,next(learn.model.parameters()).device
-    tensors = row_tensors(learn.dls.train_ds, device); n = len(tensors[0])
-    if n<2: raise DataError(f'There are {n} rows to train on.', next='A model needs at least two, and many more to be of use.')
-    bs = min(n, bs or min(BATCH, max(16, n//40)))
+    model = learn.model
+    tensors = row_tensors(learn.dls.train_ds, next(model.parameters()).device)
+    bs = _rows_at_once(len(tensors[0]), bs)
     was = model.training
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed); model.train()
-        try: loss = _train(model, learn.loss_func, tensors, epochs, bs, lr, wd, torch.Generator().manual_seed(seed), progress)
+        torch.manual_seed(seed)
+        model.train()
+        generator = torch.Generator().manual_seed(seed)
+        try: loss = _train(model, learn.loss_func, tensors, epochs, bs, lr, wd, generator, progress)
         finally: model.train(was)
-    if not math.isfinite(loss): raise UnsupportedError(f'The loss became {loss}: training went out of control.', next=f'Make a new learner and give a learning rate below {lr:g}.')
+    if not math.isfinite(loss):
+        raise UnsupportedError(f'The loss became {loss}: training went out of control.',
+                               next=f'Make a new learner and give a learning rate below {lr:g}.')
     return learn
 
 # %% ../../../nbs/engine/tabular/model.ipynb #a88b91a7
@@ -88,11 +106,17 @@ def tidy_table(
     y        # The target as text
 ):           # DataFrame of the used columns and the target; raises `DataError`
     "The used columns alone: categories and target as text, numbers as numbers, rows without a target left out"
-    tidy = pd.DataFrame({**{o: as_text(df[o]) for o in columns.categories}, **{o: as_numbers(df[o]) for o in columns.numbers}, columns.target: y})
+    used = {o: as_text(df[o]) for o in columns.categories}
+    used |= {o: as_numbers(df[o]) for o in columns.numbers}
+    used[columns.target] = y
+    tidy = pd.DataFrame(used)
     clash = [f'{o}_na' for o in columns.numbers if f'{o}_na' in tidy]
-    if clash: raise DataError(f'The column {clash[0]!r} has the name that fastai gives to the mark for missing values.', next='Rename it.')
+    if clash:
+        raise DataError(f'The column {clash[0]!r} has the name that fastai gives to the mark for missing values.',
+                        next='Rename it.')
     return tidy[y.notna()]
 
+# %% ../../../nbs/engine/tabular/model.ipynb #4c2955b3
 def close_gaps(
     tidy,        # What `tidy_table` returned
     numbers:list, # Names of the number columns
@@ -101,76 +125,126 @@ def close_gaps(
     "A number that is never missing in training must not be in validation either: fastai would stop"
     for c in numbers:
         here = tidy[c].iloc[train]
-        if here.isna().all(): raise DataError(f'{c!r} has no value in any training row.', next='Leave it out, or collect more rows.')
+        if here.isna().all():
+            raise DataError(f'{c!r} has no value in any training row.', next='Leave it out, or collect more rows.')
         if not here.isna().any(): tidy[c] = tidy[c].fillna(here.median())
     return tidy
 
 # %% ../../../nbs/engine/tabular/model.ipynb #d8b8f24e
 def _texts(name, values):
     "The vocabulary of a column as text, without the place for missing values"
-    res = [as_text([o]).iloc[0] for o in list(values)[1:]]
-    if len(set(res))<len(res): refuse(f'the categories of {name!r}: two of them are the same text', 'Take the spaces off before training: read_csv(skipinitialspace=True).')
+    res = [_text_of(o) for o in list(values)[1:]]
+    if len(set(res))<len(res):
+        refuse(f'the categories of {name!r}: two of them are the same text',
+               'Take the spaces off before training: read_csv(skipinitialspace=True).')
     return res
 
-def _fill_value(to, name, mean, std):
-    "The median of a number column of the training rows, before it was normalised"
-    return float(np.nanmedian(to.conts[name].to_numpy(float)))*std+mean
+def _text_of(value): return as_text([value]).iloc[0]
 
 def _number_plan(to, procs):
     "For each number column what fills a gap, its mean and deviation, and whether a column says that it was missing"
-    norm,fill,res = procs.get(Normalize),procs.get(FillMissing),{}
+    norm = procs.get(Normalize)
+    fill = procs.get(FillMissing)
+    fills = getattr(fill, 'na_dict', {})
+    res = {}
     for c in to.cont_names:
-        mean,std = (float(norm.means[c]),float(norm.stds[c])) if norm else (0., 1.)
-        known = getattr(fill, 'na_dict', {}).get(c)
-        res[c] = dict(fill=float(_fill_value(to, c, mean, std) if known is None else known), mean=mean, std=std, flag=bool(known is not None and fill.add_col))
+        mean = float(norm.means[c]) if norm else 0.
+        std = float(norm.stds[c]) if norm else 1.
+        known = fills.get(c)
+        if known is None: # the median of the training rows, before it was normalised
+            median = float(np.nanmedian(to.conts[c].to_numpy(float)))*std+mean
+            res[c] = dict(fill=median, mean=mean, std=std, flag=False)
+        else:
+            res[c] = dict(fill=float(known), mean=mean, std=std, flag=bool(fill.add_col))
     return res
 
 # %% ../../../nbs/engine/tabular/model.ipynb #a363d75f
 _PROCS = (Categorify, FillMissing, Normalize)
 
+def _procs_of(to):
+    "The processors of a table by their type; refuses those that cannot be put into a plan"
+    for o in to.procs.fs:
+        kind = type(o)
+        if kind in _PROCS or kind.__name__=='Categorize': continue
+        known = ', '.join(p.__name__ for p in _PROCS)
+        refuse(f'the processor {kind.__name__}', f'Use {known}.')
+    procs = {type(o): o for o in to.procs.fs}
+    if to.cat_names and Categorify not in procs:
+        refuse('category columns without Categorify',
+               'Give TabularPandas procs=[Categorify, FillMissing, Normalize].')
+    return procs
+
+# %% ../../../nbs/engine/tabular/model.ipynb #3a64a842
 def plan_of(
     learn # A stock `tabular_learner` with one target of classes
-) -> dict: # target, classes, categories (name to values), numbers (name to fill, mean, std, flag), order; raises `UnsupportedError`
+) -> dict: # target, classes, categories (to values), numbers (fill, mean, std, flag), order; raises `UnsupportedError`
     "What a learner knows about its columns, as plain text and numbers"
     to = learn.dls.train_ds
-    if len(to.y_names)!=1 or not getattr(learn.dls, 'vocab', None): refuse('a learner whose target is not one column of classes', 'Use learn.export() for this learner.')
-    procs = {type(o): o for o in to.procs.fs}
-    odd = [type(o).__name__ for o in to.procs.fs if type(o) not in _PROCS and type(o).__name__!='Categorize']
-    if odd: refuse(f'the processor {odd[0]}', f'Use {", ".join(o.__name__ for o in _PROCS)}.')
-    if to.cat_names and Categorify not in procs: refuse('category columns without Categorify', 'Give TabularPandas procs=[Categorify, FillMissing, Normalize].')
+    vocab = getattr(learn.dls, 'vocab', None)
+    if len(to.y_names)!=1 or not vocab:
+        refuse('a learner whose target is not one column of classes', 'Use learn.export() for this learner.')
+    procs = _procs_of(to)
     numbers = _number_plan(to, procs)
     flags = [f'{k}_na' for k,v in numbers.items() if v['flag']]
+    classes = [_text_of(o) for o in vocab]
     categories = {c: _texts(c, procs[Categorify].classes[c]) for c in to.cat_names if c not in flags}
-    return plain(dict(target=to.y_names[0], classes=[as_text([o]).iloc[0] for o in learn.dls.vocab], categories=categories, numbers=numbers, order=list(to.cat_names)))
+    order = list(to.cat_names)
+    return plain(dict(target=to.y_names[0], classes=classes, categories=categories, numbers=numbers, order=order))
 
 # %% ../../../nbs/engine/tabular/model.ipynb #3a0ef6e7
 def _category_codes(s, values, notes):
     "Codes from 1 in the order of `values`; 0 for missing and for unseen, which is noted"
-    text = as_text(s); index = {v: i+1 for i,v in enumerate(values)}
-    for i in np.flatnonzero(text.notna() & ~text.isin(values)): notes[i].append(f'{s.name} {text.iloc[i]!r} was never seen: taken as missing')
-    return text.map(index).fillna(0).to_numpy(np.int64)
+    text = as_text(s)
+    unseen = text.notna() & ~text.isin(values)
+    for i in np.flatnonzero(unseen):
+        value = text.iloc[i]
+        notes[i].append(f'{s.name} {value!r} was never seen: taken as missing')
+    codes = {v: i for i,v in enumerate(values, 1)}
+    return text.map(codes).fillna(0).to_numpy(np.int64)
 
 def _number_values(s, p, notes):
     "Normalised values, and where they were missing; a gap in a column that had none in training is noted"
-    x = as_numbers(s); gaps = x.isna().to_numpy()
-    for i in np.flatnonzero(gaps): notes[i].append(f'{s.name} is missing: {p["fill"]:g} assumed')
-    return (x.fillna(p['fill'])-p['mean']).to_numpy()/p['std'], gaps
+    x = as_numbers(s)
+    gaps = x.isna().to_numpy()
+    for i in np.flatnonzero(gaps):
+        notes[i].append(f'{s.name} is missing: {p["fill"]:g} assumed')
+    filled = x.fillna(p['fill'])
+    return (filled-p['mean']).to_numpy()/p['std'], gaps
 
 # %% ../../../nbs/engine/tabular/model.ipynb #f305ee26
+def _stacked(columns, n, kind):
+    "Columns of `n` rows side by side, as a tensor"
+    table = np.stack(columns, 1).astype(kind) if columns else np.zeros((n, 0), kind)
+    return torch.as_tensor(table)
+
 def read_rows(
     df,       # A pandas DataFrame; other columns are left alone
     plan:dict # See `plan_of`
 ) -> tuple:   # `(categories, numbers, notes)`: two tensors, and a list of notes for each row; raises `DataError`
     "Rows as the model wants them, whatever is missing or new in them"
-    if not isinstance(df, pd.DataFrame): raise DataError(f'A DataFrame is needed, and this is a {type(df).__name__}.', next='One row: df.iloc[[0]], or pd.DataFrame([a_dict]).')
-    absent = [o for o in [*plan['categories'], *plan['numbers']] if o not in df]
-    if absent: raise DataError(f'The column {absent[0]!r} is not there ({len(absent)} of {len(plan["categories"])+len(plan["numbers"])} are not).', next='Give the rows all the columns that the model was trained on, empty where nothing is known.')
+    _check_rows(df, plan)
     notes = [[] for _ in range(len(df))]
     codes = {k: _category_codes(df[k], v, notes) for k,v in plan['categories'].items()}
-    values = {k: _number_values(df[k], v, notes) for k,v in plan['numbers'].items()}
-    codes |= {f'{k}_na': values[k][1].astype(np.int64)+1 for k,v in plan['numbers'].items() if v['flag']}
-    stack = lambda cols,kind: torch.as_tensor(np.stack(cols, 1).astype(kind) if cols else np.zeros((len(df), 0), kind))
-    return stack([codes[o] for o in plan['order']], np.int64), stack([v[0] for v in values.values()], np.float32), notes
+    values = []
+    for k,v in plan['numbers'].items():
+        x,gaps = _number_values(df[k], v, notes)
+        values.append(x)
+        if v['flag']: codes[f'{k}_na'] = gaps.astype(np.int64)+1
+    categories = _stacked([codes[o] for o in plan['order']], len(df), np.int64)
+    return categories, _stacked(values, len(df), np.float32), notes
+
+# %% ../../../nbs/engine/tabular/model.ipynb #7e3f93ce
+def _check_rows(df, plan):
+    "Raise `DataError` unless the columns of the plan are there"
+    if not isinstance(df, pd.DataFrame):
+        raise DataError(f'A DataFrame is needed, and this is a {type(df).__name__}.',
+                        next='One row: df.iloc[[0]], or pd.DataFrame([a_dict]).')
+    names = [*plan['categories'], *plan['numbers']]
+    absent = [o for o in names if o not in df]
+    if absent:
+        raise DataError(f'The column {absent[0]!r} is not there ({len(absent)} of {len(names)} are not).',
+                        next='Give the rows all the columns that the model was trained on, '
+                             'empty where nothing is known.')
 
 # %% ../../../nbs/engine/tabular/model.ipynb #6774e5c8
 class RowModel:
@@ -181,111 +255,170 @@ class RowModel:
         learn=None,      # The learner that it came from, None when it was loaded
         about:dict=None  # More facts, kept with it: metrics, choices, ...
     ):
-        self.model,self.plan,self.learn,self.about = model,plan,learn,about or {}
+        self.model = model
+        self.plan = plan
+        self.learn = learn
+        self.about = about or {}
         self.classes = plan['classes']
         self.columns = self.train_rows = self.valid_rows = None # train_table fills these
+    def probabilities(self,
+        df # Rows with the columns of the training table
+    ):     # numpy array: rows x classes, each row adds up to 1; raises `DataError`
+        "The probability of each class for each row"
+        xc,xn,_ = read_rows(df, self.plan)
+        return self._run(xc, xn)
+    def predict(self,
+        df # Rows with the columns of the training table
+    ):     # DataFrame, same index: prediction, probability (of it), `p_<class>` of each, notes on what was assumed
+        "The class of each row, how sure the model is, and what it had to assume"
+        xc,xn,notes = read_rows(df, self.plan)
+        p = self._run(xc, xn)
+        columns = {'prediction': [self.classes[i] for i in p.argmax(1)], 'probability': p.max(1) if len(p) else []}
+        res = pd.DataFrame(columns, index=df.index)
+        each = {f'p_{c}': p[:,i] for i,c in enumerate(self.classes)}
+        return res.assign(**each, notes=['; '.join(o) for o in notes])
+    def answers(self,
+        df # Rows with the target
+    ):     # DataFrame as `predict` gives, with `actual` and `predicted`; raises `DataError` without a target
+        "Predictions beside the truth, as engine.interpret.calibration takes them; rows without one are left out"
+        target = self.plan['target']
+        if target not in df:
+            raise DataError(f'The target {target!r} is not there.',
+                            next='Use predict for rows whose answer is not known.')
+        actual = as_text(df[target])
+        res = self.predict(df)
+        return res.assign(actual=actual, predicted=res.prediction)[actual.notna().to_numpy()]
+    def accuracy(self,
+        df # Rows with the target
+    ) -> float: # 0 to 1
+        "The share of rows whose class it gets right"
+        res = self.answers(df)
+        return float((res.actual==res.predicted).mean())
+    def _run(self, xc, xn):
+        if not len(xc): return np.zeros((0, len(self.classes)))
+        return _in_slices(self.model, xc, xn).numpy()
     def __repr__(self):
         p = self.plan
-        return f'RowModel({p["target"]}: {" or ".join(map(str, self.classes[:4]))}; {len(p["categories"])} categories, {len(p["numbers"])} numbers)'
+        some = ' or '.join(map(str, self.classes[:4]))
+        return f'RowModel({p["target"]}: {some}; {len(p["categories"])} categories, {len(p["numbers"])} numbers)'
 
-# %% ../../../nbs/engine/tabular/model.ipynb #281c3bbe
-@patch
-def probabilities(self:RowModel,
-    df # Rows with the columns of the training table
-):     # numpy array: rows x classes, each row adds up to 1; raises `DataError`
-    "The probability of each class for each row"
-    return self._run(*read_rows(df, self.plan)[:2])
-
-@patch
-def _run(self:RowModel, xc, xn):
-    "Probabilities of tensors, in slices, in evaluation mode"
-    device = next(self.model.parameters()).device
-    with torch.inference_mode(), evaluating(self.model):
-        parts = [self.model(a.to(device), b.to(device)).cpu().double().softmax(-1) for a,b in zip(xc.split(4096), xn.split(4096))]
-    return torch.cat(parts).numpy() if len(xc) else np.zeros((0, len(self.classes)))
-
-# %% ../../../nbs/engine/tabular/model.ipynb #5da020b7
-@patch
-def predict(self:RowModel,
-    df # Rows with the columns of the training table
-):     # DataFrame with the same index: prediction, probability (of that class), `p_<class>` of each, notes on what was assumed
-    "The class of each row, how sure the model is, and what it had to assume"
-    xc,xn,notes = read_rows(df, self.plan); p = self._run(xc, xn); best = p.argmax(1) if len(p) else np.zeros(0, int)
-    res = pd.DataFrame({'prediction': [self.classes[i] for i in best], 'probability': p.max(1) if len(p) else []}, index=df.index)
-    return res.assign(**{f'p_{c}': p[:,i] for i,c in enumerate(self.classes)}, notes=['; '.join(o) for o in notes])
-
-@patch
-def answers(self:RowModel,
-    df # Rows with the target
-):     # DataFrame as `predict` gives, with `actual` and `predicted`; raises `DataError` when the target is not there
-    "Predictions beside the truth, as fastclass.engine.interpret.calibration takes them; rows without the target are left out"
-    target = self.plan['target']
-    if target not in df: raise DataError(f'The target {target!r} is not there.', next='Use predict for rows whose answer is not known.')
-    actual = as_text(df[target]); res = self.predict(df)
-    return res.assign(actual=actual, predicted=res.prediction)[actual.notna().to_numpy()]
-
-@patch
-def accuracy(self:RowModel,
-    df # Rows with the target
-) -> float: # 0 to 1
-    "The share of rows whose class it gets right"
-    res = self.answers(df)
-    return float((res.actual==res.predicted).mean())
+# %% ../../../nbs/engine/tabular/model.ipynb #77d68e43
+def _in_slices(model, xc, xn, n=4096):
+    "Probabilities of tensors, `n` rows at a time, in evaluation mode"
+    device = next(model.parameters()).device
+    parts = []
+    with torch.inference_mode(), evaluating(model):
+        for a,b in zip(xc.split(n), xn.split(n)):
+            out = model(a.to(device), b.to(device))
+            parts.append(out.cpu().double().softmax(-1))
+    return torch.cat(parts)
 
 # %% ../../../nbs/engine/tabular/model.ipynb #a166ab65
-ROWS_FORMAT,ROWS_VERSION = 'fastclass-rows',1
+ROWS_FORMAT = 'fastclass-rows'
+ROWS_VERSION = 1
 
 def _sizes(model):
     "The sizes of a `TabularModel`: embeddings, number columns, outputs, hidden layers"
-    if type(model) is not TabularModel: refuse(f'a model of the type {type(model).__name__}', 'Make it with tabular_learner.')
-    linear = [m for m in model.layers.modules() if isinstance(m, nn.Linear)]
-    return dict(embeddings=[[o.num_embeddings, o.embedding_dim] for o in model.embeds], n_numbers=model.n_cont, n_classes=linear[-1].out_features,
-                layers=[o.out_features for o in linear[:-1]], norm=any(isinstance(m, nn.BatchNorm1d) for m in model.layers.modules()), norm_numbers=model.bn_cont is not None)
+    if type(model) is not TabularModel:
+        refuse(f'a model of the type {type(model).__name__}', 'Make it with tabular_learner.')
+    modules = list(model.layers.modules())
+    linear = [m for m in modules if isinstance(m, nn.Linear)]
+    return dict(
+        embeddings=[[o.num_embeddings, o.embedding_dim] for o in model.embeds],
+        n_numbers=model.n_cont,
+        n_classes=linear[-1].out_features,
+        layers=[o.out_features for o in linear[:-1]],
+        norm=any(isinstance(m, nn.BatchNorm1d) for m in modules),
+        norm_numbers=model.bn_cont is not None,
+    )
 
+# %% ../../../nbs/engine/tabular/model.ipynb #284884a8
 def _small(o, most): return type(o) is int and 0<=o<=most
 
+def _are_of_a_table(sizes, where):
+    "Could a table have a model of these sizes?"
+    embeddings = need(sizes, 'embeddings', list, where)
+    layers = need(sizes, 'layers', list, where)
+    if len(embeddings)>=10**4 or len(layers)>=100: return False
+    for o in embeddings:
+        if not isinstance(o, list) or len(o)!=2: return False
+        if not _small(o[0], 10**7) or not _small(o[1], 10**4): return False
+    if not all(_small(o, 10**5) for o in layers): return False
+    for key in ('n_numbers', 'n_classes'):
+        if not _small(need(sizes, key, int, where), 10**5): return False
+    weights = sum(a*b for a,b in embeddings)+sum(a*b for a,b in zip(layers, layers[1:]))
+    return weights<=10**9
+
+# %% ../../../nbs/engine/tabular/model.ipynb #8514ad4c
 def _build(sizes, where):
     "An empty `TabularModel`; raises `BundleError` for sizes that no table has"
-    emb,layers = need(sizes, 'embeddings', list, where),need(sizes, 'layers', list, where)
-    fine = all(isinstance(o, list) and len(o)==2 and _small(o[0], 10**7) and _small(o[1], 10**4) for o in emb) and all(_small(o, 10**5) for o in layers)
-    fine = fine and len(emb)<10**4 and len(layers)<100 and all(_small(need(sizes, o, int, where), 10**5) for o in ('n_numbers', 'n_classes'))
-    if not fine or sum(a*b for a,b in emb)+sum(a*b for a,b in zip(layers, layers[1:]))>10**9: raise BundleError(f'The sizes of the model in {where} are not those of a model.', next=ASK)
+    if not _are_of_a_table(sizes, where):
+        raise BundleError(f'The sizes of the model in {where} are not those of a model.', next=ASK)
+    norms = dict(use_bn=need(sizes, 'norm', bool, where), bn_cont=need(sizes, 'norm_numbers', bool, where))
     with torch.device('meta'):
-        return TabularModel(emb, sizes['n_numbers'], sizes['n_classes'], layers, use_bn=need(sizes, 'norm', bool, where), bn_cont=need(sizes, 'norm_numbers', bool, where))
+        return TabularModel(sizes['embeddings'], sizes['n_numbers'], sizes['n_classes'], sizes['layers'], **norms)
 
 # %% ../../../nbs/engine/tabular/model.ipynb #cf9543f2
+def _check_texts(o, where):
+    if not isinstance(o, list) or not all(isinstance(v, str) for v in o):
+        raise BundleError(f'The categories in {where} must be lists of texts.', next=ASK)
+
+def _check_numbers(name, d, where):
+    finite = all(math.isfinite(need(d, o, (int, float), f'{where}, {name}')) for o in ('fill', 'mean', 'std'))
+    if not finite or d['std']<=0:
+        raise BundleError(f'The numbers of {name!r} in {where} are no numbers.', next=ASK)
+    need(d, 'flag', bool, where)
+
+def _fit_each_other(categories, numbers, order, classes, sizes):
+    "Are the sizes of a model those of its plan?"
+    flags = {f'{k}_na' for k,v in numbers.items() if v['flag']}
+    if sorted(order)!=sorted([*categories, *flags]): return False
+    wide = [3 if o in flags else len(categories[o])+1 for o in order]
+    if [o[0] for o in sizes['embeddings']]!=wide: return False
+    return sizes['n_numbers']==len(numbers) and sizes['n_classes']==len(classes)
+
+# %% ../../../nbs/engine/tabular/model.ipynb #b1bc5ca1
 def _check_plan(d, where):
     "Raise `BundleError` when the plan and the sizes do not fit each other"
-    plan,sizes = need(d, 'plan', dict, where),need(d, 'sizes', dict, where)
-    cats,nums,order = need(plan, 'categories', dict, where),need(plan, 'numbers', dict, where),need(plan, 'order', list, where)
-    for o in (need(plan, 'classes', list, where), order, *cats.values()):
-        if not isinstance(o, list) or not all(isinstance(v, str) for v in o): raise BundleError(f'The categories in {where} must be lists of texts.', next=ASK)
-    for k,v in nums.items():
-        if not all(math.isfinite(need(v, o, (int, float), f'{where}, {k}')) for o in ('fill', 'mean', 'std')) or v['std']<=0: raise BundleError(f'The numbers of {k!r} in {where} are no numbers.', next=ASK)
-        need(v, 'flag', bool, where)
-    flags = {f'{k}_na' for k,v in nums.items() if v['flag']}
-    wide = [3 if o in flags else len(cats.get(o, []))+1 for o in order]
-    if sorted(order)!=sorted([*cats, *flags]) or [o[0] for o in sizes['embeddings']]!=wide or sizes['n_numbers']!=len(nums) or sizes['n_classes']!=len(plan['classes']):
+    plan = need(d, 'plan', dict, where)
+    sizes = need(d, 'sizes', dict, where)
+    categories = need(plan, 'categories', dict, where)
+    numbers = need(plan, 'numbers', dict, where)
+    order = need(plan, 'order', list, where)
+    classes = need(plan, 'classes', list, where)
+    for o in (classes, order, *categories.values()): _check_texts(o, where)
+    for name,o in numbers.items(): _check_numbers(name, o, where)
+    if not _fit_each_other(categories, numbers, order, classes, sizes):
         raise BundleError(f'The columns and the sizes of the model in {where} do not fit.', next=ASK)
     need(plan, 'target', str, where)
     return plan
 
 # %% ../../../nbs/engine/tabular/model.ipynb #c158ca95
+def _any_rows(model, n=64):
+    "Categories and numbers of `n` rows that could be: `(n, columns)` each"
+    gen = torch.Generator().manual_seed(0)
+    codes = [torch.randint(0, o.num_embeddings, (n,), generator=gen) for o in model.embeds]
+    xc = torch.stack(codes, 1) if codes else torch.zeros(n, 0).long()
+    return xc, torch.randn(n, model.n_cont, generator=gen)
+
 def _check_same(model, path):
     "Refuse when the bundle at `path` answers differently from `model`"
-    gen = torch.Generator().manual_seed(0); n = 64
-    xc = torch.stack([torch.randint(0, o.num_embeddings, (n,), generator=gen) for o in model.model.embeds], 1) if len(model.model.embeds) else torch.zeros(n, 0).long()
-    xn = torch.randn(n, model.model.n_cont, generator=gen)
+    xc,xn = _any_rows(model.model)
     gap = np.abs(load_rows(path)._run(xc, xn)-model._run(xc, xn)).max()
-    if not gap<1e-3: refuse(f'this model: the probabilities differ by {gap:.2g}', 'Its layers were changed in a way that is not on record: use learn.export().')
+    if not gap<1e-3:
+        refuse(f'this model: the probabilities differ by {gap:.2g}',
+               'Its layers were changed in a way that is not on record: use learn.export().')
 
+# %% ../../../nbs/engine/tabular/model.ipynb #f7c6f846
 def save_rows(
     model,     # A `RowModel`
     path,      # Folder, or a file that ends in .zip
     about:dict=None # More facts to keep with it, such as source and licence of the data
 ):             # `path`; raises `UnsupportedError`, `BundleError`, `StorageError`
     "Write a model of rows as numbers and text, without a pickle; no row of the table goes with it"
-    text = dict(format=ROWS_FORMAT, version=ROWS_VERSION, task='rows', plan=model.plan, sizes=_sizes(model.model), about={**model.about, **(about or {})})
+    about = {**model.about, **(about or {})}
+    sizes = _sizes(model.model)
+    text = dict(format=ROWS_FORMAT, version=ROWS_VERSION, task='rows', plan=model.plan, sizes=sizes, about=about)
     return write_store(path, model.model.state_dict(), text, check=lambda p: _check_same(model, p))
 
 # %% ../../../nbs/engine/tabular/model.ipynb #e66500fd
@@ -296,6 +429,9 @@ def load_rows(
     "Open a bundle that `save_rows` wrote"
     d,load_tensors = read_store(path, ROWS_FORMAT, ROWS_VERSION)
     where = f'{path}/{TEXT}'
-    model = _build(need(d, 'sizes', dict, where), where); plan = _check_plan(d, where)
+    model = _build(need(d, 'sizes', dict, where), where)
+    plan = _check_plan(d, where)
     model.load_state_dict(load_tensors(model.state_dict()), assign=True)
-    return RowModel(model.eval().requires_grad_(False).to(device), plan, about=d.get('about') if isinstance(d.get('about'), dict) else {})
+    model.eval().requires_grad_(False)
+    about = d.get('about')
+    return RowModel(model.to(device), plan, about=about if isinstance(about, dict) else {})
