@@ -1830,6 +1830,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                                 'fastclass/engine/interpret/label_issues.py'),
                                                          'fastclass.engine.interpret.label_issues._parts': ( 'engine/interpret/label_issues.html#_parts',
                                                                                                              'fastclass/engine/interpret/label_issues.py'),
+                                                         'fastclass.engine.interpret.label_issues._sorted_by': ( 'engine/interpret/label_issues.html#_sorted_by',
+                                                                                                                 'fastclass/engine/interpret/label_issues.py'),
                                                          'fastclass.engine.interpret.label_issues._suspicions': ( 'engine/interpret/label_issues.html#_suspicions',
                                                                                                                   'fastclass/engine/interpret/label_issues.py'),
                                                          'fastclass.engine.interpret.label_issues._with_twins': ( 'engine/interpret/label_issues.html#_with_twins',
