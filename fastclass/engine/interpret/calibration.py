@@ -35,9 +35,17 @@ def reliability(
         n = int((which==b).sum())
         k = int(right[which==b].sum())
         low,high = accuracy_interval(k, n)
-        rows.append((b/bins, (b+1)/bins, n, sure[which==b].mean(), k/n, low, high))
-    return pd.DataFrame(rows, columns=['low', 'high', 'pictures', 'confidence', 'accuracy', 'from', 'to'])
+        rows.append({
+            'low': b/bins,
+            'high': (b+1)/bins,
+            'pictures': n,
+            'confidence': sure[which==b].mean(),
+            'accuracy': k/n,
+            'from': low,
+            'to': high})
+    return pd.DataFrame(rows)
 
+# %% ../../../nbs/engine/interpret/calibration.ipynb #e711bb28
 def _bin_of(sure, bins):
     "The bin of each probability; 1 falls into the last"
     return np.minimum((sure*bins).astype(int), bins-1)
@@ -98,7 +106,8 @@ def _best_temperature(logs, truth):
     n = logs.shape[1]
     def loss(t):
         probs = _tempered(logs, t)[rows, truth]
-        return -np.log((1-WRONG_LABELS)*probs+WRONG_LABELS/n).mean()
+        mixed = (1-WRONG_LABELS)*probs+WRONG_LABELS/n
+        return -np.log(mixed).mean()
     return min(TEMPERATURES, key=loss)
 
 def fit_temperature(

@@ -36,7 +36,8 @@ def confusion(
 # %% ../../../nbs/engine/interpret/confusion.ipynb #a0757ad3
 def _linear(value):
     "The light behind a value of a screen, both 0 to 1"
-    return value/12.92 if value<=.04045 else ((value+.055)/1.055)**2.4
+    if value<=.04045: return value/12.92
+    return ((value+.055)/1.055)**2.4
 
 def _ink(
     colour # Red, green, blue, opacity, each 0 to 1
@@ -56,7 +57,8 @@ def plot_confusion(
     matrix = confusion(learn_or_frame)
     n = len(matrix)
     total = matrix.to_numpy().sum()
-    share = matrix.div(matrix.sum(axis=1).clip(lower=1), axis=0).to_numpy()
+    totals = matrix.sum(axis=1).clip(lower=1)
+    share = matrix.div(totals, axis=0).to_numpy()
     side = min(max(3.4, .45*n+1.6), 16)
     size = min(11, 20*(side-1.6)/n)
 
@@ -137,9 +139,15 @@ def per_class(
         right = int(matrix.iat[i, i])
         said = int(matrix.iloc[:, i].sum())
         low,high = accuracy_interval(right, n, level) if n else (math.nan, math.nan)
-        rows.append((n, right, _share(right, n), low, high, said, _share(right, said)))
-    columns = ['pictures', 'right', 'recall', 'low', 'high', 'said', 'precision']
-    return pd.DataFrame(rows, columns=columns, index=pd.Index(matrix.index, name='class'))
+        rows.append(dict(
+            pictures=n,
+            right=right,
+            recall=_share(right, n),
+            low=low,
+            high=high,
+            said=said,
+            precision=_share(right, said)))
+    return pd.DataFrame(rows, index=pd.Index(matrix.index, name='class'))
 
 def _share(n, of):
     return n/of if of else math.nan

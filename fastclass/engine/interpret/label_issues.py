@@ -37,7 +37,8 @@ def linear_head(
     optimizer = torch.optim.LBFGS([w, b], max_iter=60, line_search_fn='strong_wolfe')
     def loss():
         optimizer.zero_grad()
-        value = F.cross_entropy(x@w+b, y)+penalty*w.pow(2).sum()
+        scores = x@w+b
+        value = F.cross_entropy(scores, y)+penalty*w.pow(2).sum()
         value.backward()
         return value
 
@@ -54,7 +55,7 @@ def _parts(y, groups, folds, seed):
         part[at] = (np.arange(len(at))+rng.integers(folds))%folds
     return part[np.asarray(groups)]
 
-# %% ../../../nbs/engine/interpret/label_issues.ipynb #a7f1cbc4
+# %% ../../../nbs/engine/interpret/label_issues.ipynb #c9bdd2af
 def out_of_fold_probabilities(
     x:np.ndarray,  # Features, float `(n, d)`
     y:np.ndarray,  # Classes as labelled, whole numbers `(n)`
@@ -66,15 +67,17 @@ def out_of_fold_probabilities(
     "What a classifier says about each picture that was trained without it"
     x = torch.as_tensor(x).float()
     y = np.asarray(y)
-    part = _parts(y, range(len(y)) if groups is None else groups, folds, seed)
+    if groups is None: groups = range(len(y))
+    part = _parts(y, groups, folds, seed)
     if len(np.unique(part))<2:
         raise DataError(f'{len(y)} pictures are too few to judge each other.', next='Give at least ten.')
 
     x = (x-x.mean(0))/(x.std(0)+1e-3)
+    labels = torch.as_tensor(y).long()
     out = np.zeros((len(y), n_classes))
     for k in np.unique(part):
         rest = torch.as_tensor(part!=k)
-        w,b = linear_head(x[rest], torch.as_tensor(y)[rest].long(), n_classes)
+        w,b = linear_head(x[rest], labels[rest], n_classes)
         scores = x[~rest]@w+b
         out[part==k] = scores.softmax(1).numpy()
     return out
@@ -82,7 +85,16 @@ def out_of_fold_probabilities(
 # %% ../../../nbs/engine/interpret/label_issues.ipynb #e27df1f9
 def _bits(a, b):
     "In how many bits two fingerprints differ"
-    return (int(a['phash'], 16)^int(b['phash'], 16)).bit_count()
+    different = int(a['phash'], 16)^int(b['phash'], 16)
+    return different.bit_count()
+
+def _sorted_by(table, **ascending):
+    "A table in the order of columns, the first one first, each upwards or downwards"
+    return table.sort_values(
+        list(ascending),
+        ascending=list(ascending.values()),
+        kind='stable',
+        ignore_index=True)
 
 # %% ../../../nbs/engine/interpret/label_issues.ipynb #2602ef7f
 def find_near_duplicates(
@@ -105,8 +117,7 @@ def find_near_duplicates(
         same_bytes = hashes[i]==hashes[j]
         rows.append((str(files[p]), labels[p], str(files[q]), labels[q], kind, same_bytes, _bits(looks[i], looks[j])))
     table = pd.DataFrame(rows, columns=['file', 'label', 'twin', 'twin_label', 'kind', 'same_bytes', 'bits'])
-    by = ['kind', 'same_bytes', 'bits']
-    return table.sort_values(by, ascending=[False, False, True], kind='stable', ignore_index=True)
+    return _sorted_by(table, kind=False, same_bytes=False, bits=True)
 
 # %% ../../../nbs/engine/interpret/label_issues.ipynb #546c344b
 def _body_was_trained(learn):
@@ -171,9 +182,8 @@ def _suspicions(probs, y, vocab):
 
 def _with_twins(table, pairs):
     "The table sorted; pictures with a twin under another label first, with its file"
-    other = dict(zip(pairs.twin, pairs.file)) | dict(zip(pairs.file, pairs.twin))
+    other = dict(zip(pairs.twin, pairs.file))
+    other.update(zip(pairs.file, pairs.twin))
     table = table.assign(twin=[other.get(f, '') for f in table.file])
     table['alone'] = table.twin==''
-    by = ['alone', 'score']
-    table = table.sort_values(by, ascending=[True, False], kind='stable', ignore_index=True)
-    return table.drop(columns='alone')
+    return _sorted_by(table, alone=True, score=False).drop(columns='alone')

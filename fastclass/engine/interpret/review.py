@@ -9,15 +9,13 @@ import base64, csv, hashlib, html, io, os, time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fastcore.basics import patch
-
 from ..base.errors import DataError, PictureError, storage_guard
 from ..base.files import QUARANTINE, safe_folder
 from ..base.picture import read_picture
 
 # %% auto #0
-__all__ = ['LOG_COLUMNS', 'DECISIONS', 'KEYS', 'read_log', 'standing', 'file_hash', 'Applied', 'apply_decisions', 'Review',
-           'Boxes']
+__all__ = ['LOG_COLUMNS', 'DECISIONS', 'KEYS', 'read_log', 'standing', 'file_hash', 'Applied', 'apply_decisions', 'Pile',
+           'Review', 'Boxes']
 
 # %% ../../../nbs/engine/interpret/review.ipynb #6a0d2ea0
 LOG_COLUMNS = ('time', 'file', 'label', 'decision', 'to', 'hash') # Of the CSV file
@@ -28,11 +26,17 @@ def _parse(text, name):
     if text and not text.endswith('\n'): text = text[:text.rfind('\n')+1]
     rows = list(csv.DictReader(io.StringIO(text)))
     if not rows: return []
-    gone = [o for o in LOG_COLUMNS if o not in rows[0]]
-    if gone: raise DataError(f'{name} has no column {gone[0]!r}: it is no log of decisions.', next='Name another file, or take this one away.')
-    for i,o in enumerate(rows, 2):
-        if o['decision'] not in DECISIONS or not o['file'] or not o['hash']:
-            raise DataError(f'Line {i} of {name} has the decision {o["decision"]!r} for {o["file"]!r}.', next=f'It can be {", ".join(DECISIONS)}; mend the line or take it away.')
+    for column in LOG_COLUMNS:
+        if column not in rows[0]:
+            raise DataError(f'{name} has no column {column!r}: it is no log of decisions.',
+                            next='Name another file, or take this one away.')
+
+    known = ', '.join(DECISIONS)
+    for line,row in enumerate(rows, 2):
+        file,decision = row['file'],row['decision']
+        if decision not in DECISIONS or not file or not row['hash']:
+            raise DataError(f'Line {line} of {name} has the decision {decision!r} for {file!r}.',
+                            next=f'It can be {known}; mend the line or take it away.')
     return rows
 
 # %% ../../../nbs/engine/interpret/review.ipynb #2437a1c4
@@ -41,17 +45,18 @@ def read_log(
 )->list: # A dict a line; raises `DataError` for what is no log
     "The lines of a log of decisions"
     path = Path(path)
-    return _parse(path.read_text(encoding='utf-8-sig'), path.name) if path.is_file() else []
+    if not path.is_file(): return []
+    return _parse(path.read_text(encoding='utf-8-sig'), path.name)
 
 def _append(path, row):
     "Add a line and come back when it is on the disk"
-    path,line = Path(path),io.StringIO()
+    path = Path(path)
+    line = io.StringIO()
+    writer = csv.DictWriter(line, LOG_COLUMNS, lineterminator='\n', extrasaction='ignore')
     with storage_guard(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(path, 'a+b') as f:
-            start = _mended(f)
-            writer = csv.DictWriter(line, LOG_COLUMNS, lineterminator='\n', extrasaction='ignore')
-            if start==0: writer.writeheader()
+            if _mended(f)==0: writer.writeheader()
             writer.writerow(row)
             f.write(line.getvalue().encode())
             f.flush()
@@ -87,31 +92,46 @@ def file_hash(
 def _inside(folder, name):
     "The path of `name` below `folder`; raises `DataError` when it leads out of it"
     path = Path(os.path.normpath(folder/name))
-    if Path(name).is_absolute() or not path.is_relative_to(folder): raise DataError(f'{name} lies outside of the folder.', next='Take the line out of the log.')
+    if Path(name).is_absolute() or not path.is_relative_to(folder):
+        raise DataError(f'{name} lies outside of the folder.', next='Take the line out of the log.')
     return path
 
+# %% ../../../nbs/engine/interpret/review.ipynb #e331656d
 def _class_folder(home, label):
-    "The name of the folder of a class below `home`: the one that is there, else a name that every system can take"
-    return label if label==Path(label).name and label not in ('', '.', '..') and (home/label).is_dir() else safe_folder(label)
+    "The folder of a class below `home`: the one that is there, else a name that every system can take"
+    is_name = label==Path(label).name and label not in ('', '.', '..')
+    return label if is_name and (home/label).is_dir() else safe_folder(label)
+
+def _relabelled(row, folder, parts):
+    "The parts of a path with the folder of the new class in the place of the old one"
+    old = (row['label'], safe_folder(row['label']))
+    at = next((i for i,o in enumerate(parts[:-1]) if o in old), None)
+    if at is None:
+        file,label = row['file'],row['label']
+        raise DataError(f'{file} lies in no folder of its class {label!r}, so it cannot be relabelled by moving it.',
+                        next='Use standing(read_log(csv)) to change the labels where they are kept.')
+    home = folder.joinpath(*parts[:at])
+    return [*parts[:at], _class_folder(home, row['to']), *parts[at+1:]]
 
 def _target(row, folder):
-    "Where the decision of a row wants the file: the usual place, and the one to take when another file lies there"
+    "Where the decision of a row wants the file: the usual place, and another for when a file lies there"
     parts = list(Path(row['file']).parts)
     if row['decision']=='quarantine': parts = [QUARANTINE, *parts]
-    if row['decision']=='relabel':
-        at = [i for i,o in enumerate(parts[:-1]) if o in (row['label'], safe_folder(row['label']))]
-        if not at: raise DataError(f'{row["file"]} lies in no folder of its class {row["label"]!r}, so it cannot be relabelled by moving it.', next='Use standing(read_log(csv)) to change the labels where they are kept.')
-        parts[at[0]] = _class_folder(folder.joinpath(*parts[:at[0]]), row['to'])
+    if row['decision']=='relabel': parts = _relabelled(row, folder, parts)
     file = _inside(folder, '/'.join(parts))
-    return file, file.with_name(f'{file.stem}-{row["hash"][:8]}{file.suffix}')
+    start = row['hash'][:8]
+    return file, file.with_name(f'{file.stem}-{start}{file.suffix}')
 
 # %% ../../../nbs/engine/interpret/review.ipynb #143fbd3c
-def _holds(path, digest): return path.is_file() and file_hash(path)==digest
+def _holds(path, digest):
+    return path.is_file() and file_hash(path)==digest
 
 def _places(name, rows, folder):
     "Everywhere the file `name` can lie, by the lines about it, and where it was at first"
-    first = _inside(folder, name)
-    return list(dict.fromkeys([first, *(p for o in rows if o['decision']!='undo' for p in _target(o, folder))]))
+    places = [_inside(folder, name)]
+    for row in rows:
+        if row['decision']!='undo': places += _target(row, folder)
+    return list(dict.fromkeys(places))
 
 def _move(source, targets, digest):
     "Move a file to the first of two places that is free, or leave it when it is there; says where it is"
@@ -122,7 +142,8 @@ def _move(source, targets, digest):
             path.parent.mkdir(parents=True, exist_ok=True)
             os.rename(source, path)
         return path
-    raise DataError(f'Other files lie at {targets[0].name} and {targets[1].name}.', next='Move them away and apply the decisions again.')
+    raise DataError(f'Other files lie at {targets[0].name} and {targets[1].name}.',
+                    next='Move them away and apply the decisions again.')
 
 # %% ../../../nbs/engine/interpret/review.ipynb #83b1b693
 @dataclass
@@ -131,7 +152,9 @@ class Applied:
     moved:list = field(default_factory=list)   # `(from, to)` below the folder
     in_place:int = 0                           # Files that were where they belong
     missing:list = field(default_factory=list) # Files that are nowhere, or were changed since
-    def __str__(self): return f'{len(self.moved)} moved, {self.in_place} in place, {len(self.missing)} missing.'
+
+    def __str__(self):
+        return f'{len(self.moved)} moved, {self.in_place} in place, {len(self.missing)} missing.'
 
 # %% ../../../nbs/engine/interpret/review.ipynb #7ac0cbc6
 def apply_decisions(
@@ -139,171 +162,247 @@ def apply_decisions(
     folder # The folder of class folders that its paths are below
 )->Applied: # What was moved; raises `DataError`, `StorageError`
     "Move every file to where the decision that stands wants it; nothing is deleted, and to do it twice changes nothing"
-    folder,rows,done = Path(folder).resolve(),read_log(log),Applied()
-    if not folder.is_dir(): raise DataError(f'There is no folder {folder.name}.', next='Give the folder that holds one sub-folder a class.')
-    stand,lines = standing(rows),{}
-    for o in rows: lines.setdefault(o['file'], []).append(o)
-    for name,about in lines.items(): _apply_one(name, about, stand.get(name), folder, done)
+    folder = Path(folder).resolve()
+    rows = read_log(log)
+    if not folder.is_dir():
+        raise DataError(f'There is no folder {folder.name}.', next='Give the folder that holds one sub-folder a class.')
+    lines = {}
+    for row in rows:
+        lines.setdefault(row['file'], []).append(row)
+
+    done = Applied()
+    stand = standing(rows)
+    for name,about in lines.items():
+        _apply_one(name, about, stand.get(name), folder, done)
     return done
 
+# %% ../../../nbs/engine/interpret/review.ipynb #8fb6d637
 def _apply_one(name, about, row, folder, done):
     "Move one file, if need be"
-    digest = about[-1]['hash']; first = _inside(folder, name)
+    digest = about[-1]['hash']
+    first = _inside(folder, name)
     targets = _target(row, folder) if row else (first, first)
     places = [*targets, *_places(name, about, folder)]
     here = next((p for p in places if _holds(p, digest)), None)
-    if here is None: return done.missing.append(name)
+    if here is None:
+        done.missing.append(name)
+        return
     now = _move(here, targets, digest)
-    if now==here: done.in_place += 1
-    else: done.moved.append((here.relative_to(folder).as_posix(), now.relative_to(folder).as_posix()))
+    if now==here:
+        done.in_place += 1
+    else:
+        done.moved.append((here.relative_to(folder).as_posix(), now.relative_to(folder).as_posix()))
 
 # %% ../../../nbs/engine/interpret/review.ipynb #f44352c5
-class Review:
-    "Go through pictures in the order of a table, and write each decision into a log"
+class Pile:
+    "Pictures in the order of a table, all or those of one class, and the one that is on top"
     def __init__(self,
-        table,       # DataFrame with `file` and `label`, and if it has it `suggested`, `score`: what `find_label_issues` gives
+        table,       # DataFrame with `file` and `label`, perhaps `suggested`, `score`: what `find_label_issues` gives
         folder,      # The folder of class folders that the files are in
         log=None,    # The CSV file; None: `review.csv` in the folder
         classes=None # The classes to choose from; None: those in the table
     ):
-        self.folder = Path(folder).resolve(); self.log = Path(log) if log is not None else self.folder/'review.csv'
-        self.rows = [dict(o, file=self._name(o['file'])) for o in table.to_dict('records')]
-        self.classes = sorted({str(o['label']) for o in self.rows} if classes is None else map(str, classes))
-        if not self.rows: raise DataError('There are no pictures to review.', next='Give a table with at least one row.')
-        self.category,self._at,self._boxes = '',0,None
+        self.folder = Path(folder).resolve()
+        self.log = self.folder/'review.csv' if log is None else Path(log)
+        self.rows = _rows_below(self.folder, table)
+        if classes is None: classes = {str(o['label']) for o in self.rows}
+        self.classes = sorted(map(str, classes))
+        self.category = ''
+        self._boxes = None
         self.first_open()
-    def _name(self, file):
-        path = Path(os.path.abspath(file)) if Path(file).is_absolute() or Path(file).exists() else self.folder/file
-        path = path.parent.resolve()/path.name
-        if not path.is_relative_to(self.folder): raise DataError(f'{path.name} is not in the folder {self.folder.name}.', next='Give the folder that all the files are in.')
-        return path.relative_to(self.folder).as_posix()
+
+    @property
+    def decided(self)->dict:
+        "What has been decided so far, read from the disk: file to the row that stands"
+        return standing(read_log(self.log))
+
+    @property
+    def shown(self)->list:
+        "The rows of the chosen category, or all"
+        return [o for o in self.rows if self.category in ('', str(o['label']))]
+
+    @property
+    def current(self):
+        "The row of the picture to decide about; None when the end is reached"
+        return self.shown[self._at] if self._at<len(self.shown) else None
+
+    def first_open(self)->None:
+        "Go to the first picture that nothing was decided about"
+        done = self.decided
+        still_open = (i for i,o in enumerate(self.shown) if o['file'] not in done)
+        self._show(next(still_open, len(self.shown)))
+
+    def choose(self,
+        category:str='' # A class; '' for all
+    )->None:            # Raises `DataError`
+        "Show one class only; what was decided stays decided"
+        if category: _check_class(category, self.classes)
+        self.category = category
+        self.first_open()
+
+    def step(self,
+        n:int=1 # How many pictures; negative: back
+    )->None:
+        "Go on without a decision, or back"
+        self._show(max(0, min(len(self.shown), self._at+n)))
+
+    def _show(self, at):
+        "Put the picture at a position of `shown` on top, in the widget too"
+        self._at = at
+        if self._boxes: self._boxes.refresh()
+
+# %% ../../../nbs/engine/interpret/review.ipynb #2bddefdf
+def _rows_below(folder, table):
+    "The rows of a table as dicts, with the file as a path below the folder; raises `DataError`"
+    rows = [dict(o, file=_name_below(folder, o['file'])) for o in table.to_dict('records')]
+    if not rows: raise DataError('There are no pictures to review.', next='Give a table with at least one row.')
+    return rows
+
+def _name_below(folder, file):
+    is_path = Path(file).is_absolute() or Path(file).exists()
+    path = Path(os.path.abspath(file)) if is_path else folder/file
+    path = path.parent.resolve()/path.name
+    if not path.is_relative_to(folder):
+        raise DataError(f'{path.name} is not in the folder {folder.name}.',
+                        next='Give the folder that all the files are in.')
+    return path.relative_to(folder).as_posix()
+
+def _check_class(name, classes):
+    if name not in classes:
+        known = ', '.join(classes)
+        raise DataError(f'There is no class {name!r}.', next=f'There are: {known}.')
 
 # %% ../../../nbs/engine/interpret/review.ipynb #cb10c40f
-@patch
-def _first_name(self:Review, row, digest):
+def _first_name(pile, row, digest):
     "The path and class under which the log knows the file, and its own where the log does not know it"
-    now = self.folder/row['file']
-    for o in standing(read_log(self.log)).values():
-        if o['hash']==digest and o['file']!=row['file'] and now in _target(o, self.folder): return o['file'],o['label']
-    return row['file'],str(row['label'])
-
-@patch(as_prop=True)
-def decided(self:Review)->dict: # File to the row that stands
-    "What has been decided so far, read from the disk"
-    return standing(read_log(self.log))
-
-@patch(as_prop=True)
-def shown(self:Review)->list: # Rows of the table
-    "The rows of the chosen category, or all"
-    return [o for o in self.rows if self.category in ('', str(o['label']))]
-
-@patch(as_prop=True)
-def current(self:Review): # A row of the table; None when the end is reached
-    "The picture to decide about"
-    return self.shown[self._at] if self._at<len(self.shown) else None
+    now = pile.folder/row['file']
+    for o in pile.decided.values():
+        if o['hash']==digest and o['file']!=row['file'] and now in _target(o, pile.folder):
+            return o['file'], o['label']
+    return row['file'], str(row['label'])
 
 # %% ../../../nbs/engine/interpret/review.ipynb #a389c093
-@patch
-def first_open(self:Review)->None:
-    "Go to the first picture that nothing was decided about"
-    done = self.decided
-    self._at = next((i for i,o in enumerate(self.shown) if o['file'] not in done), len(self.shown))
-    self._changed()
+class Review(Pile):
+    "Go through pictures in the order of a table, and write each decision into a log"
+    def decide(self,
+        decision:str, # 'keep', 'relabel' or 'quarantine'
+        to:str=''     # The right class, for 'relabel'
+    )->None:          # Raises `DataError`, `StorageError`
+        "Write the decision about the current picture to the disk, and go on"
+        _check_decision(self, decision, to)
+        digest = file_hash(self.folder/self.current['file'])
+        name,label = _first_name(self, self.current, digest)
+        if decision=='relabel' and to==label: decision = 'keep'
+        if decision!='relabel': to = ''
+        _append(self.log, dict(time=_now(), file=name, label=label, decision=decision, to=to, hash=digest))
+        self.step()
 
-@patch
-def choose(self:Review,
-    category:str='' # A class; '' for all
-)->None:            # Raises `DataError`
-    "Show one class only; what was decided stays decided"
-    if category and category not in self.classes: raise DataError(f'There is no class {category!r}.', next=f'There are: {", ".join(self.classes)}.')
-    self.category = category
-    self.first_open()
+    def undo(self)->str: # The file; '' when there was nothing
+        "Take the last decision back that stands, whoever made it and when, and show its picture"
+        last = _last_standing(read_log(self.log))
+        if last is None: return ''
+        _append(self.log, dict(last, time=_now(), decision='undo', to=''))
+        at = (i for i,o in enumerate(self.shown) if o['file']==last['file'])
+        self._show(next(at, self._at))
+        return last['file']
 
-@patch
-def step(self:Review,
-    n:int=1 # How many pictures; negative: back
-)->None:
-    "Go on without a decision, or back"
-    self._at = max(0, min(len(self.shown), self._at+n))
-    self._changed()
+    def apply(self)->Applied: # What was moved
+        "Move the files: `apply_decisions` with the log and folder of this review"
+        return apply_decisions(self.log, self.folder)
 
-@patch
-def _changed(self:Review):
-    if self._boxes: self._boxes.refresh()
+    def caption(self)->str: # One or two sentences
+        "The current picture in words: what it is, what is suspicious, what was decided"
+        n = len(self.shown)
+        row = self.current
+        if row is None: return f'All {n} pictures are done.'
+        file,label = row['file'],row['label']
+        said = f'{self._at+1} of {n}: {file}, labelled {label}.'
+        return ' '.join([said, *_suspicion(row), *_decision(self.decided.get(file))])
+
+    def card(self)->str: # HTML
+        "The current picture with its caption; also what a notebook shows for the reviewer itself"
+        path = None if self.current is None else self.folder/self.current['file']
+        return _card(self.caption(), path)
+
+    def widget(self): # An ipywidgets box, to put on the last line of a cell
+        "Buttons and a text box for this review"
+        self._boxes = Boxes(self)
+        return self._boxes.box
+
+    def __repr__(self):
+        return f'Review of {len(self.rows)} pictures, {len(self.decided)} decided. {self.caption()}'
+
+    def _repr_html_(self):
+        return self.card()
 
 # %% ../../../nbs/engine/interpret/review.ipynb #7677696b
-@patch
-def decide(self:Review,
-    decision:str, # 'keep', 'relabel' or 'quarantine'
-    to:str=''     # The right class, for 'relabel'
-)->None:          # Raises `DataError`, `StorageError`
-    "Write the decision about the current picture to the disk, and go on"
-    row = self.current
-    if row is None: raise DataError('There is no picture left.', next='Choose another class, or step back.')
-    if decision not in DECISIONS[:3]: raise DataError(f'{decision!r} is no decision.', next=f'It can be {", ".join(DECISIONS[:3])}.')
-    if decision=='relabel' and to not in self.classes: raise DataError(f'There is no class {to!r}.', next=f'There are: {", ".join(self.classes)}.')
-    path = self.folder/row['file']
-    if not path.is_file(): raise DataError(f'{row["file"]} is not there any more.', next='Step over it, or make a new table after you have applied decisions.')
-    digest = file_hash(path); name,label = self._first_name(row, digest)
-    if decision=='relabel' and to==label: decision,to = 'keep',''
-    _append(self.log, dict(time=time.strftime('%Y-%m-%dT%H:%M:%S'), file=name, label=label, decision=decision, to=to if decision=='relabel' else '', hash=digest))
-    self.step()
+def _check_decision(review, decision, to):
+    "Raise `DataError` for a decision that cannot be made about the current picture"
+    if review.current is None:
+        raise DataError('There is no picture left.', next='Choose another class, or step back.')
+    possible = DECISIONS[:3]
+    if decision not in possible:
+        known = ', '.join(possible)
+        raise DataError(f'{decision!r} is no decision.', next=f'It can be {known}.')
+    if decision=='relabel': _check_class(to, review.classes)
+    file = review.current['file']
+    if not (review.folder/file).is_file():
+        raise DataError(f'{file} is not there any more.',
+                        next='Step over it, or make a new table after you have applied decisions.')
+
+def _now():
+    return time.strftime('%Y-%m-%dT%H:%M:%S')
 
 # %% ../../../nbs/engine/interpret/review.ipynb #10dc857d
-@patch
-def undo(self:Review)->str: # The file; '' when there was nothing
-    "Take the last decision back that stands, whoever made it and when, and show its picture"
-    rows = read_log(self.log); stand = [o for o in standing(rows).values()]
-    last = max(stand, key=lambda o: max(i for i,r in enumerate(rows) if r is o), default=None)
-    if last is None: return ''
-    _append(self.log, dict(last, time=time.strftime('%Y-%m-%dT%H:%M:%S'), decision='undo', to=''))
-    at = [i for i,o in enumerate(self.shown) if o['file']==last['file']]
-    if at: self._at = at[0]
-    self._changed()
-    return last['file']
-
-@patch
-def apply(self:Review)->Applied: # What was moved
-    "Move the files: `apply_decisions` with the log and folder of this review"
-    return apply_decisions(self.log, self.folder)
+def _last_standing(rows):
+    "The last row of a log that no undo took back; None where there is none"
+    stand = standing(rows).values()
+    for row in reversed(rows):
+        if any(row is o for o in stand): return row
+    return None
 
 # %% ../../../nbs/engine/interpret/review.ipynb #dc4e8f20
-def _plain_text(o): return '' if o is None or o!=o else str(o)
+def _plain_text(o):
+    return '' if o is None or o!=o else str(o)
 
-@patch
-def caption(self:Review)->str: # One or two sentences
-    "The current picture in words: what it is, what is suspicious, what was decided"
-    row = self.current
-    if row is None: return f'All {len(self.shown)} pictures are done.'
-    said = f'{self._at+1} of {len(self.shown)}: {row["file"]}, labelled {row["label"]}.'
-    if _plain_text(row.get('suggested')): said += f' The others would say {row["suggested"]}' + (f' ({row["p_suggested"]:.0%}).' if 'p_suggested' in row else '.')
-    if _plain_text(row.get('twin')): said += f' The same picture is under another label: {Path(row["twin"]).parent.name}/{Path(row["twin"]).name}.'
-    o = self.decided.get(row['file'])
-    return said + (f' Decided: {o["decision"]} {o["to"]}'.rstrip()+'.' if o else '')
+def _suspicion(row):
+    "What the table says against a picture, in sentences"
+    if _plain_text(row.get('suggested')):
+        other = row['suggested']
+        sure = ''
+        if 'p_suggested' in row: sure = ' ({:.0%})'.format(row['p_suggested'])
+        yield f'The others would say {other}{sure}.'
+    if _plain_text(row.get('twin')):
+        twin = Path(row['twin'])
+        yield f'The same picture is under another label: {twin.parent.name}/{twin.name}.'
 
-@patch
-def __repr__(self:Review): return f'Review of {len(self.rows)} pictures, {len(self.decided)} decided. {self.caption()}'
+def _decision(row):
+    "What was decided, as a sentence, if something was"
+    if row:
+        decision,to = row['decision'],row['to']
+        yield f'Decided: {decision} {to}'.rstrip()+'.'
 
 # %% ../../../nbs/engine/interpret/review.ipynb #7926d377
 KEYS = dict(k='keep', q='quarantine', u='undo', n='next', b='back') # Letters for the text box; 1 to 9 are the classes
 
 def _jpeg(path, side=420):
     "The picture as base64 text of a small JPEG; None when it cannot be read"
-    try: im = read_picture(path, near=side)
-    except (PictureError, OSError): return None
-    im.thumbnail((side, side)); out = io.BytesIO()
+    try:
+        im = read_picture(path, near=side)
+    except (PictureError, OSError):
+        return None
+    im.thumbnail((side, side))
+    out = io.BytesIO()
     im.save(out, 'JPEG', quality=85)
     return base64.b64encode(out.getvalue()).decode()
 
-@patch
-def card(self:Review)->str: # HTML
-    "The current picture with its caption; also what a notebook shows for the reviewer itself"
-    said = html.escape(self.caption()); data = _jpeg(self.folder/self.current['file']) if self.current else None
-    shown = f'<img alt="{said}" src="data:image/jpeg;base64,{data}"/>' if data else ('' if self.current is None else '<p>This file cannot be shown.</p>')
-    return f'<div>{shown}<p>{said}</p></div>'
-
-@patch
-def _repr_html_(self:Review): return self.card()
+def _card(caption, path):
+    "HTML with the picture and its caption; `path` is None when all pictures are done"
+    said = html.escape(caption)
+    if path is None: return f'<div><p>{said}</p></div>'
+    data = _jpeg(path)
+    if data is None: return f'<div><p>This file cannot be shown.</p><p>{said}</p></div>'
+    return f'<div><img alt="{said}" src="data:image/jpeg;base64,{data}"/><p>{said}</p></div>'
 
 # %% ../../../nbs/engine/interpret/review.ipynb #909b2006
 class Boxes:
@@ -312,71 +411,81 @@ class Boxes:
         review # The `Review` that it shows and steers
     ):
         import ipywidgets as w
-        self.review,small = review,w.Layout(width='auto')
-        self.picture,self.message = w.HTML(),w.HTML()
-        self.category = w.Dropdown(options=[('all classes', ''), *((o, o) for o in review.classes)], description='Show')
+        self.review = review
+        self.picture = w.HTML()
+        self.message = w.HTML()
+        choices = [('all classes', ''), *zip(review.classes, review.classes)]
+        self.category = w.Dropdown(options=choices, description='Show')
+        self.category.observe(lambda change: self.do('show', change['new']), 'value')
         self.keys = w.Text(placeholder='keys: k q u n b 1-9', description='Keys', continuous_update=True)
+        self.keys.observe(self._typed, 'value')
+
+        small = w.Layout(width='auto')
         self.buttons = {o: w.Button(description=f'{o} ({k})', layout=small) for k,o in KEYS.items()}
-        self.labels = {o: w.Button(description=f'is {o} ({i})' if i<10 else f'is {o}', layout=small) for i,o in enumerate(review.classes, 1)}
-        self._wire()
-        rows = [w.HBox([self.category, self.keys]), self.picture, w.HBox([*self.buttons.values()]),
-                w.HBox([*self.labels.values()], layout=w.Layout(flex_flow='row wrap')), self.message]
-        self.box = w.VBox(rows)
+        titles = {o: f'is {o} ({i})' if i<10 else f'is {o}' for i,o in enumerate(review.classes, 1)}
+        self.labels = {o: w.Button(description=title, layout=small) for o,title in titles.items()}
+        for name,button in self.buttons.items(): self._let_do(button, name)
+        for name,button in self.labels.items(): self._let_do(button, f'is {name}')
+        self.box = w.VBox([
+            w.HBox([self.category, self.keys]),
+            self.picture,
+            w.HBox([*self.buttons.values()]),
+            w.HBox([*self.labels.values()], layout=w.Layout(flex_flow='row wrap')),
+            self.message])
         self.refresh()
 
-# %% ../../../nbs/engine/interpret/review.ipynb #d1e8c58e
-@patch
-def _wire(self:Boxes):
-    "Let each part do something"
-    def on(button, name): button.on_click(lambda _: self.do(name))
-    for name,button in self.buttons.items(): on(button, name)
-    for name,button in self.labels.items(): on(button, f'is {name}')
-    self.keys.observe(self._typed, 'value')
-    self.category.observe(lambda change: self.do('show', change['new']), 'value')
+    def _let_do(self, button, name):
+        button.on_click(lambda _: self.do(name))
 
-@patch
-def _typed(self:Boxes, change):
-    "Each letter in the text box is a command; the box is emptied"
-    letters = change['new']
-    if not letters: return
-    for k in letters.strip().lower():
-        if k in KEYS: self.do(KEYS[k])
-        elif k.isdigit() and 0<int(k)<=len(self.review.classes): self.do(f'is {self.review.classes[int(k)-1]}')
-        else: self.say(f'{k!r} is no key here.')
-    self.keys.value = ''
+    def _typed(self, change):
+        "Each letter in the text box is a command; the box is emptied"
+        letters = change['new']
+        if not letters: return
+        for letter in letters.strip().lower():
+            command = _command(letter, self.review.classes)
+            if command: self.do(command)
+            else: self.say(f'{letter!r} is no key here.')
+        self.keys.value = ''
+
+    def do(self,
+        name:str,   # 'keep', 'quarantine', 'undo', 'next', 'back', 'show', or 'is ' and a class
+        value:str='' # The class, for 'show'
+    )->None:
+        "What a button or key does; an error is shown in the widget"
+        self.say('')
+        try:
+            self.say(_obey(self.review, name, value))
+        except (DataError, OSError) as e:
+            self.say(str(e))
+
+    def say(self,
+        text:str # Plain text
+    )->None:
+        "Show a line under the buttons"
+        self.message.value = html.escape(text)
+
+    def refresh(self)->None:
+        "Show the current picture"
+        self.picture.value = self.review.card()
+
+# %% ../../../nbs/engine/interpret/review.ipynb #d1e8c58e
+def _command(letter, classes):
+    "What a letter in the text box asks for; '' where it is no key"
+    if letter in KEYS: return KEYS[letter]
+    if letter.isdigit() and 0<int(letter)<=len(classes):
+        label = classes[int(letter)-1]
+        return f'is {label}'
+    return ''
 
 # %% ../../../nbs/engine/interpret/review.ipynb #d9ddf505
-@patch
-def do(self:Boxes,
-    name:str,   # 'keep', 'quarantine', 'undo', 'next', 'back', 'show', or 'is ' and a class
-    value:str='' # The class, for 'show'
-)->None:
-    "What a button or key does; an error is shown in the widget"
-    r = self.review
-    self.say('')
-    try:
-        if name=='show': r.choose(value)
-        elif name in ('next', 'back'): r.step(1 if name=='next' else -1)
-        elif name=='undo': self.say(f'Taken back: {f}' if (f := r.undo()) else 'There is nothing to take back.')
-        elif name.startswith('is '): r.decide('relabel', name[3:])
-        else: r.decide(name)
-    except (DataError, OSError) as e: self.say(str(e))
-
-@patch
-def say(self:Boxes,
-    text:str # Plain text
-)->None:
-    "Show a line under the buttons"
-    self.message.value = html.escape(text)
-
-@patch
-def refresh(self:Boxes)->None:
-    "Show the current picture"
-    self.picture.value = self.review.card()
-
-# %% ../../../nbs/engine/interpret/review.ipynb #8e6929c8
-@patch
-def widget(self:Review): # An ipywidgets box, to put on the last line of a cell
-    "Buttons and a text box for this review"
-    self._boxes = Boxes(self)
-    return self._boxes.box
+def _obey(review, name, value):
+    "Do what a button or key asks for; returns what is to be said"
+    if name=='show': review.choose(value)
+    elif name=='next': review.step()
+    elif name=='back': review.step(-1)
+    elif name=='undo':
+        file = review.undo()
+        return f'Taken back: {file}' if file else 'There is nothing to take back.'
+    elif name.startswith('is '): review.decide('relabel', name[3:])
+    else: review.decide(name)
+    return ''
