@@ -8,7 +8,6 @@ from collections import Counter
 from dataclasses import fields, replace
 from pathlib import Path
 from urllib.parse import urlsplit
-from fastcore.basics import patch
 from ..base.errors import DataError, NothingFoundError, PictureError, SourceError
 from ..base.files import write_atomic
 from .manifest import Manifest
@@ -25,26 +24,47 @@ def check_counts(
     min_ok:int=10 # Pictures that a class needs
 ) -> None:        # Raises `DataError` with the classes and the commonest reason; nothing is deleted
     "Stop where a class has too few pictures, or where more than half of it was refused"
-    few = [f'{k} has {c["ok"]}' for k,c in counts.items() if c['ok']<min_ok]
-    if few: raise DataError(f"Too few pictures: {', '.join(few)}; {min_ok} are needed in each class.{_commonest(counts)}",
-                            'Ask for more (n=...), use other words, or allow fewer (min_ok=...).')
-    much = [f'{k} {c.total()-c["ok"]} of {c.total()}' for k,c in counts.items() if c['ok']*2<c.total()]
-    if much: raise DataError(f"More than half was refused: {', '.join(much)}.{_commonest(counts)}",
-                             'Look at what was refused (`Collection(dest).refused()`), then use other words or another source.')
+    few = [f"{k} has {c['ok']}" for k,c in counts.items() if c['ok']<min_ok]
+    if few:
+        named = ', '.join(few)
+        raise DataError(f'Too few pictures: {named}; {min_ok} are needed in each class.{_commonest(counts)}',
+                        next='Ask for more (n=...), use other words, or allow fewer (min_ok=...).')
+    much = [f"{k} {c.total()-c['ok']} of {c.total()}" for k,c in counts.items() if c['ok']*2<c.total()]
+    if much:
+        named = ', '.join(much)
+        raise DataError(f'More than half was refused: {named}.{_commonest(counts)}',
+                        next='Look at what was refused (`Collection(dest).refused()`), '
+                             'then use other words or another source.')
 
 # %% ../../../nbs/engine/collect/collection.ipynb #b03b06db
 def _commonest(counts):
     why = Counter()
     for c in counts.values(): why.update({k:v for k,v in c.items() if k!='ok'})
-    return f' The commonest reason was {why.most_common(1)[0][0]} ({why.most_common(1)[0][1]} times).' if why else ''
+    if not why: return ''
+    word,n = why.most_common(1)[0]
+    return f' The commonest reason was {word} ({n} times).'
 
 # %% ../../../nbs/engine/collect/collection.ipynb #9c249dbf
 def _credit(row):
     "One line of the credits"
-    name = row.get('attribution') or ' '.join(o for o in (f'"{row["title"]}"' if row.get('title') else '', f'by {row["creator"]}' if row.get('creator') else '') if o)
-    licence = f'[{row["licence"]}]({row["licence_url"]})' if row.get('licence') and row.get('licence_url') else row.get('licence', '')
+    name = row.get('attribution') or _title_and_maker(row)
     where = row.get('page') or row['url']
-    return f"- `{row['file']}`: " + ', '.join(o for o in (' '.join(name.split()), licence, f'<{where}>') if o)
+    parts = [' '.join(name.split()), _licence_link(row), f'<{where}>']
+    said = ', '.join(o for o in parts if o)
+    return f"- `{row['file']}`: {said}"
+
+def _title_and_maker(row):
+    title = row.get('title')
+    maker = row.get('creator')
+    parts = []
+    if title: parts.append(f'"{title}"')
+    if maker: parts.append(f'by {maker}')
+    return ' '.join(parts)
+
+def _licence_link(row):
+    name = row.get('licence', '')
+    url = row.get('licence_url')
+    return f'[{name}]({url})' if name and url else name
 
 # %% ../../../nbs/engine/collect/collection.ipynb #6cc57c9c
 def credits_text(
@@ -52,11 +72,16 @@ def credits_text(
 ) -> str:     # Markdown
     "Who made the pictures, and under which licence they may be used"
     ok = [o for o in rows if o['status']=='ok']
-    free,unknown = [o for o in ok if o.get('licence')],[o for o in ok if not o.get('licence')]
+    free = [o for o in ok if o.get('licence')]
+    unknown = [o for o in ok if not o.get('licence')]
     out = ['# Credits', f'{len(ok)} pictures, {len(free)} of them with a licence.']
     for licence in sorted({o['licence'] for o in free}):
-        out += [f'## {licence}', '\n'.join(_credit(o) for o in free if o['licence']==licence)]
-    if unknown: out += ['## Licence not known', 'Fine to learn from on your own machine. Do not pass these on or publish them.', '\n'.join(map(_credit, unknown))]
+        lines = [_credit(o) for o in free if o['licence']==licence]
+        out += [f'## {licence}', '\n'.join(lines)]
+    if unknown:
+        out.append('## Licence not known')
+        out.append('Fine to learn from on your own machine. Do not pass these on or publish them.')
+        out.append('\n'.join(map(_credit, unknown)))
     return '\n\n'.join(out)+'\n'
 
 # %% ../../../nbs/engine/collect/collection.ipynb #65b92475
@@ -68,14 +93,17 @@ def contact_sheet(
 ):                    # A PIL picture; files that cannot be read are left out
     "Many pictures as one, small and in rows"
     from PIL import Image, ImageOps
-    from fastclass.engine.base.errors import PictureError
     from fastclass.engine.base.picture import read_picture
     tiles = []
     for f in files:
         try: tiles.append(ImageOps.pad(read_picture(f), (side, side), color=background))
         except PictureError: continue # a sheet of refused pictures shows those that can be shown
-    sheet = Image.new('RGB', (columns*(side+4), max(1, -(-len(tiles)//columns))*(side+4)), background)
-    for i,o in enumerate(tiles): sheet.paste(o, (i%columns*(side+4)+2, i//columns*(side+4)+2))
+    step = side+4
+    rows = max(1, -(-len(tiles)//columns)) # rounded up
+    sheet = Image.new('RGB', (columns*step, rows*step), background)
+    for i,tile in enumerate(tiles):
+        row,column = divmod(i, columns)
+        sheet.paste(tile, (column*step+2, row*step+2))
     return sheet
 
 # %% ../../../nbs/engine/collect/collection.ipynb #fadf03ae
@@ -84,17 +112,24 @@ def plot_counts(
 ):              # The matplotlib axes
     "One bar a class, divided by what became of its addresses"
     import matplotlib.pyplot as plt
-    labels,words = list(counts),['ok', *sorted({w for c in counts.values() for w in c}-{'ok'})]
+    labels = list(counts)
+    words = _words_in(counts)
     _,ax = plt.subplots(figsize=(7, .5*len(labels)+1.2))
     left = [0]*len(labels)
     for i,w in enumerate(words):
         n = [counts[k][w] for k in labels]
-        ax.barh(labels, n, left=left, label=w.replace('_', ' '), color='#2a7f62' if w=='ok' else plt.cm.OrRd(.25+.7*i/len(words)))
+        color = '#2a7f62' if w=='ok' else plt.cm.OrRd(.25+.7*i/len(words))
+        ax.barh(labels, n, left=left, label=w.replace('_', ' '), color=color)
         left = [a+b for a,b in zip(left, n)]
     ax.set_xlabel('addresses')
     ax.invert_yaxis()
     ax.legend(loc='upper left', bbox_to_anchor=(1, 1), fontsize=8, frameon=False)
     return ax
+
+def _words_in(counts):
+    "What became of addresses: first ok, then the others by name"
+    words = {w for c in counts.values() for w in c}
+    return ['ok', *sorted(words-{'ok'})]
 
 # %% ../../../nbs/engine/collect/collection.ipynb #b59149cb
 def card_text(
@@ -103,14 +138,30 @@ def card_text(
 ) -> str:       # Markdown
     "A description of the set"
     ok = [o for o in rows if o['status']=='ok']
-    def tally(key): return ', '.join(f'{k or "not known"} {v}' for k,v in Counter(o.get(key, '') for o in ok).most_common())
-    classes = '\n'.join(f'| {k} | {c["ok"]} | {c.total()} |' for k,c in counts.items())
-    asked = '\n'.join(f'- {label}: "{query}"' for label,query in dict.fromkeys((o['label'], o.get('query', '')) for o in rows) if query)
-    groups = len({o['group'] for o in ok if o.get('group')})
-    return '\n\n'.join(o for o in (f'# Data set: {len(ok)} pictures', '| class | pictures | addresses |\n|---|---|---|\n'+classes,
-        f'## Searched for\n\n{asked}' if asked else '', f'## Sources\n\n{tally("source")}', f'## Licences\n\n{tally("licence")}',
-        f'## Copies\n\n{groups} groups of pictures look alike. A split must keep each group on one side.' if groups else '',
-        '## To be filled in\n\nWhat it is for. What it must not be used for. Who and what is missing from it.') if o)+'\n'
+    queries = dict.fromkeys((o['label'], o.get('query', '')) for o in rows)
+    asked = [f'- {label}: "{query}"' for label,query in queries if query]
+    groups = {o['group'] for o in ok if o.get('group')}
+
+    parts = [f'# Data set: {len(ok)} pictures', _classes_table(counts)]
+    if asked: parts.append('## Searched for\n\n'+'\n'.join(asked))
+    parts.append('## Sources\n\n'+_tally(ok, 'source'))
+    parts.append('## Licences\n\n'+_tally(ok, 'licence'))
+    if groups:
+        split = 'A split must keep each group on one side.'
+        parts.append(f'## Copies\n\n{len(groups)} groups of pictures look alike. {split}')
+    parts.append('## To be filled in\n\n'
+                 'What it is for. What it must not be used for. Who and what is missing from it.')
+    return '\n\n'.join(parts)+'\n'
+
+# %% ../../../nbs/engine/collect/collection.ipynb #e8153044
+def _classes_table(counts):
+    lines = [f"| {k} | {c['ok']} | {c.total()} |" for k,c in counts.items()]
+    return '| class | pictures | addresses |\n|---|---|---|\n'+'\n'.join(lines)
+
+def _tally(rows, field):
+    "How often each value of a field is there, the commonest first"
+    values = Counter(o.get(field, '') for o in rows)
+    return ', '.join(f"{k or 'not known'} {n}" for k,n in values.most_common())
 
 # %% ../../../nbs/engine/collect/collection.ipynb #5e4d2949
 class Collection:
@@ -120,78 +171,66 @@ class Collection:
         said=None, # Class to a line on what its search gave
         requests:int=0 # How many requests the last run made
     ):
-        self.dest,self.said,self.requests = Path(dest),dict(said or {}),requests
+        self.dest = Path(dest)
+        self.said = dict(said or {})
+        self.requests = requests
         self._manifest = Manifest(dest)
         self.rows = self._manifest.rows()
         self.counts = {k:Counter(v) for k,v in self._manifest.counts().items()}
         self.changed = [] # addresses that gave something else than the manifest says, see `rebuild`
     def __len__(self): return sum(c['ok'] for c in self.counts.values())
-    def __repr__(self): return '\n'.join([*(self._line(k, c) for k,c in self.counts.items()), f'{len(self)} pictures in {self.dest.name}'])
-    def _line(self, label, count):
-        return f'{label}: {self.said[label]}; in the folder {count["ok"]}' if label in self.said else f'{label}: {count["ok"]} of {count.total()}'
+    def __repr__(self):
+        lines = [_class_line(k, c, self.said) for k,c in self.counts.items()]
+        return '\n'.join([*lines, f'{len(self)} pictures in {self.dest.name}'])
     @property
     def manifest(self):
         "All rows as a pandas DataFrame"
         return self._manifest.to_frame()
+    def rows_of(self,
+        label:str # A class
+    ) -> list:    # Rows of the manifest
+        "What became of each address of a class"
+        return [o for o in self.rows if o['label']==label]
+    def files(self,
+        label=None # A class; None for all
+    ) -> list:     # Paths, sorted
+        "The pictures that are in the folder"
+        rows = self.rows if label is None else self.rows_of(label)
+        return sorted(self.dest/o['file'] for o in rows if o['status']=='ok')
+    def table(self): # A DataFrame: a row a class, a column a word, and the number of addresses
+        "What became of the addresses of each class"
+        return _counts_frame(self.counts)
+    def plot(self): # The matplotlib axes
+        "One bar a class, divided by what became of its addresses"
+        return plot_counts(self.counts)
+    def sheet(self,
+        label=None, # A class; None for all
+        n:int=24    # Pictures at most
+    ):              # A PIL picture
+        "A contact sheet"
+        return contact_sheet(self.files(label)[:n])
+    def refused(self): # A DataFrame
+        "The rows of all that is not in the folder, with the reason"
+        df = self.manifest
+        return df[df.status!='ok'].reset_index(drop=True)
+    def credits(self) -> Path: # ATTRIBUTION.md in the folder
+        "Write down who made the pictures"
+        return _write(self.dest/'ATTRIBUTION.md', credits_text(self.rows))
+    def card(self) -> Path: # DATASET.md in the folder
+        "Write down what the set is"
+        return _write(self.dest/'DATASET.md', card_text(self.rows, self.counts))
 
 # %% ../../../nbs/engine/collect/collection.ipynb #90b0b7c8
-@patch
-def rows_of(self:Collection,
-    label:str # A class
-) -> list:    # Rows of the manifest
-    "What became of each address of a class"
-    return [o for o in self.rows if o['label']==label]
+def _class_line(label, count, said):
+    if label in said: return f"{label}: {said[label]}; in the folder {count['ok']}"
+    return f"{label}: {count['ok']} of {count.total()}"
 
-# %% ../../../nbs/engine/collect/collection.ipynb #6f61cdb5
-@patch
-def files(self:Collection,
-    label=None # A class; None for all
-) -> list:     # Paths, sorted
-    "The pictures that are in the folder"
-    return sorted(self.dest/o['file'] for o in self.rows if o['status']=='ok' and label in (None, o['label']))
-
-# %% ../../../nbs/engine/collect/collection.ipynb #5643ac9e
-@patch
-def table(self:Collection): # A DataFrame: a row a class, a column a word, and the number of addresses
-    "What became of the addresses of each class"
+def _counts_frame(counts):
     import pandas as pd
-    words = ['ok', *sorted({w for c in self.counts.values() for w in c}-{'ok'})]
-    df = pd.DataFrame({k:[c[w] for w in words] for k,c in self.counts.items()}, index=words).T
+    words = _words_in(counts)
+    columns = {k:[c[w] for w in words] for k,c in counts.items()}
+    df = pd.DataFrame(columns, index=words).T
     return df.assign(addresses=df.sum(axis=1))
-
-# %% ../../../nbs/engine/collect/collection.ipynb #6159810b
-@patch
-def plot(self:Collection): # The matplotlib axes
-    "One bar a class, divided by what became of its addresses"
-    return plot_counts(self.counts)
-
-# %% ../../../nbs/engine/collect/collection.ipynb #cf676dac
-@patch
-def sheet(self:Collection,
-    label=None, # A class; None for all
-    n:int=24    # Pictures at most
-):              # A PIL picture
-    "A contact sheet"
-    return contact_sheet(self.files(label)[:n])
-
-# %% ../../../nbs/engine/collect/collection.ipynb #3102d026
-@patch
-def refused(self:Collection): # A DataFrame
-    "The rows of all that is not in the folder, with the reason"
-    df = self.manifest
-    return df[df.status!='ok'].reset_index(drop=True)
-
-# %% ../../../nbs/engine/collect/collection.ipynb #9b61d9a7
-@patch
-def credits(self:Collection) -> Path: # ATTRIBUTION.md in the folder
-    "Write down who made the pictures"
-    return _write(self.dest/'ATTRIBUTION.md', credits_text(self.rows))
-
-# %% ../../../nbs/engine/collect/collection.ipynb #95dfdd19
-@patch
-def card(self:Collection) -> Path: # DATASET.md in the folder
-    "Write down what the set is"
-    return _write(self.dest/'DATASET.md', card_text(self.rows, self.counts))
 
 # %% ../../../nbs/engine/collect/collection.ipynb #b7b8ddb7
 def _write(path, text):
@@ -205,23 +244,33 @@ def trusted(
     "The practice web, where some of the hits are on it"
     from fastclass.engine.collect.practice_server import running_web
     web = running_web()
-    return (urlsplit(web.address).netloc,) if web and any(h.url.startswith(web.address+'/') for h in hits) else ()
+    if not web or not any(h.url.startswith(web.address+'/') for h in hits): return ()
+    return (urlsplit(web.address).netloc,)
 
 # %% ../../../nbs/engine/collect/collection.ipynb #4a771c85
-def _path(url): return url.removeprefix('{0.scheme}://{0.netloc}'.format(urlsplit(url)))
+def _path(url):
+    "An address without its server"
+    parts = urlsplit(url)
+    return url.removeprefix(f'{parts.scheme}://{parts.netloc}')
 
 # %% ../../../nbs/engine/collect/collection.ipynb #9b09cce3
 def _as_before(jobs, dest):
     "The jobs, with bundled pictures at the address that the manifest knows them by"
-    known = {(o['label'], _path(o['url'])):o['url'] for o in Manifest(dest) if o['source']=='bundled' and o['status']!='waiting'}
-    return [(k, q, replace(h, url=known.get((k, _path(h.url)), h.url)) if h.source=='bundled' else h) for k,q,h in jobs]
+    bundled = [o for o in Manifest(dest) if o['source']=='bundled' and o['status']!='waiting']
+    known = {(o['label'], _path(o['url'])):o['url'] for o in bundled}
+    return [(label, query, _known_hit(label, hit, known)) for label,query,hit in jobs]
+
+def _known_hit(label, hit, known):
+    if hit.source!='bundled': return hit
+    return replace(hit, url=known.get((label, _path(hit.url)), hit.url))
 
 # %% ../../../nbs/engine/collect/collection.ipynb #eccef855
 def hit_of(
     row:dict # A row of a manifest
 ) -> Hit:    # The search result that it was made from
     "A row as a `Hit`"
-    return Hit(**{f.name:row[f.name] for f in fields(Hit) if row.get(f.name) not in ('', None)})
+    said = {f.name:row.get(f.name) for f in fields(Hit)}
+    return Hit(**{k:v for k,v in said.items() if v not in ('', None)})
 
 # %% ../../../nbs/engine/collect/collection.ipynb #43a890dd
 def current(
@@ -240,7 +289,8 @@ def known_hits(
 ):             # `Hits`; None where it is better to search
     "What an earlier run found, where there is no internet to search again"
     from fastclass.engine.base.machine import choose_source
-    rows = [o for o in Manifest(dest) if (o['label'], o['query'])==(label, query) and o['source']!='bundled']
+    asked = [o for o in Manifest(dest) if o['label']==label and o['query']==query]
+    rows = [o for o in asked if o['source']!='bundled']
     if not rows or choose_source(cached=True).name!='cached': return None
     found = Hits(map(hit_of, rows), len(rows))
     found.counts = {'the manifest of an earlier run':len(rows)}
@@ -272,9 +322,12 @@ def gather(
     "Fetch, check and sort in, then count"
     from fastclass.engine.collect.download import download_all
     jobs = list(jobs)
-    allow = (*options.pop('allow_hosts', ()), *trusted(h for _,_,h in jobs))
-    local = any(h.source=='files' for _,_,h in jobs)
-    manifest = download_all(_as_before(jobs, dest), dest, kept=kept, progress=progress, allow_hosts=allow, **dict(local_files=local) | options)
+    labels = {label for label,_,_ in jobs}
+    hits = [h for _,_,h in jobs]
+    allowed = (*options.pop('allow_hosts', ()), *trusted(hits))
+    options.setdefault('local_files', any(h.source=='files' for h in hits))
+    manifest = download_all(_as_before(jobs, dest), dest, kept=kept, progress=progress, allow_hosts=allowed, **options)
     made = Collection(dest, said, manifest.requests)
-    check_counts({k:c for k,c in made.counts.items() if k in {o[0] for o in jobs}}, min_ok)
+    counts = {k:c for k,c in made.counts.items() if k in labels}
+    check_counts(counts, min_ok)
     return made

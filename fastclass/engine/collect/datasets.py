@@ -22,16 +22,22 @@ def folder_hash(
     patterns=('**/*',) # Which files in it count, as `Path.glob` takes them
 )->str:          # SHA-256, 64 characters
     "One hash for the names and contents of the files"
-    path,total = Path(path),hashlib.sha256()
-    for f in sorted({o for p in patterns for o in path.glob(p) if o.is_file()}, key=lambda o: o.relative_to(path).as_posix()):
-        total.update(f'{f.relative_to(path).as_posix()} {hashlib.sha256(f.read_bytes()).hexdigest()}\n'.encode())
+    path = Path(path)
+    files = {o.relative_to(path).as_posix():o for p in patterns for o in path.glob(p) if o.is_file()}
+    total = hashlib.sha256()
+    for name,file in sorted(files.items()):
+        content = hashlib.sha256(file.read_bytes()).hexdigest()
+        total.update(f'{name} {content}\n'.encode())
     return total.hexdigest()
 
 # %% ../../../nbs/engine/collect/datasets.ipynb #1b6cbf00
-KNOWN = dict(
-    camvid_tiny=(('images/*.png', 'labels/*.png', 'codes.txt'), 'e974002475caa74f72bead968f2fe2fb383f25dc1f5d7e4278b2e652624b84ef'),
-    adult_sample=(('adult.csv',), '7e675f4e4c8713f3149864155c4a34b9cc8c241c0251812afa1a99d6bbe91118'),
-    movie_lens_sample=(('ratings.csv',), 'bc45cbb7676e882c690032329b58fb101ac3f0f34055b2ff313155ea3b9a24d3'))
+KNOWN = dict( # name: which files count, and their hash
+    camvid_tiny=(('images/*.png', 'labels/*.png', 'codes.txt'),
+                 'e974002475caa74f72bead968f2fe2fb383f25dc1f5d7e4278b2e652624b84ef'),
+    adult_sample=(('adult.csv',),
+                  '7e675f4e4c8713f3149864155c4a34b9cc8c241c0251812afa1a99d6bbe91118'),
+    movie_lens_sample=(('ratings.csv',),
+                       'bc45cbb7676e882c690032329b58fb101ac3f0f34055b2ff313155ea3b9a24d3'))
 
 def data_name(
     url:str # An address of `URLs`
@@ -48,19 +54,22 @@ def why_not_whole(
     if not path.is_dir(): return f'{path.name} is not on this machine.'
     if path.name not in KNOWN: return ''
     patterns,want = KNOWN[path.name]
-    return '' if folder_hash(path, patterns)==want else f'{path.name} is not whole, or was changed: delete the folder to have it fetched anew.'
+    if folder_hash(path, patterns)==want: return ''
+    return f'{path.name} is not whole, or was changed: delete the folder to have it fetched anew.'
 
 # %% ../../../nbs/engine/collect/datasets.ipynb #5383fca5
 def _fetch(url, loader, deadline):
     "Download the archive of `url`; raises `SourceError`, `StorageError`"
-    with storage_guard(loader.arch_path()): loader.arch_path().mkdir(parents=True, exist_ok=True)
-    file = loader.arch_path()/url.rsplit('/', 1)[-1]
+    folder = loader.arch_path()
+    with storage_guard(folder): folder.mkdir(parents=True, exist_ok=True)
+    file = folder/url.rsplit('/', 1)[-1]
     if file.exists() and loader.check(url, file): return
     print(f'Downloading {file.name}: at most {deadline:.0f} s.')
     download_file(url, file, deadline)
     if loader.check(url, file): return
     file.unlink()
-    raise SourceError(f'{file.name} came with the wrong hash.', next='Something on the way changed it; try another network.')
+    raise SourceError(f'{file.name} came with the wrong hash.',
+                      next='Something on the way changed it; try another network.')
 
 # %% ../../../nbs/engine/collect/datasets.ipynb #ac437a74
 @dataclass(frozen=True)
@@ -69,7 +78,9 @@ class Found:
     path:Path # Its folder
     real:bool # False for the bundled pack
     why:str   # One sentence
-    def __str__(self): return f'{self.path.name if self.real else "Bundled pack"}: {self.why}'
+    def __str__(self):
+        name = self.path.name if self.real else 'Bundled pack'
+        return f'{name}: {self.why}'
 
 # %% ../../../nbs/engine/collect/datasets.ipynb #41248295
 def real_or_pack(

@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
-from fastcore.basics import patch
 from ..base.errors import DataError, NoInternetError, PictureError, StorageError
 from ..base.files import QUARANTINE, STAGED, safe_folder, write_atomic
 from ..base.lookalikes import fingerprint
@@ -57,20 +56,27 @@ class _Job:
     host:str=''
 
 # %% ../../../nbs/engine/collect/download.ipynb #b2f8f4b8
+AHEAD = 200_000_000 # Bytes that may wait to be decoded; while more do, no server is asked
+
 def _host(url):
     try: return urlsplit(url).netloc.rpartition('@')[2].lower()
     except ValueError: return ''
 
 # %% ../../../nbs/engine/collect/download.ipynb #e6b9b479
-AHEAD = 200_000_000 # Bytes that may wait to be decoded; while more do, no server is asked
-
 class _Gate:
     "Hands out jobs, a few a host, and none to hosts that fail or asked for a pause"
     def __init__(self, jobs, o):
-        self.o,self.pending,self.active = o,deque(jobs),0
-        self.busy,self.bad,self.pause,self.closed,self.held = Counter(),Counter(),{},False,0
+        self.o = o
+        self.pending = deque(jobs)
+        self.active = 0       # jobs that were handed out
+        self.busy = Counter() # of these, host to those that are being asked for
+        self.bad = Counter()  # host to failures in a row
+        self.pause = {}       # host to the time before which it is not asked
+        self.held = 0         # bytes that wait for a processor
+        self.closed = False
         self.turn = threading.Condition(threading.RLock())
     def take(self):
+        "The next job; waits until one may start, and gives None when there will be no more"
         with self.turn:
             while not self.closed and (self.pending or self.active):
                 if (job := self._next()) is not None: return job
@@ -80,74 +86,65 @@ class _Gate:
         now = time.monotonic()
         for i,job in enumerate(self.pending):
             host = _host(job.at)
-            if job.ready>now or self.pause.get(host, 0)>now or (host and self.busy[host]>=self.o.per_host): continue
+            if job.ready>now or self.pause.get(host, 0)>now: continue
+            if host and self.busy[host]>=self.o.per_host: continue
             del self.pending[i]
-            job.host,self.active = host,self.active+1
+            job.host = host
+            self.active += 1
             self.busy[host] += 1
             return job
-
-# %% ../../../nbs/engine/collect/download.ipynb #e2888ab1
-@patch
-def free(self:_Gate,
-    job,  # A job that `take` gave
-    well  # Did its host do well? None when it was not asked
-):
-    "The host of a job is not busy with it any more"
-    with self.turn:
-        self.busy[job.host] -= 1
-        if job.host and well is not None: self.bad[job.host] = 0 if well else self.bad[job.host]+1
-        self.turn.notify()
-
-@patch
-def down(self:_Gate,
-    job # A job
-) -> bool: # True after too many failures in a row
-    "Is the host of a job left alone?"
-    return bool(job.host) and self.bad[job.host]>=self.o.host_failures
-
-# %% ../../../nbs/engine/collect/download.ipynb #73d0b54f
-@patch
-def back(self:_Gate,
-    job,     # A job that needs another turn
-    pause=0. # Seconds until then
-):
-    "Take a job back"
-    with self.turn:
-        job.ready = time.monotonic()+pause
-        if pause>=1: self.pause[job.host] = max(job.ready, self.pause.get(job.host, 0))
-        self.pending.appendleft(job)
-        self.done()
-
-@patch
-def done(self:_Gate):
-    "A job that was handed out is over"
-    with self.turn:
-        self.active -= 1
-        if self.pending: self.turn.notify()
-        elif not self.active: self.turn.notify_all() # there is nothing left to wait for
-
-@patch
-def hold(self:_Gate,
-    n # Bytes that came, or, below 0, that are decoded
-):
-    "Keep count of what waits for a processor"
-    with self.turn: self.held += n
-
-# %% ../../../nbs/engine/collect/download.ipynb #00fc9368
-@patch
-def close(self:_Gate):
-    "Hand out no more"
-    with self.turn:
-        self.closed = True
-        self.turn.notify_all()
+    def free(self, job, well):
+        "The host of a job is not busy with it any more; did it do well? None when it was not asked"
+        with self.turn:
+            self.busy[job.host] -= 1
+            if job.host and well is not None: self.bad[job.host] = 0 if well else self.bad[job.host]+1
+            self.turn.notify()
+    def down(self, job):
+        "Is the host of a job left alone, after too many failures in a row?"
+        return bool(job.host) and self.bad[job.host]>=self.o.host_failures
+    def back(self, job, pause=0.):
+        "Take a job back that needs another turn, after a pause in seconds"
+        with self.turn:
+            job.ready = time.monotonic()+pause
+            if pause>=1: self.pause[job.host] = max(job.ready, self.pause.get(job.host, 0))
+            self.pending.appendleft(job)
+            self.done()
+    def done(self):
+        "A job that was handed out is over"
+        with self.turn:
+            self.active -= 1
+            if self.pending: self.turn.notify()
+            elif not self.active: self.turn.notify_all() # there is nothing left to wait for
+    def hold(self, n):
+        "Keep count of what waits for a processor: bytes that came, or, below 0, that are decoded"
+        with self.turn: self.held += n
+    def close(self):
+        "Hand out no more"
+        with self.turn:
+            self.closed = True
+            self.turn.notify_all()
 
 # %% ../../../nbs/engine/collect/download.ipynb #1fdb3fab
 class _Run:
     "What the threads of one download share"
     def __init__(self, dest, o, jobs, answers=None):
-        self.dest,self.o,self.gate,self.wire = Path(dest),o,_Gate(jobs, o),Wire(o.allow_hosts, o.stall)
-        self.pool,self.out,self.requests,self.answers = new_pool(self.wire, o.connections),queue.Queue(),Counter(),answers
-        self.came,self.threads,self.until = queue.SimpleQueue(),[],math.inf
+        self.dest = Path(dest)
+        self.o = o
+        self.gate = _Gate(jobs, o)
+        self.wire = Wire(o.allow_hosts, o.stall)
+        self.pool = new_pool(self.wire, o.connections)
+        self.out = queue.Queue()        # jobs that are over, with their result
+        self.came = queue.SimpleQueue() # jobs whose bytes are there, with the answer
+        self.requests = Counter()
+        self.answers = answers
+        self.threads = []
+        self.until = math.inf           # nothing is decoded after this time
+    def start(self, n):
+        "Start the threads for `n` addresses"
+        fetchers = [self.fetch]*min(n, self.o.connections)
+        decoders = [self.decode]*min(n, cpu_count()+1)
+        self.threads = [threading.Thread(target=f, daemon=True) for f in fetchers+decoders]
+        for t in self.threads: t.start()
     def fetch(self):
         while (job := self.gate.take()) is not None:
             got = _tried(_step, self, job)
@@ -164,43 +161,35 @@ class _Run:
         if result is None: return # it is back at the gate
         self.out.put((job, result))
         self.gate.done()
+    def stop(self):
+        "End the threads. Some seconds are left for what came; what remains is asked for again in the next run"
+        self.until = time.monotonic()+3
+        self.wire.stopped.set()
+        self.gate.close()
+        for _ in self.threads: self.came.put(None)
+        for t in self.threads: t.join(5)
+        self.pool.close()
 
+# %% ../../../nbs/engine/collect/download.ipynb #05c907dc
 def _tried(f, *args):
     try: return f(*args)
     except BaseException as e: return e # for the thread that started all this
 
-# %% ../../../nbs/engine/collect/download.ipynb #05c907dc
-@patch
-def start(self:_Run,
-    n # How many addresses there are
-):
-    "Start the threads"
-    work = [self.fetch]*min(n, self.o.connections)+[self.decode]*min(n, cpu_count()+1)
-    self.threads = [threading.Thread(target=f, daemon=True) for f in work]
-    for t in self.threads: t.start()
-
-@patch
-def stop(self:_Run):
-    "End the threads; a few seconds are left for what came already, and what then remains is asked for again in the next run"
-    self.until = time.monotonic()+3
-    self.wire.stopped.set()
-    self.gate.close()
-    for _ in self.threads: self.came.put(None)
-    for t in self.threads: t.join(5)
-    self.pool.close()
-
 # %% ../../../nbs/engine/collect/download.ipynb #1d67cdcc
 def _step(run, job):
-    "Do one request of a job: an `Response`, a dict of row fields when it is over, None when it goes back to the gate"
+    "Do one request of a job: a `Response`, a dict of row fields when it is over, None when it goes back to the gate"
     if run.gate.down(job):
         run.gate.free(job, None)
-        return _give_up(run, job, FetchError('host_down', f'Not asked: {job.host} failed {run.o.host_failures} times in a row.'))
-    start,well = time.monotonic(),None
+        why = f'Not asked: {job.host} failed {run.o.host_failures} times in a row.'
+        return _give_up(run, job, FetchError('host_down', why))
+    start = time.monotonic()
+    answer,error = None,None
+    well = None
     try:
-        answer,error = _ask(run, job),None
+        answer = _ask(run, job)
         well = True
     except FetchError as e:
-        answer,error = None,e
+        error = e
         well = not (e.again or e.status in ('timeout', 'no_such_host', 'tls'))
     finally: run.gate.free(job, well)
     job.left -= time.monotonic()-start
@@ -210,11 +199,13 @@ def _step(run, job):
 # %% ../../../nbs/engine/collect/download.ipynb #2c79f3bd
 def _ask(run, job):
     "The answer for a job, from the web or from this machine"
+    o = run.o
     if run.answers is not None: return Response(run.answers(job.url))
-    if run.o.local_files and job.url.startswith('file:') and not job.hops: return Response(_own_file(job.url, run.o.max_bytes))
+    if o.local_files and job.url.startswith('file:') and not job.hops: return Response(_own_file(job.url, o.max_bytes))
     run.requests['all'] += 1
     check_url(job.at)
-    return request(run.pool, run.wire, job.at, time.monotonic()+max(job.left, .01), run.o.max_bytes, run.o.respect_noai)
+    due = time.monotonic()+max(job.left, .01)
+    return request(run.pool, run.wire, job.at, due, o.max_bytes, o.respect_noai)
 
 def _own_file(url, max_bytes):
     from urllib.request import url2pathname
@@ -228,9 +219,12 @@ def _own_file(url, max_bytes):
 def _follow(run, job, url):
     "Another turn where a redirect leads"
     job.hops += 1
-    if job.hops>run.o.hops: return _give_up(run, job, FetchError('redirect_loop', f'More than {run.o.hops} redirects.'))
+    if job.hops>run.o.hops:
+        return _give_up(run, job, FetchError('redirect_loop', f'More than {run.o.hops} redirects.'))
     try: check_url(url)
-    except FetchError as e: return _give_up(run, job, FetchError('bad_redirect', f'It leads to {url[:200]}, which is not fetched. {e.message}'))
+    except FetchError as e:
+        why = f'It leads to {url[:200]}, which is not fetched. {e.message}'
+        return _give_up(run, job, FetchError('bad_redirect', why))
     job.at = url
     run.gate.back(job)
 
@@ -239,85 +233,130 @@ def _again(run, job, error):
     "Another turn after a pause, for what can pass"
     if error.status=='waiting': return dict(status='waiting', message='')
     if not error.again or job.tries>=run.o.retries: return _give_up(run, job, error)
-    pause = (.4*2**job.tries if error.retry_after is None else error.retry_after)
+    pause = .4*2**job.tries if error.retry_after is None else error.retry_after
     pause *= 1+.25*random.random() # so that many clients do not come back at the same moment
     if pause>=job.left: return _give_up(run, job, error)
-    job.tries,job.left = job.tries+1,job.left-pause
+    job.tries += 1
+    job.left -= pause
     run.gate.back(job, pause)
 
 # %% ../../../nbs/engine/collect/download.ipynb #596431ed
+_NO_SMALLER = ('opted_out', 'private_address', 'bad_redirect')
+
 def _give_up(run, job, error):
     "The thumbnail, where there is one and it was not asked for yet; else the reason"
-    thumb = next((o['thumbnail'] for o in job.rows if o['thumbnail'] and o['thumbnail']!=job.url), '')
-    if job.thumb: return dict(status=job.failed[0], message=f'{job.failed[1]} Its thumbnail: {error.message}')
-    if not (run.o.thumbnails and thumb) or error.status in ('opted_out', 'private_address', 'bad_redirect'): return dict(status=error.status, message=error.message)
-    job.failed,job.thumb,job.at,job.tries,job.hops = (error.status, error.message),True,thumb,0,0
+    if job.thumb: return _neither(job, error)
+    thumb = _thumbnail(job.url, job.rows, run.o)
+    if not thumb or error.status in _NO_SMALLER: return dict(status=error.status, message=error.message)
+    job.failed = (error.status, error.message)
+    job.thumb = True
+    job.at = thumb
+    job.tries = 0
+    job.hops = 0
     job.left = max(job.left, 0)+job.spare
     run.gate.back(job)
 
+def _neither(job, error):
+    "The reason where the thumbnail cannot be had either"
+    status,message = job.failed
+    return dict(status=status, message=f'{message} Its thumbnail: {error.message}')
+
+def _thumbnail(url, rows, o):
+    "Address of the small version; '' where there is none, or none is wanted"
+    found = [r['thumbnail'] for r in rows if r['thumbnail'] and r['thumbnail']!=url]
+    return found[0] if o.thumbnails and found else ''
+
 # %% ../../../nbs/engine/collect/download.ipynb #9253ec3b
-BETTER_SMALL = ('truncated', 'empty', 'not_a_picture', 'unreadable', 'format_not_allowed') # Refusals after which the thumbnail is worth a try
+# Refusals after which the thumbnail is worth a try
+BETTER_SMALL = ('truncated', 'empty', 'not_a_picture', 'unreadable', 'format_not_allowed')
 
 # %% ../../../nbs/engine/collect/download.ipynb #45417771
 def _check_and_keep(run, job, answer):
     "Check the bytes of an answer, and write the picture down"
     from fastclass.engine.base.picture import clean_jpeg
-    try:
-        jpeg,info = clean_jpeg(answer.data, max_side=run.o.max_side, quality=run.o.quality, check=run.o.check, name='The file')
-    except PictureError as e:
-        if e.reason in BETTER_SMALL and not job.thumb and _has_thumb(run, job): return _give_up(run, job, FetchError(e.reason, e.message))
-        if job.thumb: return dict(status=job.failed[0], message=f'{job.failed[1]} Its thumbnail: {e.message}')
-        return dict(status=e.reason, message=e.message, noai=answer.noai, **_refused(run, job, answer.data))
+    o = run.o
+    try: jpeg,info = clean_jpeg(answer.data, max_side=o.max_side, quality=o.quality, check=o.check, name='The file')
+    except PictureError as e: return _not_kept(run, job, answer, e)
     path = run.dest/STAGED/f"{info['sha256'][:16]}.jpg"
     if not path.exists(): write_atomic(path, jpeg)
-    return dict(status='fetched', message='', hash=info['sha256'], raw_hash=_raw_hash(answer.data), bytes=len(jpeg),
-                width=info['width'], height=info['height'], noai=answer.noai, from_thumbnail=job.thumb, **fingerprint(jpeg))
+    return dict(
+        status='fetched',
+        message='',
+        hash=info['sha256'],
+        raw_hash=_raw_hash(answer.data),
+        bytes=len(jpeg),
+        width=info['width'],
+        height=info['height'],
+        noai=answer.noai,
+        from_thumbnail=job.thumb,
+        **fingerprint(jpeg))
 
 # %% ../../../nbs/engine/collect/download.ipynb #e511b382
-def _raw_hash(data):
-    "Of what came: BLAKE2b takes half the time of SHA-256 where the processor has no instructions for that"
-    return hashlib.blake2b(data, digest_size=32).hexdigest()
-
-def _has_thumb(run, job): return run.o.thumbnails and any(o['thumbnail'] and o['thumbnail']!=job.url for o in job.rows)
+def _not_kept(run, job, answer, e):
+    "Another turn for the thumbnail of a picture that was refused; else the reason"
+    if job.thumb: return _neither(job, e)
+    if e.reason in BETTER_SMALL and _thumbnail(job.url, job.rows, run.o):
+        return _give_up(run, job, FetchError(e.reason, e.message))
+    return dict(status=e.reason, message=e.message, noai=answer.noai, **_refused(run, job, answer.data))
 
 def _refused(run, job, data):
     "Put bytes that are no use into quarantine: nothing is thrown away"
     digest = _raw_hash(data)
     if not data: return dict(raw_hash=digest, bytes=0)
-    names = [f"{QUARANTINE}/{safe_folder(o['label'])}/{digest[:16]}.refused" for o in job.rows]
+    names = [_quarantined(o, f'{digest[:16]}.refused') for o in job.rows]
     for o in names: write_atomic(run.dest/o, data)
     return dict(raw_hash=digest, bytes=len(data), file=names[0])
 
+def _quarantined(row, name): return f"{QUARANTINE}/{safe_folder(row['label'])}/{name}"
+
+def _raw_hash(data):
+    "Of what came: BLAKE2b takes half the time of SHA-256 where the processor has no instructions for that"
+    return hashlib.blake2b(data, digest_size=32).hexdigest()
+
 # %% ../../../nbs/engine/collect/download.ipynb #ee5c0603
-TRANSIENT = ('timeout', 'connection', 'incomplete', 'no_such_host', 'tls', 'host_down', *(f'http_{o}' for o in PASSING)) # What `retry=True` asks for again
+# What `retry=True` asks for again
+TRANSIENT = ('timeout', 'connection', 'incomplete', 'no_such_host', 'tls', 'host_down', *(f'http_{o}' for o in PASSING))
 
 # %% ../../../nbs/engine/collect/download.ipynb #5f64cca2
 def _plan(manifest, jobs, retry):
     "Write down what is new; rows to fetch, by address"
-    new,todo,again = {},{},TRANSIENT if retry is True else retry or ()
+    keys = _write_down(manifest, jobs)
+    again = TRANSIENT if retry is True else retry or ()
+    todo = {}
+    removed = []
+    for key in keys:
+        row = manifest.get(*key)
+        status = row['status']
+        is_lost = status in PICTURED and not has_file(manifest.dest, row)
+        if is_lost and status=='ok':
+            removed.append(row | dict(status='removed', message='Somebody took it out of the folder.'))
+        elif status=='waiting' or (is_lost and status=='fetched') or status in again:
+            todo.setdefault(row['url'], []).append(row)
+    manifest.add(removed)
+    return todo
+
+def _write_down(manifest, jobs):
+    "Write down what is new; label and address of each job"
+    new = {}
     for label,query,hit in jobs:
         key = label,hit.url
         if manifest.get(*key) is None and key not in new: new[key] = new_row(label, query, hit)
     manifest.add(list(new.values()))
-    changed = []
-    for key in dict.fromkeys((label, hit.url) for label,_,hit in jobs):
-        row = manifest.get(*key)
-        lost = row['status'] in PICTURED and not has_file(manifest.dest, row)
-        if lost and row['status']=='ok': changed.append(row | dict(status='removed', message='Somebody took it out of the folder.'))
-        elif row['status']=='waiting' or (lost and row['status']=='fetched') or row['status'] in again: todo.setdefault(row['url'], []).append(row)
-    manifest.add(changed)
-    return todo
+    return dict.fromkeys((label, hit.url) for label,_,hit in jobs)
 
 # %% ../../../nbs/engine/collect/download.ipynb #52121be3
 def _now():
     "The time in UTC; SOURCE_DATE_EPOCH, where it is set, makes it the same every time"
-    return time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(int(os.environ.get('SOURCE_DATE_EPOCH') or time.time())))
+    seconds = int(os.environ.get('SOURCE_DATE_EPOCH') or time.time())
+    return time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime(seconds))
 
 # %% ../../../nbs/engine/collect/download.ipynb #6f9b8a1e
-def _rows_of(job, result):
-    return [o | dict(time=_now()) | result | ({'file':_own_place(o, result)} if result.get('file') else {}) for o in job.rows]
+def _rows_of(job, result): return [_with_result(o, result) for o in job.rows]
 
-def _own_place(row, result): return f"{QUARANTINE}/{safe_folder(row['label'])}/{result['file'].rpartition('/')[2]}"
+def _with_result(row, result):
+    new = row | dict(time=_now()) | result
+    if result.get('file'): new['file'] = _quarantined(row, result['file'].rpartition('/')[2])
+    return new
 
 # %% ../../../nbs/engine/collect/download.ipynb #f8465b33
 def _collect(run, manifest, n, progress):
@@ -367,7 +406,8 @@ def _alone(dest):
     with storage_guard(dest): Path(dest).mkdir(parents=True, exist_ok=True)
     lock = FileLock(Path(dest)/'.manifest.lock')
     try: lock.acquire(timeout=0)
-    except Timeout as e: raise DataError(f'Another run is collecting into {dest}.', 'Wait for it, or name another folder.') from e
+    except Timeout as e:
+        raise DataError(f'Another run is collecting into {dest}.', next='Wait for it, or name another folder.') from e
     try: yield
     finally: lock.release()
 
@@ -394,7 +434,8 @@ def download_all(
     **options         # See `Options`
 ) -> Manifest:        # With a row for each address, and `requests`: how many were made in this run
     "Fetch, check and sort in the pictures of a list; what an earlier run did is not done again"
-    o,jobs = Options(**options),list(jobs)
+    o = Options(**options)
+    jobs = list(jobs)
     with _alone(dest):
         manifest = Manifest(dest)
         todo = _plan(manifest, jobs, retry)
@@ -410,9 +451,8 @@ def download_all(
 
 # %% ../../../nbs/engine/collect/download.ipynb #d98516fa
 def _new_job(url, rows, o):
-    thumb = o.thumbnails and any(r['thumbnail'] and r['thumbnail']!=url for r in rows)
-    spare = o.deadline/4 if thumb else 0.
-    return _Job(url, rows, url, o.deadline-spare, spare)
+    spare = o.deadline/4 if _thumbnail(url, rows, o) else 0.
+    return _Job(url, rows, at=url, left=o.deadline-spare, spare=spare)
 
 def _save_rest(run, manifest, kept):
     "Keep what has arrived; a full disk may not even allow that, and then the next run finds it"
@@ -430,12 +470,18 @@ def _offline(manifest, todo, o):
     "Where nothing at all could be reached, put the addresses back and say so"
     rows = [manifest.get(r['label'], r['url']) for group in todo.values() for r in group]
     asked = [r for r in rows if r['status']!='bad_url']
-    if not asked or any(r['status'] not in ('no_such_host', 'connection', 'host_down') or {_host(r['url']), _host(r['url']).partition(':')[0]}&set(o.allow_hosts) for r in asked): return
+    if not asked or not all(_out_of_reach(r, o) for r in asked): return
     from fastclass.engine.base.machine import has_internet
     from fastclass.engine.collect.source import NO_INTERNET
     if has_internet(): return
     manifest.add([r | dict(status='waiting', message='', time='') for r in asked])
-    raise NoInternetError(f'There is no internet: none of {len(asked)} addresses could be reached.', NO_INTERNET)
+    raise NoInternetError(f'There is no internet: none of {len(asked)} addresses could be reached.', next=NO_INTERNET)
+
+def _out_of_reach(row, o):
+    "Was there no way to a host of the internet? Hosts that may be private say nothing about that"
+    host = _host(row['url'])
+    if {host, host.partition(':')[0]} & set(o.allow_hosts): return False
+    return row['status'] in ('no_such_host', 'connection', 'host_down')
 
 # %% ../../../nbs/engine/collect/download.ipynb #5811feb8
 def download_one(
@@ -449,9 +495,10 @@ def download_one(
     o = Options(**options)
     with tempfile.TemporaryDirectory() as d:
         run = _Run(d, o, [_new_job(row['url'], [row], o)])
+        batch = []
         try:
             run.start(1)
-            while not (batch := _batch(run.out)): continue
+            while not batch: batch = _batch(run.out)
         finally: run.stop()
         got = batch[0][1]
         if got['status']!='fetched': raise FetchError(got['status'], f"{row['url']}: {got['message']}")

@@ -6,7 +6,6 @@
 from __future__ import annotations
 import json, os
 from pathlib import Path
-from fastcore.basics import patch
 from ..base.errors import DataError, storage_guard
 from ..base.files import QUARANTINE, STAGED, safe_folder, write_atomic
 from ..base.lookalikes import GROUP_LIMIT, connected_components, near_pairs
@@ -15,17 +14,34 @@ from ..base.lookalikes import GROUP_LIMIT, connected_components, near_pairs
 __all__ = ['STATUSES', 'FIELDS', 'PICTURED', 'new_row', 'Manifest', 'judge', 'target', 'places', 'has_file', 'settle']
 
 # %% ../../../nbs/engine/collect/manifest.ipynb #1cc67e75
-STATUSES = dict(waiting='not fetched yet', fetched='fetched and readable, not compared with the others yet', ok='in the folder',
-    duplicate='the same picture as another of its class', near_duplicate='nearly the same picture as another of its class',
-    two_labels='the same picture under two classes: both are set aside', kept_aside='kept for another use, such as a last prediction',
-    removed='was in the folder, and somebody took it out', opted_out='its server asks not to use it for training',
-    timeout='did not arrive in time', too_big='more bytes than allowed', incomplete='the server stopped in the middle', connection='no connection, or it broke',
-    no_such_host='there is no server of that name', tls='the server cannot prove who it is', bad_url='no http or https address', bad_redirect='leads elsewhere without saying where, or to what may not be fetched',
-    private_address='leads into a private network', redirect_loop='too many redirects', host_down='not asked: its server failed too often', missing='there is no such file')
+STATUSES = dict(
+    waiting='not fetched yet',
+    fetched='fetched and readable, not compared with the others yet',
+    ok='in the folder',
+    duplicate='the same picture as another of its class',
+    near_duplicate='nearly the same picture as another of its class',
+    two_labels='the same picture under two classes: both are set aside',
+    kept_aside='kept for another use, such as a last prediction',
+    removed='was in the folder, and somebody took it out',
+    opted_out='its server asks not to use it for training',
+    timeout='did not arrive in time',
+    too_big='more bytes than allowed',
+    incomplete='the server stopped in the middle',
+    connection='no connection, or it broke',
+    no_such_host='there is no server of that name',
+    tls='the server cannot prove who it is',
+    bad_url='no http or https address',
+    bad_redirect='leads elsewhere without saying where, or to what may not be fetched',
+    private_address='leads into a private network',
+    redirect_loop='too many redirects',
+    host_down='not asked: its server failed too often',
+    missing='there is no such file')
 
 # %% ../../../nbs/engine/collect/manifest.ipynb #f4be2dcf
-FIELDS = ('label', 'url', 'query', 'source', 'rank', 'page', 'thumbnail', 'title', 'licence', 'licence_url', 'creator', 'attribution',
-          'status', 'message', 'file', 'hash', 'raw_hash', 'width', 'height', 'bytes', 'phash', 'tint', 'group', 'from_thumbnail', 'noai', 'time')
+FIELDS = ('label', 'url', 'query', 'source', 'rank', 'page', 'thumbnail', 'title',
+          'licence', 'licence_url', 'creator', 'attribution',
+          'status', 'message', 'file', 'hash', 'raw_hash', 'width', 'height', 'bytes',
+          'phash', 'tint', 'group', 'from_thumbnail', 'noai', 'time')
 
 # %% ../../../nbs/engine/collect/manifest.ipynb #fd688f52
 def new_row(
@@ -35,22 +51,33 @@ def new_row(
 ) -> dict:     # A row with the status `waiting`
     "The row of an address that nobody has asked yet"
     row = dict.fromkeys(FIELDS, '')
-    row.update({k:getattr(hit, k) for k in FIELDS if getattr(hit, k, None) is not None})
+    said = {k:getattr(hit, k, None) for k in FIELDS}
+    row.update({k:v for k,v in said.items() if v is not None})
     return row | dict(label=label, query=query, status='waiting', bytes=0, from_thumbnail=False, noai=False)
 
 # %% ../../../nbs/engine/collect/manifest.ipynb #491b4078
 def _parsed(data):
     "Rows by `(label, url)`, in the order of first mention, and the number of bytes up to the last whole line"
-    rows,end = {},0
+    rows = {}
+    end = 0
     for line in data.splitlines(keepends=True):
-        try: row = json.loads(line) if line.endswith(b'\n') else None
-        except ValueError: row = None
-        if not isinstance(row, dict) or not {'label', 'url', 'status'} <= row.keys():
-            if line.endswith(b'\n') and line.strip(): raise DataError(f'The manifest is broken at byte {end}.', 'Restore it from a copy, or collect into a new folder.')
+        row = _row_in_line(line)
+        if row is None:
+            if line.endswith(b'\n') and line.strip():
+                raise DataError(f'The manifest is broken at byte {end}.',
+                                next='Restore it from a copy, or collect into a new folder.')
             break
         rows[row['label'], row['url']] = row
         end += len(line)
     return rows,end
+
+def _row_in_line(line):
+    "The row that a line holds; None for a line that was cut off, and for anything else"
+    if not line.endswith(b'\n'): return None
+    try: row = json.loads(line)
+    except ValueError: return None
+    is_row = isinstance(row, dict) and {'label', 'url', 'status'} <= row.keys()
+    return row if is_row else None
 
 # %% ../../../nbs/engine/collect/manifest.ipynb #5c59d3af
 def _line(row):
@@ -64,52 +91,45 @@ class Manifest:
     def __init__(self,
         dest # Folder of the set; need not be there yet
     ):
-        self.dest,self.path = Path(dest),Path(dest)/'manifest.jsonl'
+        self.dest = Path(dest)
+        self.path = self.dest/'manifest.jsonl'
         self._rows,self._end = _parsed(self.path.read_bytes() if self.path.is_file() else b'')
         self.requests = 0 # that the run made which gave this manifest
     def __len__(self): return len(self._rows)
     def __iter__(self): return iter(self._rows.values())
-    def __repr__(self): return f'Manifest of {len(self)} addresses, {sum(o["status"]=="ok" for o in self)} in the folder'
+    def __repr__(self):
+        in_folder = sum(o['status']=='ok' for o in self)
+        return f'Manifest of {len(self)} addresses, {in_folder} in the folder'
     def rows(self) -> list: # Dicts with the keys `FIELDS`, one for each address and label
         "All rows, in the order in which the addresses were first named"
         return list(self._rows.values())
-
-# %% ../../../nbs/engine/collect/manifest.ipynb #24e7ea5d
-@patch
-def get(self:Manifest,
-    label:str, # Class of the picture
-    url:str    # Its address, as it was given
-):             # The row; None when there is none
-    "The row of an address"
-    return self._rows.get((label, url))
-
-@patch
-def add(self:Manifest,
-    rows:list # Dicts as from `new_row`; each takes the place of the row with its label and address
-) -> None:
-    "Add rows, and come back when they are on the disk"
-    if rows: _add(self, rows)
-
-@patch
-def compact(self:Manifest) -> None:
-    "Keep the last row of each address; a file that has no others is not touched"
-    data = b''.join(map(_line, self))
-    if self.path.is_file() and self.path.read_bytes()!=data: write_atomic(self.path, data)
-    self._end = len(data)
-
-# %% ../../../nbs/engine/collect/manifest.ipynb #bb0bf08c
-@patch
-def to_frame(self:Manifest): # A pandas DataFrame with the columns `FIELDS`
-    "The rows as a table"
-    import pandas as pd
-    return pd.DataFrame(self.rows(), columns=list(FIELDS))
-
-@patch
-def counts(self:Manifest) -> dict: # Label to `{status: number}`
-    "What became of the addresses of each class"
-    out = {}
-    for o in self: out.setdefault(o['label'], {}).setdefault(o['status'], 0); out[o['label']][o['status']] += 1
-    return out
+    def get(self,
+        label:str, # Class of the picture
+        url:str    # Its address, as it was given
+    ):             # The row; None when there is none
+        "The row of an address"
+        return self._rows.get((label, url))
+    def add(self,
+        rows:list # Dicts as from `new_row`; each takes the place of the row with its label and address
+    ) -> None:
+        "Add rows, and come back when they are on the disk"
+        if rows: _add(self, rows)
+    def compact(self) -> None:
+        "Keep the last row of each address; a file that has no others is not touched"
+        data = b''.join(map(_line, self))
+        if self.path.is_file() and self.path.read_bytes()!=data: write_atomic(self.path, data)
+        self._end = len(data)
+    def to_frame(self): # A pandas DataFrame with the columns `FIELDS`
+        "The rows as a table"
+        import pandas as pd
+        return pd.DataFrame(self.rows(), columns=list(FIELDS))
+    def counts(self) -> dict: # Label to `{status: number}`
+        "What became of the addresses of each class"
+        out = {}
+        for o in self:
+            count = out.setdefault(o['label'], {})
+            count[o['status']] = count.get(o['status'], 0)+1
+        return out
 
 # %% ../../../nbs/engine/collect/manifest.ipynb #44ce6b8c
 def _add(manifest, rows):
@@ -135,20 +155,30 @@ def judge(
 ) -> list:      # The same rows with `status`, `message` and `group` set for those that have a picture; nothing is moved
     "Which pictures stay, which are copies, and which belong together"
     have = [o for o in rows if o['status'] in PICTURED]
-    pairs = near_pairs(have)
-    verdict = {i:('kept_aside', 'It is kept for another use.') for i,_ in near_pairs(have, others=list(kept))}
-    for i,j in pairs:
-        if have[i]['label']!=have[j]['label']:
-            for a,b in ((i, j), (j, i)): verdict.setdefault(a, ('two_labels', f"Also under {have[b]['label']}: {have[b]['url']}"))
-    for i,j in sorted(pairs, key=_second): # each with earlier ones
-        if i in verdict or j in verdict: continue
-        same = have[i]['hash']==have[j]['hash']
-        verdict[j] = ('duplicate' if same else 'near_duplicate', f"Of {have[i]['url']}")
-    groups = _groups([o for i,o in enumerate(have) if i not in verdict])
-    new = {_key(o):o | dict(zip(('status', 'message'), verdict.get(i, ('ok', ''))), group=groups.get(_key(o), '')) for i,o in enumerate(have)}
-    return [new.get(_key(o), o) for o in rows]
+    verdicts = _verdicts(have, list(kept))
+    groups = _groups([o for i,o in enumerate(have) if i not in verdicts])
+    judged = {}
+    for i,o in enumerate(have):
+        status,message = verdicts.get(i, ('ok', ''))
+        judged[_key(o)] = o | dict(status=status, message=message, group=groups.get(_key(o), ''))
+    return [judged.get(_key(o), o) for o in rows]
 
 # %% ../../../nbs/engine/collect/manifest.ipynb #42853b4c
+def _verdicts(have, kept):
+    "`(status, message)` for each picture that does not stay, by its number"
+    found = {i:('kept_aside', 'It is kept for another use.') for i,_ in near_pairs(have, others=kept)}
+    pairs = near_pairs(have)
+    for i,j in pairs:
+        if have[i]['label']==have[j]['label']: continue
+        found.setdefault(i, _also_under(have[j]))
+        found.setdefault(j, _also_under(have[i]))
+    for i,j in sorted(pairs, key=_second): # each with earlier ones
+        if i in found or j in found: continue
+        is_same = have[i]['hash']==have[j]['hash']
+        found[j] = ('duplicate' if is_same else 'near_duplicate', f"Of {have[i]['url']}")
+    return found
+
+def _also_under(row): return 'two_labels',f"Also under {row['label']}: {row['url']}"
 def _second(pair): return pair[::-1]
 def _key(row): return row['label'],row['url']
 
@@ -206,15 +236,21 @@ def settle(
 # %% ../../../nbs/engine/collect/manifest.ipynb #cd915fd6
 def _place(dest, rows):
     "The file of some rows with the same picture to all places where it belongs, and away from all others"
-    wanted = dict.fromkeys(dest/o['file'] for o in rows)
-    if any(o['status']=='ok' for o in rows): wanted = {p:None for p in wanted if QUARANTINE not in p.relative_to(dest).parts[:1]} # its twins need no second copy
-    found = [p for p in dict.fromkeys(dest/o for row in rows for o in places(row)) if _file_size(p)==rows[0]['bytes']]
+    wanted = _wanted_places(dest, rows)
+    known = dict.fromkeys(dest/o for row in rows for o in places(row))
+    found = [p for p in known if _file_size(p)==rows[0]['bytes']]
     if not found: return
-    if len(wanted)==1 and not set(wanted)&set(found): found = [_moved(found[0], next(iter(wanted))), *found[1:]]
+    if len(wanted)==1 and wanted[0] not in found: found[0] = _moved(found[0], wanted[0])
     for path in wanted:
         if path not in found: write_atomic(path, found[0].read_bytes())
     for path in found:
         if path not in wanted: path.unlink()
+
+def _wanted_places(dest, rows):
+    "Where the file belongs: a picture that is in the folder needs no copy in quarantine for its twins"
+    if any(o['status']=='ok' for o in rows):
+        rows = [o for o in rows if not o['file'].startswith(f'{QUARANTINE}/')]
+    return list(dict.fromkeys(dest/o['file'] for o in rows))
 
 def _moved(path, to):
     "Move a file, which needs no space on the disk"
@@ -223,9 +259,12 @@ def _moved(path, to):
         os.replace(path, to)
     return to
 
+# %% ../../../nbs/engine/collect/manifest.ipynb #0c3759ec
 def _tidy(dest):
     "Remove what a run that was killed left half written"
-    for folder in (dest, dest/STAGED, *(o for o in dest.glob('*') if o.is_dir()), *dest.glob(f'{QUARANTINE}/*')):
+    folders = [o for o in dest.glob('*') if o.is_dir()]
+    quarantined = dest.glob(f'{QUARANTINE}/*')
+    for folder in (dest, dest/STAGED, *folders, *quarantined):
         for path in folder.glob('.*.part'): path.unlink(missing_ok=True)
     for path in (dest/STAGED).glob('*'): path.unlink()
     if (dest/STAGED).is_dir(): (dest/STAGED).rmdir()

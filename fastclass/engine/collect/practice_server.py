@@ -10,14 +10,16 @@ from functools import cache, partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
-from fastcore.basics import patch
 from ..base.errors import NothingFoundError, storage_guard
 
 # %% auto #0
 __all__ = ['FAULTS', 'EVERY', 'PICTURE_PACKS', 'named_class', 'PracticeWeb', 'pack_classes', 'practice_web', 'running_web']
 
 # %% ../../../nbs/engine/collect/practice_server.ipynb #f5773d86
-def _words(text): return {re.sub(r's$', '', o) for o in re.findall(r'\w+', text.lower().replace('_', ' '))}
+def _words(text):
+    "The words of a text, without the s of a plural"
+    words = re.findall(r'\w+', text.lower().replace('_', ' '))
+    return {re.sub(r's$', '', o) for o in words}
 
 # %% ../../../nbs/engine/collect/practice_server.ipynb #23836f6c
 def named_class(
@@ -29,8 +31,13 @@ def named_class(
     return max(fits, key=lambda o: (len(_words(o)), o), default=None)
 
 # %% ../../../nbs/engine/collect/practice_server.ipynb #ea0d89d0
-FAULTS = dict(gone='404: the picture was deleted', cut='the file ends in the middle', page='a web page that calls itself .jpg',
-              pixel='one pixel, as trackers use them', twin='the same picture once more at another address', busy='503 at first, fine a second later')
+FAULTS = dict(
+    gone='404: the picture was deleted',
+    cut='the file ends in the middle',
+    page='a web page that calls itself .jpg',
+    pixel='one pixel, as trackers use them',
+    twin='the same picture once more at another address',
+    busy='503 at first, fine a second later')
 EVERY = 10 # one address in so many is faulty
 
 # %% ../../../nbs/engine/collect/practice_server.ipynb #43544ef8
@@ -39,11 +46,14 @@ def _addresses(
     names:list  # File names
 ) -> list:      # `(path, file name)`, each file once, and faulty ones in between
     "The paths under which the pictures of a class are found"
-    out,kinds = [],list(FAULTS)
+    kinds = list(FAULTS)
+    out = []
     for i,name in enumerate(names):
-        path = f'{folder}/photo?id={quote(name)}' if i%5==3 else f'{folder}/{quote(name)}'
-        out.append((path, name))
-        if i%EVERY==EVERY//2: out.append((f'{folder}/{kinds[(i//EVERY)%len(kinds)]}/{quote(name)}', name))
+        file = quote(name)
+        out.append((f'{folder}/photo?id={file}' if i%5==3 else f'{folder}/{file}', name))
+        if i%EVERY==EVERY//2:
+            kind = kinds[(i//EVERY)%len(kinds)]
+            out.append((f'{folder}/{kind}/{file}', name))
     return out
 
 # %% ../../../nbs/engine/collect/practice_server.ipynb #808245ec
@@ -54,20 +64,28 @@ def _pixel():
     return out.getvalue()
 
 # %% ../../../nbs/engine/collect/practice_server.ipynb #914cd243
-def _respond(path, files, asked):
-    "`(status, type, bytes, headers)` for a path; `files` by class path and name, `asked` counts visits to busy addresses"
+def _meant(path):
+    "Folder, kind of fault ('' for none) and name of the file that a path stands for"
     parts = urlsplit(path)
     folder,_,name = parts.path.rpartition('/')
     if name=='photo' and parts.query.startswith('id='): name = parts.query[3:]
-    folder,_,kind = folder.rpartition('/') if folder.rpartition('/')[2] in FAULTS else (folder, '', '')
-    file = files.get((folder, unquote(name)))
+    above,_,last = folder.rpartition('/')
+    if last in FAULTS: return above,last,unquote(name)
+    return folder,'',unquote(name)
+
+def _respond(path, files, asked):
+    "`(status, type, bytes, headers)` for a path; `files` by class path and name, `asked` counts visits"
+    folder,kind,name = _meant(path)
+    file = files.get((folder, name))
     asked[path] = asked.get(path, 0)+1
     if file is None or kind=='gone': return 404,'text/plain',b'not found',{}
     if kind=='page': return 200,'image/jpeg',b'<!doctype html><title>Log in</title>Log in to see this picture.',{}
     if kind=='pixel': return 200,'image/jpeg',_pixel(),{}
     if kind=='busy' and asked[path]==1: return 503,'text/plain',b'busy',{'Retry-After':'1'}
     data = Path(file).read_bytes()
-    return 200,'image/png' if data[:4]==b'\x89PNG' else 'image/jpeg',data[:len(data)//2] if kind=='cut' else data,{}
+    mime = 'image/png' if data[:4]==b'\x89PNG' else 'image/jpeg'
+    if kind=='cut': data = data[:len(data)//2]
+    return 200,mime,data,{}
 
 # %% ../../../nbs/engine/collect/practice_server.ipynb #fd69e26a
 def _handler(files, log):
@@ -78,9 +96,10 @@ def _handler(files, log):
             with suppress(ConnectionError): super().handle() # somebody hung up, which is no news
         def do_GET(self):
             log.append(self.path)
-            status,kind,data,headers = _respond(self.path, files, asked)
+            status,kind,data,more = _respond(self.path, files, asked)
             self.send_response(status)
-            for k,v in {'Content-Type':kind, 'Content-Length':str(len(data)), **headers}.items(): self.send_header(k, v)
+            headers = {'Content-Type':kind, 'Content-Length':str(len(data)), **more}
+            for name,value in headers.items(): self.send_header(name, value)
             self.end_headers()
             self.wfile.write(data)
         def log_message(self, *args): return # `log` keeps what was asked for
@@ -96,12 +115,13 @@ def _listen(port, handler):
 class PracticeWeb:
     "A web server on this machine that serves the pictures of some packs"
     def __init__(self,
-        packs, # A function from the name of a pack to `{class: [path]}` (or functions that give the paths), or such a dict of dicts
+        packs, # From the name of a pack to `{class: [path]}` (or functions that give the paths): a function or a dict
         port:int=0 # Where to listen; another port where this one is taken
     ):
         self._packs = packs if callable(packs) else packs.__getitem__
         self.names = PICTURE_PACKS if callable(packs) else list(packs)
-        self._files,self.log = {},[] # what is served, and the paths that were asked for
+        self._files = {} # what is served
+        self.log = []    # the paths that were asked for
         self._server = _listen(port, _handler(self._files, self.log))
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
         self.address = f'http://127.0.0.1:{self._server.server_port}'
@@ -109,54 +129,58 @@ class PracticeWeb:
         "Stop serving"
         self._server.shutdown()
         self._server.server_close()
+    def hits(self,
+        query:str # What to search for
+    ) -> list:    # `Hit`s for the class that the query names; `NothingFoundError` says which classes there are
+        "All addresses for a query, good ones and faulty ones"
+        known = []
+        for pack in self.names:
+            classes = self._packs(pack)
+            known += classes
+            name = named_class(query, list(classes))
+            if name is None: continue
+            folder,files = self._serve(pack, name, classes[name])
+            return [_hit(self.address+path, files[k], name) for path,k in _addresses(folder, sorted(files))]
+        raise NothingFoundError(f'The bundled packs have no class that "{query}" names.',
+                                next=f"Without internet there are: {', '.join(known)}.")
+    def here(self,
+        url:str # An address that a practice web gave, maybe in another run and at another port
+    ) -> str:   # Where the same picture is now
+        "The address of this server for a bundled picture"
+        parts = urlsplit(url)
+        pack,name = (unquote(o) for o in parts.path.split('/')[1:3])
+        if pack in self.names:
+            classes = self._packs(pack)
+            if name in classes: self._serve(pack, name, classes[name])
+        return self.address+url.removeprefix(f'{parts.scheme}://{parts.netloc}')
+    def _serve(self, pack, name, paths):
+        "Hand out the files of a class from now on: its path on the server, and the files by name"
+        if callable(paths): paths = paths()
+        folder = f'/{pack}/{quote(name)}'
+        files = {Path(o).name:o for o in paths}
+        self._files.update({(folder, k):v for k,v in files.items()})
+        return folder,files
 
 # %% ../../../nbs/engine/collect/practice_server.ipynb #a1e1c6bd
-PICTURE_PACKS = ['streets', 'crests', 'lakes'] # those with classes of pictures, in the order in which they are looked through
+PICTURE_PACKS = ['streets', 'crests', 'lakes'] # those with classes of pictures, in the order of the search
 
 # %% ../../../nbs/engine/collect/practice_server.ipynb #0ca23595
-def _hit(address, path, file, name):
+def _hit(url, file, name):
     from fastclass.engine.collect.source import Hit
     from PIL import Image
-    with Image.open(file) as im: w,h = im.size
-    return Hit(address+path, f'{address}{path}', f'{address}{path}', w, h, name, 'bundled', licence='Apache-2.0',
-               licence_url='https://www.apache.org/licenses/LICENSE-2.0', creator='fastclass', attribution='Drawn by fastclass (Apache-2.0)')
-
-# %% ../../../nbs/engine/collect/practice_server.ipynb #e3baa001
-def _serve(web, pack, name, paths):
-    "Hand out the files of a class from now on: its path on the server, and the files by name"
-    folder,files = f'/{pack}/{quote(name)}',{Path(o).name:o for o in (paths() if callable(paths) else paths)}
-    web._files.update({(folder, k):v for k,v in files.items()})
-    return folder,files
-
-# %% ../../../nbs/engine/collect/practice_server.ipynb #f4b5ba31
-def _hits(web, query):
-    known = []
-    for pack in web.names:
-        classes = web._packs(pack)
-        known += classes
-        if (name := named_class(query, list(classes))) is None: continue
-        folder,files = _serve(web, pack, name, classes[name])
-        return [_hit(web.address, p, files[k], name) for p,k in _addresses(folder, sorted(files))]
-    raise NothingFoundError(f'The bundled packs have no class that "{query}" names.', f"Without internet there are: {', '.join(known)}.")
-
-# %% ../../../nbs/engine/collect/practice_server.ipynb #82ea9bb5
-@patch
-def hits(self:PracticeWeb,
-    query:str # What to search for
-) -> list:    # `Hit`s for the class that the query names; `NothingFoundError` says which classes there are
-    "All addresses for a query, good ones and faulty ones"
-    return _hits(self, query)
-
-# %% ../../../nbs/engine/collect/practice_server.ipynb #cd32fe89
-@patch
-def here(self:PracticeWeb,
-    url:str # An address that a practice web gave, maybe in another run and at another port
-) -> str:   # Where the same picture is now
-    "The address of this server for a bundled picture"
-    parts = urlsplit(url)
-    pack,name = (unquote(o) for o in parts.path.split('/')[1:3])
-    if pack in self.names and name in self._packs(pack): _serve(self, pack, name, self._packs(pack)[name])
-    return self.address+url.removeprefix(f'{parts.scheme}://{parts.netloc}')
+    with Image.open(file) as im: width,height = im.size
+    return Hit(
+        url=url,
+        page=url,
+        thumbnail=url,
+        width=width,
+        height=height,
+        title=name,
+        source='bundled',
+        licence='Apache-2.0',
+        licence_url='https://www.apache.org/licenses/LICENSE-2.0',
+        creator='fastclass',
+        attribution='Drawn by fastclass (Apache-2.0)')
 
 # %% ../../../nbs/engine/collect/practice_server.ipynb #ca5e6567
 def pack_classes(

@@ -21,15 +21,22 @@ class Circuit:
     def __init__(self,
         pause:float=60.,    # Seconds after a first failure
         longest:float=3600. # Seconds at most
-    ): self.pause,self.longest,self.failures,self.until,self.why = pause,longest,0,0.,None
+    ):
+        self.pause = pause
+        self.longest = longest
+        self.failures = 0
+        self.until = 0. # on the clock
+        self.why = None # the last error
     def wait(self,
         now=None # Seconds on the clock; None for the real one
     ) -> float:  # Seconds until it may be asked again, 0 when it may be asked
         "How long the source is still to be left alone"
-        return max(0., self.until-(time.monotonic() if now is None else now))
+        if now is None: now = time.monotonic()
+        return max(0., self.until-now)
     def worked(self) -> None: # After an answer
         "Forget the failures"
-        self.failures,self.until = 0,0.
+        self.failures = 0
+        self.until = 0.
     def failed(self,
         retry_after=None, # Seconds that the source asks for; None when it does not say
         now=None          # Seconds on the clock; None for the real one
@@ -37,7 +44,8 @@ class Circuit:
         "Leave it alone: each time twice as long"
         self.failures += 1
         pause = max(retry_after or 0., self.pause*2**(self.failures-1))
-        self.until = (time.monotonic() if now is None else now)+min(pause, self.longest)
+        if now is None: now = time.monotonic()
+        self.until = now+min(pause, self.longest)
 
 # %% ../../../nbs/engine/collect/search.ipynb #00845e29
 KEEP_DAYS = 30
@@ -50,17 +58,22 @@ def _cache_path(source, query, safe):
 
 # %% ../../../nbs/engine/collect/search.ipynb #88127a4b
 def remembered(
-    source, # A `SearchSource`
+    source,    # A `SearchSource`
     query:str, # The query, as `check_query` gives it
     n:int,     # How many hits are wanted
     safe:bool  # Whether they were searched for with strict safe search
 ):             # A list of at most `n` hits; None when nothing fitting was asked in the last 30 days
     "The hits of an earlier search"
     try:
-        o = json.loads(_cache_path(source, query, safe).read_text(encoding='utf-8'))
-        if not (0<=time.time()-o['time']<KEEP_DAYS*86400 and (o['asked']>=n or len(o['hits'])<o['asked'])): return None
-        return [Hit(**h) for h in o['hits'][:n]]
+        kept = json.loads(_cache_path(source, query, safe).read_text(encoding='utf-8'))
+        return [Hit(**h) for h in kept['hits'][:n]] if _is_good_for(kept, n) else None
     except (OSError, ValueError, KeyError, TypeError): return None
+
+def _is_good_for(kept, n):
+    "Is an answer that was kept young enough, and large enough for `n` hits?"
+    age = time.time()-kept['time']
+    if not 0<=age<KEEP_DAYS*86400: return False
+    return kept['asked']>=n or len(kept['hits'])<kept['asked'] # the source has no more
 
 # %% ../../../nbs/engine/collect/search.ipynb #e8b53865
 def remember(
@@ -72,7 +85,14 @@ def remember(
 ) -> None:
     "Keep the answer of a source for 30 days"
     path = _cache_path(source, query, safe)
-    text = json.dumps(dict(source=source.name, query=query, asked=n, safe=safe, time=time.time(), hits=[asdict(h) for h in hits]))
+    kept = dict(
+        source=source.name,
+        query=query,
+        asked=n,
+        safe=safe,
+        time=time.time(),
+        hits=[asdict(h) for h in hits])
+    text = json.dumps(kept)
     with storage_guard(path):
         fd,tmp = tempfile.mkstemp(dir=path.parent, prefix='.', suffix='.json')
         with os.fdopen(fd, 'w', encoding='utf-8') as f: f.write(text)
@@ -87,47 +107,75 @@ class Hits(list):
         passed=() # `(label, reason)` of each source that gave nothing
     ):
         super().__init__(hits)
-        self.asked,self.passed,self.counts = asked,list(passed),{}
+        self.asked = asked
+        self.passed = list(passed)
+        self.counts = {}
     @property
     def said(self): # One line, such as: asked 150, got 143 (Commons 90, DuckDuckGo 53)
         "What was asked and who gave what, in one line"
         gave = ', '.join(f'{k} {v}' for k,v in self.counts.items())
         passed = ', '.join(f'{k}: {v}' for k,v in self.passed)
-        return f'asked {self.asked}, got {len(self)}' + (f' ({gave})' if gave else '') + (f'; not from {passed}' if passed else '')
+        line = f'asked {self.asked}, got {len(self)}'
+        if gave: line += f' ({gave})'
+        if passed: line += f'; not from {passed}'
+        return line
 
 # %% ../../../nbs/engine/collect/search.ipynb #1dac7185
 @cache
 def default_sources() -> dict: # Name to `SearchSource`, in the order in which they are asked
     "The sources of this process, with their pace and their circuits"
-    sources = {o.name:o for o in (Commons(), Openverse(), INaturalist(), DDGS(), OldDDGS(), Bundled())}
-    for o in sources.values(): o.circuit = Circuit()
-    return sources
+    sources = (Commons(), Openverse(), INaturalist(), DDGS(), OldDDGS(), Bundled())
+    for o in sources: o.circuit = Circuit()
+    return {o.name:o for o in sources}
 
 # %% ../../../nbs/engine/collect/search.ipynb #f2b7ed0e
 def _chosen(sources):
     "The sources to ask, and whether the network may be used"
     known = default_sources()
-    if sources is not None:
-        unknown = [o for o in sources if isinstance(o, str) and o not in known]
-        if unknown: raise BadQueryError(f"There is no source called {', '.join(unknown)}.", f"Choose from {', '.join(known)}.")
-        return [known[o] if isinstance(o, str) else o for o in sources],True
+    if sources is None: return _fit_for_this_run(known)
+    unknown = [o for o in sources if isinstance(o, str) and o not in known]
+    if unknown:
+        raise BadQueryError(f"There is no source called {', '.join(unknown)}.",
+                            next=f"Choose from {', '.join(known)}.")
+    return [known[o] if isinstance(o, str) else o for o in sources],True
+
+def _fit_for_this_run(known):
+    "The same for this run: without a connection, only what needs none"
     from fastclass.engine.base.machine import choose_source
     name = choose_source().name
-    return [o for o in known.values() if name!='bundled' or not o.remote],name=='live'
+    fits = [o for o in known.values() if name!='bundled' or not o.remote]
+    return fits,name=='live'
 
 # %% ../../../nbs/engine/collect/search.ipynb #17dfabc8
-_SHORT = {NoInternetError:'no internet', BlockedError:'blocked', RateLimitedError:'too many requests', NothingFoundError:'nothing found',
-          BadQueryError:'did not understand'}
-def _short_error(e): return next((v for k,v in _SHORT.items() if isinstance(e, k)), 'in trouble')
+_SHORT = {
+    NoInternetError:'no internet',
+    BlockedError:'blocked',
+    RateLimitedError:'too many requests',
+    NothingFoundError:'nothing found',
+    BadQueryError:'did not understand'}
+
+def _short_error(e):
+    fits = [words for kind,words in _SHORT.items() if isinstance(e, kind)]
+    return fits[0] if fits else 'in trouble'
 
 # %% ../../../nbs/engine/collect/search.ipynb #7e0eed0f
 def _from_source(source, query, n, safe, live):
     "`(hits, error)` of one source: from memory, from the source, or none and why"
-    if safe and not source.keeps_safe: return [],BlockedError(f'{source.label} cannot keep safe search.', 'Search it with safe=False.')
-    if source.remote and (hits := remembered(source, query, n, safe)) is not None: return hits,None
-    if source.remote and not live: return [],NoInternetError(f'{source.label} was not asked: this is not a live run.', NO_INTERNET)
+    if safe and not source.keeps_safe:
+        return [],BlockedError(f'{source.label} cannot keep safe search.', next='Search it with safe=False.')
+    if source.remote:
+        hits = remembered(source, query, n, safe)
+        if hits is not None: return hits,None
+        if not live:
+            return [],NoInternetError(f'{source.label} was not asked: this is not a live run.', next=NO_INTERNET)
     circuit = source.__dict__.setdefault('circuit', Circuit())
     if circuit.wait(): return [],circuit.why # as a moment ago
+    hits,err = _searched(source, circuit, query, n, safe)
+    if err is None and source.remote: remember(source, query, n, safe, hits)
+    return hits,err
+
+def _searched(source, circuit, query, n, safe):
+    "`(hits, error)` of a source that is asked now; its circuit learns how that went"
     try: hits = source.search(query, n, safe)
     except (NothingFoundError, BadQueryError) as e: return getattr(e, 'hits', []),e
     except SourceError as e:
@@ -135,7 +183,6 @@ def _from_source(source, query, n, safe, live):
         if not isinstance(e, NoInternetError): circuit.failed(getattr(e, 'retry_after', None))
         return getattr(e, 'hits', []),e
     circuit.worked()
-    if source.remote: remember(source, query, n, safe, hits)
     return hits,None
 
 # %% ../../../nbs/engine/collect/search.ipynb #44b33df0
@@ -149,15 +196,42 @@ def _new_hits(source, query, n, safe, live, found):
 # %% ../../../nbs/engine/collect/search.ipynb #a1b32bee
 def _no_hits(query, errors, offline):
     "The one error that stands for all: the gravest, with what each source said"
-    said = f'No pictures for "{query}" ({"; ".join(f"{k}: {_short_error(e)}" for k,e in errors.items())}).'
-    grave = [e for e in errors.values() if not isinstance(e, (NothingFoundError, BadQueryError))]
-    for kind in (NoInternetError, RateLimitedError, BlockedError, SourceError):
-        if first := next((e for e in grave if isinstance(e, kind)), None):
-            more = [first.retry_after] if isinstance(first, RateLimitedError) else []
-            return type(first)(f'{said} {first.message}', first.next, *more)
+    reasons = '; '.join(f'{k}: {_short_error(e)}' for k,e in errors.items())
+    said = f'No pictures for "{query}" ({reasons}).'
+    if grave := _gravest(errors.values()):
+        more = [grave.retry_after] if isinstance(grave, RateLimitedError) else []
+        return type(grave)(f'{said} {grave.message}', grave.next, *more)
     last = next(reversed(errors.values()), None)
-    if offline and last: return NoInternetError(f'{said} {last.message} There is no internet to search elsewhere.', f'{NO_INTERNET} {last.next}')
-    return NothingFoundError(f'{said} {last.message}' if last else said, last.next if last else 'Name at least one source.')
+    if last is None: return NothingFoundError(said, next='Name at least one source.')
+    said = f'{said} {last.message}'
+    if not offline: return NothingFoundError(said, next=last.next)
+    return NoInternetError(f'{said} There is no internet to search elsewhere.', next=f'{NO_INTERNET} {last.next}')
+
+def _gravest(errors):
+    "The first error of the gravest kind; None where the sources answered and had nothing"
+    grave = [e for e in errors if not isinstance(e, (NothingFoundError, BadQueryError))]
+    for kind in (NoInternetError, RateLimitedError, BlockedError, SourceError):
+        for e in grave:
+            if isinstance(e, kind): return e
+    return None
+
+# %% ../../../nbs/engine/collect/search.ipynb #0b770765
+def _asked_in_turn(chosen, query, n, safe, live):
+    "Hits by address, their number and the errors by label of the source, and whether there is still a network"
+    found = {}
+    counts = {}
+    errors = {}
+    answered = set() # names of sources
+    for source in chosen:
+        if len(found)>=n: break
+        if source.second_way_of in answered: continue
+        hits,err = _new_hits(source, query, n-len(found), safe, live, found)
+        found |= {h.url:h for h in hits}
+        if hits: counts[source.label] = len(hits)
+        if err is not None: errors[source.label] = err
+        if err is None or isinstance(err, NothingFoundError): answered.add(source.name)
+        if isinstance(err, NoInternetError): live = False # the next one cannot be reached either
+    return found,counts,errors,live
 
 # %% ../../../nbs/engine/collect/search.ipynb #2cfa2fa3
 def find_hits(
@@ -169,18 +243,12 @@ def find_hits(
     "Search one source after the other until there are `n` hits"
     query,n = check_query(query, n)
     chosen,live = _chosen(sources)
-    found,errors,counts,answered = {},{},{},set()
-    for source in chosen:
-        if len(found)>=n: break
-        if source.second_way_of in answered: continue
-        hits,err = _new_hits(source, query, n-len(found), safe, live, found)
-        found |= {h.url:h for h in hits}
-        if hits: counts[source.label] = len(hits)
-        if err is not None: errors[source.label] = err
-        if err is None or isinstance(err, NothingFoundError): answered.add(source.name)
-        live = live and not isinstance(err, NoInternetError) # the next one cannot be reached either
-    if not found: raise _no_hits(query, errors, offline=sources is None and not live and not os.environ.get('FASTCLASS_SOURCE'))
-    res = Hits(list(found.values())[:n], n, [(k, _short_error(e)) for k,e in errors.items() if k not in counts])
+    found,counts,errors,live = _asked_in_turn(chosen, query, n, safe, live)
+    if not found:
+        offline = sources is None and not live and not os.environ.get('FASTCLASS_SOURCE')
+        raise _no_hits(query, errors, offline)
+    passed = [(k, _short_error(e)) for k,e in errors.items() if k not in counts]
+    res = Hits(list(found.values())[:n], n, passed)
     res.counts = counts
     return res
 

@@ -7,8 +7,6 @@ from __future__ import annotations
 import io, re, shlex, tarfile
 from pathlib import Path
 
-from fastcore.basics import patch
-
 from ..base.errors import DataError, UnsupportedError
 from ..base.files import write_atomic
 from ..base.picture import REASONS
@@ -26,17 +24,21 @@ __all__ = ['SHARD_COLUMNS', 'WORDS', 'parquet', 'write_hits', 'img2dataset_comma
 def parquet():
     "The Parquet half of pyarrow; `UnsupportedError` where it is not installed"
     try: import pyarrow.parquet as pq
-    except ImportError as e: raise UnsupportedError('Lists and shards of img2dataset need pyarrow, which is not installed.', 'python -m pip install "pyarrow>=16"') from e
+    except ImportError as e:
+        raise UnsupportedError('Lists and shards of img2dataset need pyarrow, which is not installed.',
+                               next='python -m pip install "pyarrow>=16"') from e
     return pq
 
 # %% ../../../nbs/engine/collect/shards.ipynb #e49d91f0
-SHARD_COLUMNS = ('label', 'query', 'source', 'rank', 'page', 'thumbnail', 'title', 'licence', 'licence_url', 'creator', 'attribution', 'address') # `--save_additional_columns`
+SHARD_COLUMNS = ('label', 'query', 'source', 'rank', 'page', 'thumbnail', 'title',
+                 'licence', 'licence_url', 'creator', 'attribution', 'address') # `--save_additional_columns`
 
 def _row(row):
     "A row of the list; None for what is no web address: img2dataset would open files of its machine"
     try: url = str(check_url(row['url']))
     except FetchError: return None
-    return {k:row.get(k) or '' for k in SHARD_COLUMNS} | dict(url=url, caption=row['label'], rank=int(row.get('rank') or 0), address=row['url'])
+    columns = {k:row.get(k) or '' for k in SHARD_COLUMNS}
+    return columns | dict(url=url, caption=row['label'], rank=int(row.get('rank') or 0), address=row['url'])
 
 # %% ../../../nbs/engine/collect/shards.ipynb #a65322a4
 def write_hits(
@@ -47,8 +49,10 @@ def write_hits(
     pq = parquet()
     import pyarrow as pa
     found = [o for o in map(_row, rows) if o]
-    schema = pa.schema([(k, pa.int64() if k=='rank' else pa.string()) for k in ('url', 'caption', *SHARD_COLUMNS)])
-    pq.write_table(pa.Table.from_pylist(found, schema), out := io.BytesIO())
+    columns = ('url', 'caption', *SHARD_COLUMNS)
+    schema = pa.schema([(k, pa.int64() if k=='rank' else pa.string()) for k in columns])
+    out = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(found, schema), out)
     write_atomic(path, out.getvalue())
     return len(found)
 
@@ -58,9 +62,16 @@ def img2dataset_command(
     folder # Where the shards are to be
 ) -> list: # Program and arguments, for `subprocess.run`; `shlex.join` makes a line of it
     "The command that fetches a list"
-    columns = '['+','.join(f'"{o}"' for o in SHARD_COLUMNS)+']'
-    return ['img2dataset', str(path), '--input_format', 'parquet', '--url_col', 'url', '--caption_col', 'caption', '--save_additional_columns', columns,
-            '--output_format', 'webdataset', '--disable_all_reencoding', 'True', '--retries', '2', '--output_folder', str(folder)]
+    columns = ','.join(f'"{o}"' for o in SHARD_COLUMNS)
+    return ['img2dataset', str(path),
+            '--input_format', 'parquet',
+            '--url_col', 'url',
+            '--caption_col', 'caption',
+            '--save_additional_columns', f'[{columns}]',
+            '--output_format', 'webdataset',
+            '--disable_all_reencoding', 'True',
+            '--retries', '2',
+            '--output_folder', str(folder)]
 
 # %% ../../../nbs/engine/collect/shards.ipynb #ec59c75f
 def export_hits(
@@ -68,22 +79,36 @@ def export_hits(
     said, # Class to a line on what its search gave
     dest, # Folder of the collection
     path  # The list to write
-) -> dict: # `ok`, `dest`, `said`, the `list`, how many `addresses` are in it (also of earlier searches), and the `command` of img2dataset
-    "Write the addresses that are still to be fetched into the manifest and into a list, fetch nothing, and say how to go on"
+) -> dict: # `ok`, `dest`, `said`, the `list`, how many `addresses` it has (old ones too), the `command` of img2dataset
+    "Write what is still to be fetched into the manifest and into a list, fetch nothing, and say how to go on"
     parquet() # before anything is written
     rows = [o for o in list_all(jobs, dest) if o['status'] in ('waiting', *TRANSIENT)]
-    n,shards = write_hits(rows, path),str(Path(path).with_suffix(''))+'-shards'
+    n = write_hits(rows, path)
+    shards = str(Path(path).with_suffix(''))+'-shards'
     command = shlex.join(img2dataset_command(path, shards))
-    print(*(f'{k}: {v}' for k,v in said.items()), f'{n} addresses in {path}; nothing was downloaded. Now:', command,
-          f'and then: {shlex.join(["fastclass", "collect", "--shards", shards, "--dest", str(dest)])}', sep='\n')
-    if any(o['source']=='bundled' for o in rows): print('These are addresses of the practice web, which is there as long as this process.')
+    then = shlex.join(['fastclass', 'collect', '--shards', shards, '--dest', str(dest)])
+    for label,line in said.items(): print(f'{label}: {line}')
+    print(f'{n} addresses in {path}; nothing was downloaded. Now:')
+    print(command)
+    print(f'and then: {then}')
+    if any(o['source']=='bundled' for o in rows):
+        print('These are addresses of the practice web, which is there as long as this process.')
     return dict(ok=True, dest=str(dest), said=said, list=str(path), addresses=n, command=command)
 
 # %% ../../../nbs/engine/collect/shards.ipynb #920da083
-WORDS = (('X-Robots-Tag', 'opted_out'), ('infinite loop', 'redirect_loop'), ('HTTP Error 30', 'bad_redirect'), (r'HTTP Error (\d{3})', r'http_\1'),
-         ('timed? ?out', 'timeout'), ('Name or service|getaddrinfo|nodename|name resolution|No address', 'no_such_host'), ('SSL|certificate', 'tls'),
-         ('IncompleteRead', 'incomplete'), ("unknown url type|no host given|can't contain|nonnumeric port|codec can't encode", 'bad_url'),
-         ('too small', 'too_small'), ('area too large', 'too_many_pixels'), ('ratio too large', 'too_thin')) # The first that fits counts
+WORDS = ( # The first that fits counts
+    ('X-Robots-Tag', 'opted_out'),
+    ('infinite loop', 'redirect_loop'),
+    ('HTTP Error 30', 'bad_redirect'),
+    (r'HTTP Error (\d{3})', r'http_\1'),
+    ('timed? ?out', 'timeout'),
+    ('Name or service|getaddrinfo|nodename|name resolution|No address', 'no_such_host'),
+    ('SSL|certificate', 'tls'),
+    ('IncompleteRead', 'incomplete'),
+    ("unknown url type|no host given|can't contain|nonnumeric port|codec can't encode", 'bad_url'),
+    ('too small', 'too_small'),
+    ('area too large', 'too_many_pixels'),
+    ('ratio too large', 'too_thin'))
 
 def word_for(
     status:str, # `failed_to_download` or `failed_to_resize`
@@ -97,36 +122,45 @@ def word_for(
 # %% ../../../nbs/engine/collect/shards.ipynb #47429891
 def _in_tar(path):
     "Key to `(path, start, bytes)` for the whole pictures of an archive"
-    found,end = {},path.stat().st_size
+    found = {}
+    end = path.stat().st_size
     try:
         with tarfile.open(path, 'r:') as t:
             for m in t:
                 name = re.fullmatch(r'(\w+)\.(?!json$|txt$)\w+', m.name)
-                if name and m.isreg() and m.offset_data+m.size<=end: found.setdefault(name[1], (path, m.offset_data, m.size))
+                is_whole = m.isreg() and m.offset_data+m.size<=end
+                if name and is_whole: found.setdefault(name[1], (path, m.offset_data, m.size))
     except tarfile.ReadError as e:
-        if not found and end: raise DataError(f'{path.name} is no tar archive: {e}.', 'Fetch this shard again, or copy it again.') from e
+        if not found and end:
+            raise DataError(f'{path.name} is no tar archive: {e}.',
+                            next='Fetch this shard again, or copy it again.') from e
     return found # of an archive that stops early, what is there
 
 def _in_folder(path):
     "The same for a folder"
-    files = [o for o in path.iterdir() if o.is_file() and not o.is_symlink() and o.suffix not in ('.json', '.txt')]
-    return {o.stem:(o, 0, o.stat().st_size) for o in files}
+    files = [o for o in path.iterdir() if o.is_file() and not o.is_symlink()]
+    pictures = [o for o in files if o.suffix not in ('.json', '.txt')]
+    return {o.stem:(o, 0, o.stat().st_size) for o in pictures}
 
 # %% ../../../nbs/engine/collect/shards.ipynb #80bbe20b
 def _pictures(folder, name):
     "Key to the place of a picture, for one shard"
-    if (folder/f'{name}.tar').is_file(): return _in_tar(folder/f'{name}.tar')
+    archive = folder/f'{name}.tar'
+    if archive.is_file(): return _in_tar(archive)
     if (folder/name).is_dir(): return _in_folder(folder/name)
-    raise UnsupportedError(f'Shard {name} in {folder} has neither an archive nor a folder of pictures.', 'Run img2dataset with --output_format webdataset.')
+    raise UnsupportedError(f'Shard {name} in {folder} has neither an archive nor a folder of pictures.',
+                           next='Run img2dataset with --output_format webdataset.')
 
 def _shard_rows(path):
     "The rows of a shard, some at a time"
+    columns = ('key', 'status', 'error_message', 'url', 'caption', 'width', *SHARD_COLUMNS)
     try:
         file = parquet().ParquetFile(path)
-        want = [o for o in ('key', 'status', 'error_message', 'url', 'caption', 'width', *SHARD_COLUMNS) if o in file.schema_arrow.names]
-        for batch in file.iter_batches(1000, columns=want): yield from batch.to_pylist()
+        there = [o for o in columns if o in file.schema_arrow.names]
+        for batch in file.iter_batches(1000, columns=there): yield from batch.to_pylist()
     except (OSError, ValueError) as e: # pyarrow's ArrowInvalid is a ValueError
-        raise DataError(f'{path.name} cannot be read: {str(e)[:150]}', 'Fetch this shard again, or copy it again.') from e
+        why = str(e)[:150]
+        raise DataError(f'{path.name} cannot be read: {why}', next='Fetch this shard again, or copy it again.') from e
 
 # %% ../../../nbs/engine/collect/shards.ipynb #df1d134c
 class Shards:
@@ -135,33 +169,66 @@ class Shards:
         folder,                   # Its `--output_folder`
         max_bytes:int=30_000_000  # Larger pictures are not read
     ):
-        self.folder,self.max_bytes,self.jobs,self.places,self.failed,self.encoded = Path(folder),max_bytes,{},{},{},False
+        self.folder = Path(folder)
+        self.max_bytes = max_bytes
+        self.jobs = {}       # `(label, query, Hit)` by label and address
+        self.places = {}     # where the picture of an address is
+        self.failed = {}     # status and message of an address without one
+        self.encoded = False # were pictures saved anew?
         self.names = sorted(p.name.removesuffix('_stats.json') for p in self.folder.glob('*_stats.json'))
         self.open = sorted({p.stem for p in self.folder.glob('*.parquet')}-set(self.names))
-        if not self.names: raise DataError(f'There is no finished shard in {self.folder}.', 'Name the --output_folder of img2dataset, and let it come to its end.')
+        if not self.names:
+            raise DataError(f'There is no finished shard in {self.folder}.',
+                            next='Name the --output_folder of img2dataset, and let it come to its end.')
         for name in self.names:
             pictures = _pictures(self.folder, name)
             for row in _shard_rows(self.folder/f'{name}.parquet'): self._add(row, name, pictures)
     def __repr__(self):
-        out = f'Shards: {len(self.names)}; pictures in them: {len(self.places)} of {len(self.places)+len(self.failed)} addresses.'
-        if self.open: out += f' Not finished, and left out: {", ".join(self.open)}. Run the same img2dataset command again, and then this.'
-        if self.encoded: out += ' img2dataset saved the pictures anew, so some may be padded or lie on their side: give it --disable_all_reencoding True.'
+        n = len(self.places)
+        out = f'Shards: {len(self.names)}; pictures in them: {n} of {n+len(self.failed)} addresses.'
+        names = ', '.join(self.open)
+        if names: out += f' Not finished, and left out: {names}. Run the same img2dataset command again, and then this.'
+        if self.encoded:
+            out += (' img2dataset saved the pictures anew, so some may be padded or lie on their side: '
+                    'give it --disable_all_reencoding True.')
         return out
+    def _add(self, row, name, pictures):
+        "Take a row of a shard in"
+        job = _job_of(row, name)
+        label,_,hit = job
+        self.jobs.setdefault((label, hit.url), job)
+        if hit.url in self.places: return
+        place,why = _place_of(row, pictures.get(row['key']), self.max_bytes)
+        if place is None:
+            self.failed[hit.url] = why
+            return
+        self.places[hit.url] = place
+        self.encoded = self.encoded or row.get('width') is not None
+        self.failed.pop(hit.url, None)
+    def answer(self,
+        url:str # An address as the manifest has it
+    ) -> bytes: # Of its picture; raises `FetchError` with the reason of img2dataset where there is none
+        "The picture of an address"
+        check_url(url)
+        if url not in self.places: raise FetchError(*self.failed.get(url, ('missing', 'The shards do not have it.')))
+        path,start,n = self.places[url]
+        try:
+            with open(path, 'rb') as f:
+                f.seek(start)
+                return f.read(n)
+        except OSError as e: raise FetchError('missing', f'The shard cannot be read: {e.strerror or e}.') from e
 
 # %% ../../../nbs/engine/collect/shards.ipynb #91dcd2da
-@patch
-def _add(self:Shards, row, name, pictures):
-    "Take a row of a shard in"
-    url,label = row.get('address') or row['url'] or '',row.get('label') or row.get('caption')
-    if not label: raise DataError(f'Shard {name} does not say which class {url[:100]!r} is.', "Run img2dataset with --caption_col and the column of the classes.")
+def _job_of(row, name):
+    "`(label, query, Hit)` of a row of the shard `name`"
+    url = row.get('address') or row['url'] or ''
+    label = row.get('label') or row.get('caption')
+    if not label:
+        raise DataError(f'Shard {name} does not say which class {url[:100]!r} is.',
+                        next='Run img2dataset with --caption_col and the column of the classes.')
     known = {k:row[k] for k in SHARD_COLUMNS[2:-1] if row.get(k)}
-    self.jobs.setdefault((label, url), (label, row.get('query') or '', Hit(url, **({'source':'img2dataset'} | known))))
-    if url in self.places: return
-    place,why = _place_of(row, pictures.get(row['key']), self.max_bytes)
-    if place is None: self.failed[url] = why
-    else:
-        self.places[url],self.encoded = place,self.encoded or row.get('width') is not None
-        self.failed.pop(url, None)
+    hit = Hit(url, **(dict(source='img2dataset') | known))
+    return label,row.get('query') or '',hit
 
 # %% ../../../nbs/engine/collect/shards.ipynb #276efc25
 def _place_of(row, place, max_bytes):
@@ -169,37 +236,32 @@ def _place_of(row, place, max_bytes):
     try: check_url(row['url'] or '')
     except FetchError as e: return None,(e.status, e.message)
     if row['status']!='success':
-        return None,(word_for(row['status'], row['error_message']), f"img2dataset: {' '.join((row['error_message'] or row['status']).split())[:200]}")
+        said = ' '.join((row['error_message'] or row['status']).split())[:200]
+        return None,(word_for(row['status'], row['error_message']), f'img2dataset: {said}')
     if place is None: return None,('incomplete', 'The shard stops before this picture.')
     if place[2]>max_bytes: return None,('too_big', f'It has more than {max_bytes/1e6:g} MB.')
     return place,None
 
-# %% ../../../nbs/engine/collect/shards.ipynb #8b9a500d
-@patch
-def answer(self:Shards,
-    url:str # An address as the manifest has it
-) -> bytes: # Of its picture; raises `FetchError` with the reason of img2dataset where there is none
-    "The picture of an address"
-    check_url(url)
-    if url not in self.places: raise FetchError(*self.failed.get(url, ('missing', 'The shards do not have it.')))
-    path,start,n = self.places[url]
-    try:
-        with open(path, 'rb') as f:
-            f.seek(start)
-            return f.read(n)
-    except OSError as e: raise FetchError('missing', f'The shard cannot be read: {e.strerror or e}.') from e
-
 # %% ../../../nbs/engine/collect/shards.ipynb #6a8bd5ef
-_FINAL = ('waiting', *PICTURED, *REASONS, 'removed', 'opted_out', 'private_address') # No picture in a shard changes these
+# No picture in a shard changes these
+_FINAL = ('waiting', *PICTURED, *REASONS, 'removed', 'opted_out', 'private_address')
 
 def _news(shards, manifest):
     "The jobs that can change something, and the statuses that a picture in the shards mends"
-    rows = {k:manifest.get(*k) for k in shards.jobs}
-    jobs = [o for k,o in shards.jobs.items() if k[1] in shards.places or not rows[k] or rows[k]['status']=='waiting']
-    jobs += [(o['label'], o['query'], Hit(o['url'])) for o in manifest if o['status']=='waiting' and not _row(o)] # never in a list
-    return jobs,{o['status'] for k,o in rows.items() if o and k[1] in shards.places}-set(_FINAL)
+    jobs = []
+    mended = set()
+    for (label,url),job in shards.jobs.items():
+        row = manifest.get(label, url)
+        if url in shards.places or not row or row['status']=='waiting': jobs.append(job)
+        if url in shards.places and row: mended.add(row['status'])
+    never_listed = [o for o in manifest if o['status']=='waiting' and not _row(o)]
+    jobs += [(o['label'], o['query'], Hit(o['url'])) for o in never_listed]
+    return jobs,mended-set(_FINAL)
 
 # %% ../../../nbs/engine/collect/shards.ipynb #7da31f23
+# No server is asked, so none has to be spared
+_LOCAL = dict(per_host=10**6, host_failures=10**6, retries=0, thumbnails=False)
+
 def collect_shards(
     folder,      # The `--output_folder` of img2dataset, with webdataset archives or files
     dest,        # Folder for the pictures, one sub-folder a class; what is there is kept
@@ -211,6 +273,5 @@ def collect_shards(
     shards = Shards(folder)
     print(shards)
     jobs,again = _news(shards, Manifest(dest))
-    return gather(jobs, dest, min_ok=min_ok, kept=kept, answers=shards.answer, retry=again, **_LOCAL | options)
-
-_LOCAL = dict(per_host=10**6, host_failures=10**6, retries=0, thumbnails=False) # No server is asked, so none has to be spared
+    options = _LOCAL | options
+    return gather(jobs, dest, min_ok=min_ok, kept=kept, answers=shards.answer, retry=again, **options)

@@ -52,15 +52,22 @@ def check_query(
     n:int      # How many pictures
 ) -> tuple:    # `(query, n)`, with spaces made plain; `BadQueryError` for what no source can answer
     "Refuse a query that cannot work, before anybody is asked"
-    if not isinstance(query, str): raise BadQueryError(f'A query is text, and this is {type(query).__name__}.', 'Give words, such as "cyclist photo".')
+    if not isinstance(query, str):
+        raise BadQueryError(f'A query is text, and this is {type(query).__name__}.',
+                            next='Give words, such as "cyclist photo".')
     query = ' '.join(query.split())
-    if not re.search(r'\w', query): raise BadQueryError(f'The query {query!r} has no word in it.', 'Give words, such as "cyclist photo".')
-    if len(query)>MAX_QUERY: raise BadQueryError(f'The query has {len(query)} characters, and sources take {MAX_QUERY}.', 'Use fewer words.')
-    if isinstance(n, bool) or not isinstance(n, int) or n<1: raise BadQueryError(f'{n!r} pictures were asked for.', 'Ask for 1 or more.')
+    if not re.search(r'\w', query):
+        raise BadQueryError(f'The query {query!r} has no word in it.', next='Give words, such as "cyclist photo".')
+    if len(query)>MAX_QUERY:
+        raise BadQueryError(f'The query has {len(query)} characters, and sources take {MAX_QUERY}.',
+                            next='Use fewer words.')
+    if isinstance(n, bool) or not isinstance(n, int) or n<1:
+        raise BadQueryError(f'{n!r} pictures were asked for.', next='Ask for 1 or more.')
     return query,n
 
 # %% ../../../nbs/engine/collect/source.ipynb #fde2ce47
-_FILLER = set('photo photos photograph photographs photography picture pictures image images pic pics of a an the'.split())
+_FILLER = {'photo', 'photos', 'photograph', 'photographs', 'photography', 'picture', 'pictures',
+           'image', 'images', 'pic', 'pics', 'of', 'a', 'an', 'the'}
 
 # %% ../../../nbs/engine/collect/source.ipynb #8fccb9c8
 def subject(
@@ -84,7 +91,9 @@ def retry_seconds(
 
 # %% ../../../nbs/engine/collect/source.ipynb #11d08413
 def _wait_words(seconds):
-    return 'Try again later' if seconds is None else f'Try again in {seconds:.0f} s' if seconds<120 else f'Try again in {seconds/60:.0f} minutes'
+    if seconds is None: return 'Try again later'
+    if seconds<120: return f'Try again in {seconds:.0f} s'
+    return f'Try again in {seconds/60:.0f} minutes'
 
 # %% ../../../nbs/engine/collect/source.ipynb #50f5f493
 ELSEWHERE = 'or leave it to the other sources, or to your own list of addresses (`collect_urls`).'
@@ -98,14 +107,20 @@ def answer_error(
     "The typed error for the status of an answer"
     if status==200: return None
     if status in (202, 429) or (status==503 and retry_after is not None):
-        return RateLimitedError(f'{label} wants fewer requests (it answered {status}).', f'{_wait_words(retry_after)}, {ELSEWHERE}', retry_after)
+        return RateLimitedError(f'{label} wants fewer requests (it answered {status}).',
+                                next=f'{_wait_words(retry_after)}, {ELSEWHERE}',
+                                retry_after=retry_after)
     if status in (301, 302, 303, 307, 308, 401, 403, 407, 418, 451):
-        return BlockedError(f'{label} does not answer this machine (it answered {status}).', f'Try from another network, {ELSEWHERE}')
-    if status in (400, 404, 414, 422): return BadQueryError(f'{label} does not understand the question (it answered {status}).', 'Use plain words.')
-    return SourceError(f'{label} is in trouble (it answered {status}).', f'Try again later, {ELSEWHERE}')
+        return BlockedError(f'{label} does not answer this machine (it answered {status}).',
+                            next=f'Try from another network, {ELSEWHERE}')
+    if status in (400, 404, 414, 422):
+        return BadQueryError(f'{label} does not understand the question (it answered {status}).',
+                             next='Use plain words.')
+    return SourceError(f'{label} is in trouble (it answered {status}).', next=f'Try again later, {ELSEWHERE}')
 
 # %% ../../../nbs/engine/collect/source.ipynb #8cdd1111
-NO_INTERNET = ('Check the connection. On Kaggle: open the side bar, Settings, and switch Internet on (it needs a verified phone number). '
+NO_INTERNET = ('Check the connection. '
+               'On Kaggle: open the side bar, Settings, and switch Internet on (it needs a verified phone number). '
                'Without internet, FASTCLASS_SOURCE=bundled uses the packs that come with fastclass.')
 
 # %% ../../../nbs/engine/collect/source.ipynb #49babfc2
@@ -114,13 +129,17 @@ def unreachable(
 ):            # `NoInternetError`, or `SourceError` where the rest of the internet answers
     "The error for a source that could not be reached"
     from fastclass.engine.base.machine import has_internet
-    if has_internet(): return SourceError(f'{label} cannot be reached, though there is internet.', f'It may be down: try again later, {ELSEWHERE}')
-    return NoInternetError(f'There is no internet: {label} cannot be reached.', NO_INTERNET)
+    if has_internet():
+        return SourceError(f'{label} cannot be reached, though there is internet.',
+                           next=f'It may be down: try again later, {ELSEWHERE}')
+    return NoInternetError(f'There is no internet: {label} cannot be reached.', next=NO_INTERNET)
 
 # %% ../../../nbs/engine/collect/source.ipynb #2b1365ec
 class SearchSource:
     "A place to search for pictures. A sub-class gives `_pages`, which yields one list of hits for each page of results"
-    name,label,address = '','',''
+    name = ''
+    label = ''
+    address = ''
     interval = 1.       # seconds between two requests
     max_pages = 20
     keeps_safe = ''     # how strict safe search is kept; empty when it cannot be
@@ -128,8 +147,11 @@ class SearchSource:
     second_way_of = ''  # name of a source that gives the same results; this one is asked only where that one failed
     def __init__(self,
         transport=None # An httpx transport, for tests; None for the real network
-    ): self.transport,self._next = transport,0.
-    def _pages(self, query, n, safe): raise UnsupportedError(f'{type(self).__name__} does not say how it is searched.', 'Give it `_pages`.')
+    ):
+        self.transport = transport
+        self._next = 0. # when the next request may go out
+    def _pages(self, query, n, safe):
+        raise UnsupportedError(f'{type(self).__name__} does not say how it is searched.', next='Give it `_pages`.')
     def _pace(self):
         time.sleep(max(0., self._next-time.monotonic()))
         self._next = time.monotonic()+self.interval
@@ -137,32 +159,45 @@ class SearchSource:
         query:str,     # What to search for
         n:int,         # How many hits at most
         safe:bool=True # Strict safe search
-    ) -> list:         # Hits, best first; `NothingFoundError` when there are none, another `SourceError` with the hits so far as `.hits`
+    ) -> list:         # Hits, best first; `NothingFoundError`, or another `SourceError` with the hits so far as `.hits`
         "Ask for pages until there are `n` hits"
-        return _gather(self, *check_query(query, n), safe)
+        query,n = check_query(query, n)
+        return _gather(self, query, n, safe)
 
 # %% ../../../nbs/engine/collect/source.ipynb #cc15de8c
 ANSWER_TIMEOUT = 10. # seconds for one answer
 
 # %% ../../../nbs/engine/collect/source.ipynb #0f0f7c1b
 def ask(
-    source,  # The `SearchSource` that asks
+    source,      # The `SearchSource` that asks
     params:dict, # The query of the address
-    path:str='' # What comes after the address of the source
+    path:str=''  # What comes after the address of the source
 ) -> dict:       # The JSON that it answers with; a typed error for everything else
     "One request to a source, kept at the distance that the source asks for"
+    r = _get(source, params, path)
+    wait = retry_seconds(r.headers.get('retry-after'))
+    if err := answer_error(source.label, r.status_code, wait): raise err
+    later = f'Try again later, {ELSEWHERE}'
+    try: data = r.json()
+    except ValueError as e:
+        raise SourceError(f'{source.label} answered with something that is not JSON.', next=later) from e
+    if isinstance(data, dict): return data
+    kind = type(data).__name__
+    raise SourceError(f'{source.label} answered with a {kind} where an object is documented.', next=later)
+
+# %% ../../../nbs/engine/collect/source.ipynb #07c201f2
+def _get(source, params, path):
+    "The answer of a source, whatever its status"
     import httpx
     source._pace()
+    headers = {'User-Agent':user_agent()}
     try:
-        with httpx.Client(transport=source.transport, timeout=ANSWER_TIMEOUT, headers={'User-Agent':user_agent()}) as client:
-            r = client.get(source.address+path, params=params)
-    except httpx.TimeoutException as e: raise SourceError(f'{source.label} did not answer within {ANSWER_TIMEOUT:.0f} s.', f'Try again, {ELSEWHERE}') from e
+        with httpx.Client(transport=source.transport, timeout=ANSWER_TIMEOUT, headers=headers) as client:
+            return client.get(source.address+path, params=params)
+    except httpx.TimeoutException as e:
+        raise SourceError(f'{source.label} did not answer within {ANSWER_TIMEOUT:.0f} s.',
+                          next=f'Try again, {ELSEWHERE}') from e
     except httpx.TransportError as e: raise unreachable(source.label) from e
-    if err := answer_error(source.label, r.status_code, retry_seconds(r.headers.get('retry-after'))): raise err
-    try: data = r.json()
-    except ValueError as e: raise SourceError(f'{source.label} answered with something that is not JSON.', f'Try again later, {ELSEWHERE}') from e
-    if isinstance(data, dict): return data
-    raise SourceError(f'{source.label} answered with a {type(data).__name__} where an object is documented.', f'Try again later, {ELSEWHERE}')
 
 # %% ../../../nbs/engine/collect/source.ipynb #c1eebf2f
 def read(
@@ -188,8 +223,10 @@ def _gather(source, query, n, safe):
     except SourceError as e:
         e.hits = _ranked(source, hits, n)
         raise
-    if not hits: raise NothingFoundError(f'{source.label} has nothing for "{query}".', 'Try fewer words, or more common ones.')
-    return _ranked(source, hits, n)
+    if hits: return _ranked(source, hits, n)
+    raise NothingFoundError(f'{source.label} has nothing for "{query}".', next='Try fewer words, or more common ones.')
 
 # %% ../../../nbs/engine/collect/source.ipynb #6ef65c36
-def _ranked(source, hits, n): return [replace(h, source=source.name, rank=i) for i,h in enumerate(list(hits.values())[:n])]
+def _ranked(source, hits, n):
+    best = list(hits.values())[:n]
+    return [replace(h, source=source.name, rank=i) for i,h in enumerate(best)]

@@ -13,18 +13,30 @@ from fastclass.engine.collect.source import (ELSEWHERE, ANSWER_TIMEOUT, Hit, Sea
 __all__ = ['COMMONS', 'Commons', 'Openverse', 'INaturalist', 'DDGS', 'OldDDGS', 'Bundled']
 
 # %% ../../../nbs/engine/collect/sources.ipynb #42a70a57
-_UNSAFE = re.compile(r'\b(nud(e|es|ity|ist|ists)|naked|topless|erotic\w*|sex|sexual\w*|porn\w*|genitals?|genitalia|penis(es)?|vulvas?|vaginas?|'
-                     r'anus|scrotum|masturbat\w*|ejaculat\w*|bdsm|fetish\w*|gore|corpses?|cadavers?|decapitat\w*|execution by)\b', re.I)
+_UNSAFE = re.compile(
+    r'\b(nud(e|es|ity|ist|ists)|naked|topless|erotic\w*|sex|sexual\w*|porn\w*|genitals?|genitalia|penis(es)?|vulvas?'
+    r'|vaginas?|anus|scrotum|masturbat\w*|ejaculat\w*|bdsm|fetish\w*|gore|corpses?|cadavers?|decapitat\w*'
+    r'|execution by)\b', re.I)
 
 # %% ../../../nbs/engine/collect/sources.ipynb #f3631e77
 def _html_to_text(text):
     "HTML as words"
-    return ' '.join(html.unescape(re.sub(r'<[^>]*>', ' ', text or '')).split())
+    without_tags = re.sub(r'<[^>]*>', ' ', text or '')
+    return ' '.join(html.unescape(without_tags).split())
 
 # %% ../../../nbs/engine/collect/sources.ipynb #41a7964a
-COMMONS = dict(action='query', format='json', formatversion=2, generator='search', gsrnamespace=6, prop='imageinfo', iiurlwidth=1280, maxlag=5,
-               iiprop='url|size|mime|extmetadata', iiextmetadatalanguage='en',
-               iiextmetadatafilter='LicenseShortName|LicenseUrl|Artist|Categories|ImageDescription')
+COMMONS = dict(
+    action='query',
+    format='json',
+    formatversion=2,
+    generator='search',
+    gsrnamespace=6,
+    prop='imageinfo',
+    iiurlwidth=1280,
+    maxlag=5,
+    iiprop='url|size|mime|extmetadata',
+    iiextmetadatalanguage='en',
+    iiextmetadatafilter='LicenseShortName|LicenseUrl|Artist|Categories|ImageDescription')
 
 # %% ../../../nbs/engine/collect/sources.ipynb #cd03f554
 def _commons_hit(page, safe):
@@ -33,28 +45,58 @@ def _commons_hit(page, safe):
     meta = {k:_html_to_text(str(v['value'])) for k,v in info.get('extmetadata', {}).items()}
     if not info.get('mime', 'image/').startswith('image/') or info['mime']=='image/svg+xml': return None
     title = re.sub(r'^File:|\.\w+$', '', page['title'])
-    words = ' '.join([title, meta.get('ImageDescription', ''), meta.get('Categories', '').replace('|', ' ; ')])
-    if safe and _UNSAFE.search(words.replace('_', ' ')): return None
-    url,licence,artist = info.get('thumburl') or info['url'],meta.get('LicenseShortName', ''),meta.get('Artist', '')
-    said = ', '.join(o for o in (f'"{title}" by {artist or "an unknown author"}', licence, 'via Wikimedia Commons') if o)
-    return Hit(url, info.get('descriptionurl', ''), url.replace('/1280px-', '/330px-'), info.get('thumbwidth') or info.get('width'),
-               info.get('thumbheight') or info.get('height'), title, licence=licence, licence_url=meta.get('LicenseUrl', ''),
-               creator=artist, attribution=said)
+    if safe and _is_unsafe(title, meta): return None
+    url = info.get('thumburl') or info['url']
+    return Hit(
+        url=url,
+        page=info.get('descriptionurl', ''),
+        thumbnail=url.replace('/1280px-', '/330px-'),
+        width=info.get('thumbwidth') or info.get('width'),
+        height=info.get('thumbheight') or info.get('height'),
+        title=title,
+        licence=meta.get('LicenseShortName', ''),
+        licence_url=meta.get('LicenseUrl', ''),
+        creator=meta.get('Artist', ''),
+        attribution=_commons_attribution(title, meta))
+
+# %% ../../../nbs/engine/collect/sources.ipynb #54e84336
+def _is_unsafe(title, meta):
+    "Does one of our words stand in what Commons says about a file?"
+    categories = meta.get('Categories', '').replace('|', ' ; ')
+    words = ' '.join([title, meta.get('ImageDescription', ''), categories])
+    return bool(_UNSAFE.search(words.replace('_', ' ')))
+
+def _commons_attribution(title, meta):
+    artist = meta.get('Artist', '') or 'an unknown author'
+    parts = [f'"{title}" by {artist}', meta.get('LicenseShortName', ''), 'via Wikimedia Commons']
+    return ', '.join(o for o in parts if o)
 
 # %% ../../../nbs/engine/collect/sources.ipynb #0a80e25c
 def _commons_hits(data, safe):
-    err = data.get('error')
-    if err and err['code'] in ('maxlag', 'ratelimited', 'cirrussearch-too-busy-error'):
-        raise RateLimitedError(f"Wikimedia Commons is busy ({err['code']}).", f'Try again in a minute, {ELSEWHERE}', 60.)
-    if err: raise SourceError(f"Wikimedia Commons answered with an error ({err['code']}: {err.get('info', '')}).", f'Use plain words, {ELSEWHERE}')
+    if err := data.get('error'): raise _commons_error(err)
     pages = sorted(data.get('query', {}).get('pages', []), key=lambda p: p.get('index', 0))
-    return [h for p in pages if p.get('imageinfo') and (h := _commons_hit(p, safe))]
+    hits = [_commons_hit(p, safe) for p in pages if p.get('imageinfo')]
+    return [h for h in hits if h]
+
+def _commons_error(err):
+    "The typed error for the error in an answer"
+    code = err['code']
+    if code in ('maxlag', 'ratelimited', 'cirrussearch-too-busy-error'):
+        return RateLimitedError(f'Wikimedia Commons is busy ({code}).',
+                                next=f'Try again in a minute, {ELSEWHERE}',
+                                retry_after=60.)
+    info = err.get('info', '')
+    return SourceError(f'Wikimedia Commons answered with an error ({code}: {info}).',
+                       next=f'Use plain words, {ELSEWHERE}')
 
 # %% ../../../nbs/engine/collect/sources.ipynb #774dc9ae
 class Commons(SearchSource):
     "Wikimedia Commons: free licences, every kind of subject. https://www.mediawiki.org/wiki/API:Search"
-    name,label,address = 'commons','Commons','https://commons.wikimedia.org/w/api.php'
-    interval,keeps_safe = .5,'our own list of words, over title, description and categories'
+    name = 'commons'
+    label = 'Commons'
+    address = 'https://commons.wikimedia.org/w/api.php'
+    interval = .5
+    keeps_safe = 'our own list of words, over title, description and categories'
     def _pages(self, query, n, safe):
         params = COMMONS | dict(gsrsearch=f'{subject(query)} filetype:bitmap', gsrlimit=min(50, max(n, 10)))
         while True:
@@ -65,74 +107,136 @@ class Commons(SearchSource):
 
 # %% ../../../nbs/engine/collect/sources.ipynb #0a802321
 def _openverse_hit(item):
-    version = item.get('license_version') or ''
-    code = (item.get('license') or '').lower()
-    licence = {'cc0':'CC0', 'pdm':'Public Domain Mark'}.get(code, f'CC {code.upper()}') if code else ''
-    return Hit(item['url'], item.get('foreign_landing_url') or '', item.get('thumbnail') or '', item.get('width'), item.get('height'),
-               item.get('title') or '', licence=f'{licence} {version}'.strip(), licence_url=item.get('license_url') or '',
-               creator=item.get('creator') or '', attribution=item.get('attribution') or '')
+    def text(key): return item.get(key) or ''
+    return Hit(
+        url=item['url'],
+        page=text('foreign_landing_url'),
+        thumbnail=text('thumbnail'),
+        width=item.get('width'),
+        height=item.get('height'),
+        title=text('title'),
+        licence=_openverse_licence(text('license').lower(), text('license_version')),
+        licence_url=text('license_url'),
+        creator=text('creator'),
+        attribution=text('attribution'))
+
+def _openverse_licence(code, version):
+    names = {'':'', 'cc0':'CC0', 'pdm':'Public Domain Mark'}
+    name = names.get(code, f'CC {code.upper()}')
+    return f'{name} {version}'.strip()
 
 # %% ../../../nbs/engine/collect/sources.ipynb #97d1a9e1
 def _openverse_hits(data, safe):
-    return [_openverse_hit(o) for o in data['results'] if o.get('url') and not (safe and (o.get('mature') or o.get('unstable__sensitivity')))]
+    items = [o for o in data['results'] if o.get('url')]
+    if safe: items = [o for o in items if not (o.get('mature') or o.get('unstable__sensitivity'))]
+    return [_openverse_hit(o) for o in items]
 
 # %% ../../../nbs/engine/collect/sources.ipynb #b4ed7f9e
 class Openverse(SearchSource):
     "Openverse: openly licensed pictures of many collections. https://api.openverse.org/v1/"
-    name,label,address = 'openverse','Openverse','https://api.openverse.org/v1/images/'
+    name = 'openverse'
+    label = 'Openverse'
+    address = 'https://api.openverse.org/v1/images/'
     keeps_safe = 'its own setting, and the marks on each result'
     def _pages(self, query, n, safe):
-        params = dict(q=subject(query), page_size=20, license_type='modification', excluded_source='wikimedia', mature=str(not safe).lower())
+        params = dict(
+            q=subject(query),
+            page_size=20,
+            license_type='modification',
+            excluded_source='wikimedia',
+            mature=str(not safe).lower())
         for page in range(1, self.max_pages+1):
             data = ask(self, params | dict(page=page))
             yield read(self, _openverse_hits, data, safe)
             if page>=data.get('page_count', 0): return
 
 # %% ../../../nbs/engine/collect/sources.ipynb #3148bb93
-_INAT_LICENCES = {'cc0':'CC0 1.0', 'cc-by':'CC BY 4.0', 'cc-by-sa':'CC BY-SA 4.0', 'cc-by-nc':'CC BY-NC 4.0', 'cc-by-nc-sa':'CC BY-NC-SA 4.0'}
+_INAT_LICENCES = {
+    'cc0':'CC0 1.0',
+    'cc-by':'CC BY 4.0',
+    'cc-by-sa':'CC BY-SA 4.0',
+    'cc-by-nc':'CC BY-NC 4.0',
+    'cc-by-nc-sa':'CC BY-NC-SA 4.0'}
 _RANKS = ('species', 'subspecies', 'variety', 'form', 'hybrid', 'genus')
 
 # %% ../../../nbs/engine/collect/sources.ipynb #3eb0cc4d
 def _taxon(data, query):
     "The first taxon of an answer whose name is the query, or None"
-    forms = {query.lower(), re.sub(r's$', '', query.lower())}
-    for o in data['results']:
-        names = {str(o.get(k) or '').lower() for k in ('name', 'preferred_common_name', 'matched_term')}
-        if o.get('rank') in _RANKS and names & forms: return o
+    asked = query.lower()
+    forms = {asked, re.sub(r's$', '', asked)}
+    for taxon in data['results']:
+        fields = (taxon.get('name'), taxon.get('preferred_common_name'), taxon.get('matched_term'))
+        names = {str(o or '').lower() for o in fields}
+        if taxon.get('rank') in _RANKS and names & forms: return taxon
     return None
 
 # %% ../../../nbs/engine/collect/sources.ipynb #602591f2
 def _inat_hit(obs):
     "The first photograph of an observation that may be used; None when there is none"
-    photo = next((p for p in obs['photos'] if p.get('license_code') in _INAT_LICENCES and not p.get('hidden') and not p.get('flags')), None)
+    photo = next((p for p in obs['photos'] if _may_be_used(p)), None)
     if photo is None: return None
-    dims,user,code = photo.get('original_dimensions') or {},obs.get('user') or {},photo['license_code']
-    scale = min(1, 1024/max(dims.values())) if dims else 1 # "large" has 1024 pixels on its longer side
-    size = [round(dims[k]*scale) if dims else None for k in ('width', 'height')]
-    home = 'https://creativecommons.org/' + ('publicdomain/zero/1.0/' if code=='cc0' else f'licenses/{code[3:]}/4.0/')
+    width,height = _large_size(photo.get('original_dimensions') or {})
+    code = photo['license_code']
+    user = obs.get('user') or {}
     taxon = obs.get('taxon') or {}
-    return Hit(photo['url'].replace('/square.', '/large.'), obs.get('uri') or f"https://www.inaturalist.org/observations/{obs['id']}",
-               photo['url'].replace('/square.', '/small.'), *size, taxon.get('preferred_common_name') or taxon.get('name') or '',
-               licence=_INAT_LICENCES[code], licence_url=home, creator=user.get('name') or user.get('login') or '', attribution=photo.get('attribution', ''))
+    return Hit(
+        url=photo['url'].replace('/square.', '/large.'),
+        page=obs.get('uri') or f"https://www.inaturalist.org/observations/{obs['id']}",
+        thumbnail=photo['url'].replace('/square.', '/small.'),
+        width=width,
+        height=height,
+        title=taxon.get('preferred_common_name') or taxon.get('name') or '',
+        licence=_INAT_LICENCES[code],
+        licence_url=_creative_commons(code),
+        creator=user.get('name') or user.get('login') or '',
+        attribution=photo.get('attribution', ''))
+
+# %% ../../../nbs/engine/collect/sources.ipynb #d9f30b63
+def _may_be_used(photo):
+    return photo.get('license_code') in _INAT_LICENCES and not photo.get('hidden') and not photo.get('flags')
+
+def _large_size(dims):
+    "Width and height of the size that iNaturalist calls large: 1024 pixels on the longer side"
+    if not dims: return None,None
+    scale = min(1, 1024/max(dims.values()))
+    return round(dims['width']*scale),round(dims['height']*scale)
+
+def _creative_commons(code):
+    "Address of a licence"
+    if code=='cc0': return 'https://creativecommons.org/publicdomain/zero/1.0/'
+    return f'https://creativecommons.org/licenses/{code[3:]}/4.0/'
 
 # %% ../../../nbs/engine/collect/sources.ipynb #0737920d
-def _inat_hits(data): return [h for o in data['results'] if (h := _inat_hit(o))]
+def _inat_hits(data):
+    hits = [_inat_hit(o) for o in data['results']]
+    return [h for h in hits if h]
 
 # %% ../../../nbs/engine/collect/sources.ipynb #3cd00dff
 class INaturalist(SearchSource):
     "iNaturalist: plants, animals and fungi, named by people who know. https://api.inaturalist.org/v1/docs/"
-    name,label,address = 'inaturalist','iNaturalist','https://api.inaturalist.org/v1'
+    name = 'inaturalist'
+    label = 'iNaturalist'
+    address = 'https://api.inaturalist.org/v1'
     keeps_safe = 'wildlife only, without what its community flagged'
     def _pages(self, query, n, safe):
-        asked = ask(self, dict(q=subject(query), per_page=10, is_active='true', rank=','.join(_RANKS)), '/taxa')
-        taxon = read(self, _taxon, asked, subject(query))
-        if taxon is None: raise NothingFoundError(f'iNaturalist knows no species called "{subject(query)}".', 'It is for plants, animals and fungi.')
-        params = dict(taxon_id=taxon['id'], photos='true', photo_license=','.join(_INAT_LICENCES), quality_grade='research',
-                      order_by='votes', order='desc', per_page=min(200, max(n, 30)))
+        params = dict(
+            taxon_id=self._taxon_id(subject(query)),
+            photos='true',
+            photo_license=','.join(_INAT_LICENCES),
+            quality_grade='research',
+            order_by='votes',
+            order='desc',
+            per_page=min(200, max(n, 30)))
         for page in range(1, self.max_pages+1):
             data = ask(self, params | dict(page=page), '/observations')
             yield read(self, _inat_hits, data)
             if page*data.get('per_page', 200)>=data.get('total_results', 0): return
+    def _taxon_id(self, name):
+        params = dict(q=name, per_page=10, is_active='true', rank=','.join(_RANKS))
+        taxon = read(self, _taxon, ask(self, params, '/taxa'), name)
+        if taxon is not None: return taxon['id']
+        raise NothingFoundError(f'iNaturalist knows no species called "{name}".',
+                                next='It is for plants, animals and fungi.')
 
 # %% ../../../nbs/engine/collect/sources.ipynb #065922e7
 def _ddg_rows(text):
@@ -140,42 +244,59 @@ def _ddg_rows(text):
     try: rows = json.loads(text).get('results', [])
     except (ValueError, AttributeError) as e:
         raise BlockedError('DuckDuckGo answered with something that is not a list of results.',
-                           f'It does so when it is asked too often: wait, {ELSEWHERE}') from e
+                           next=f'It does so when it is asked too often: wait, {ELSEWHERE}') from e
     return [o for o in rows if isinstance(o, dict) and o.get('image')]
 
 # %% ../../../nbs/engine/collect/sources.ipynb #a9dbdf77
 def _ddg_hit(row):
-    def size(o): return int(o) if str(o or '').isdigit() else None
-    return Hit(row['image'], row.get('url') or '', row.get('thumbnail') or '', size(row.get('width')), size(row.get('height')), row.get('title') or '')
+    return Hit(
+        url=row['image'],
+        page=row.get('url') or '',
+        thumbnail=row.get('thumbnail') or '',
+        width=_number_or_none(row.get('width')),
+        height=_number_or_none(row.get('height')),
+        title=row.get('title') or '')
+
+def _number_or_none(said):
+    "A number of pixels; None for anything else"
+    return int(said) if str(said or '').isdigit() else None
 
 # %% ../../../nbs/engine/collect/sources.ipynb #0e25062d
 def _ddg_error(e):
     "The typed error behind an exception of ddgs or duckduckgo-search; None when it says that nothing was found"
     inner = next((o for o in (*e.args, e.__cause__) if isinstance(o, SourceError)), None)
     if inner is not None: return inner
+    kind = type(e).__name__
     text = str(e)
     if 'No results' in text: return None
     if m := re.search(r'\b(\d{3}) Ratelimit', text): return answer_error('DuckDuckGo', int(m[1]))
-    if type(e).__name__=='RatelimitException': return answer_error('DuckDuckGo', 429)
-    if 'vqd' in text: return BlockedError('DuckDuckGo does not let this machine search.', f'It does so to clouds and class rooms: wait, {ELSEWHERE}')
-    if type(e).__name__=='TimeoutException' or 'timed out' in text: return SourceError('DuckDuckGo did not answer in time.', f'Try again, {ELSEWHERE}')
+    if kind=='RatelimitException': return answer_error('DuckDuckGo', 429)
+    if 'vqd' in text:
+        return BlockedError('DuckDuckGo does not let this machine search.',
+                            next=f'It does so to clouds and class rooms: wait, {ELSEWHERE}')
+    if kind=='TimeoutException' or 'timed out' in text: return _ddg_late()
     return unreachable('DuckDuckGo')
+
+def _ddg_late(): return SourceError('DuckDuckGo did not answer in time.', next=f'Try again, {ELSEWHERE}')
 
 # %% ../../../nbs/engine/collect/sources.ipynb #20eea422
 def _library(name):
     "A search library, or a `SourceError` that says that it is missing"
     import importlib
     try: return importlib.import_module(name)
-    except ImportError as e: raise SourceError(f'{name} cannot be imported ({e}).', f'Install it with pip, {ELSEWHERE}') from e
+    except ImportError as e:
+        raise SourceError(f'{name} cannot be imported ({e}).', next=f'Install it with pip, {ELSEWHERE}') from e
 
 # %% ../../../nbs/engine/collect/sources.ipynb #c064ad7e
 def _whole_engine():
-    "The DuckDuckGo engine of ddgs and a kind of it that keeps the rows of each answer as they came, and minds its status"
+    "The DuckDuckGo engine of ddgs, and a kind of it that keeps the rows as they came and minds the status"
     base = _library('ddgs.engines.duckduckgo_images').DuckduckgoImages
     class Whole(base):
-        asked,rows = False,None
+        asked = False
+        rows = None
         def search(self, *args, **kwargs):
-            self.asked,self.rows = True,None
+            self.asked = True
+            self.rows = None
             return super().search(*args, **kwargs)
         def request(self, *args, **kwargs):
             resp = self.http_client.request(*args, **kwargs)
@@ -188,20 +309,24 @@ def _whole_engine():
 def _ddgs_page(lib, engine, query, safe, page):
     "The rows of one page, as they came; [] when there are no more"
     errors = _library('ddgs.exceptions')
-    try: found = lib.images(query, safesearch='on' if safe else 'off', backend='duckduckgo', page=page, max_results=None)
+    strict = 'on' if safe else 'off'
+    try: found = lib.images(query, safesearch=strict, backend='duckduckgo', page=page, max_results=None)
     except errors.DDGSException as e:
         if engine.rows: return engine.rows
         if err := _ddg_error(e): raise err from e
-        if engine.asked and engine.rows is None: # it says "No results" when its own clock ran out as well
-            raise SourceError('DuckDuckGo did not answer in time.', f'Try again, {ELSEWHERE}') from e
+        # it says "No results" when its own clock ran out as well
+        if engine.asked and engine.rows is None: raise _ddg_late() from e
         return []
     return engine.rows or found
 
 # %% ../../../nbs/engine/collect/sources.ipynb #48d97cd3
 class DDGS(SearchSource):
     "DuckDuckGo by way of ddgs: the web, licences unknown. https://github.com/deedy5/ddgs"
-    name,label = 'ddgs','DuckDuckGo'
-    interval,max_pages,keeps_safe = 1.5,5,'its own setting'
+    name = 'ddgs'
+    label = 'DuckDuckGo'
+    interval = 1.5
+    max_pages = 5
+    keeps_safe = 'its own setting'
     def _pages(self, query, n, safe):
         base,whole = _whole_engine()
         lib = _library('ddgs').DDGS(timeout=int(ANSWER_TIMEOUT))
@@ -227,21 +352,30 @@ def _old_library():
 # %% ../../../nbs/engine/collect/sources.ipynb #580b8e81
 class OldDDGS(SearchSource):
     "DuckDuckGo by way of duckduckgo-search, as a second way"
-    name,label,second_way_of = 'duckduckgo_search','DuckDuckGo (second way)','ddgs'
-    interval,max_pages,keeps_safe = 1.5,1,'its own setting'
+    name = 'duckduckgo_search'
+    label = 'DuckDuckGo (second way)'
+    second_way_of = 'ddgs'
+    interval = 1.5
+    max_pages = 1
+    keeps_safe = 'its own setting'
     def _pages(self, query, n, safe):
         self._pace()
         lib = _old_library()
+        errors = _library('duckduckgo_search.exceptions')
         try: found = lib.images(query, safesearch='on' if safe else 'off', max_results=n)
-        except _library('duckduckgo_search.exceptions').DuckDuckGoSearchException as e:
+        except errors.DuckDuckGoSearchException as e:
             if err := _ddg_error(e): raise err from e
             return
-        yield [_ddg_hit(o) for o in getattr(lib, 'rows', None) or found]
+        rows = getattr(lib, 'rows', None) or found
+        yield [_ddg_hit(o) for o in rows]
 
 # %% ../../../nbs/engine/collect/sources.ipynb #a1f25678
 class Bundled(SearchSource):
     "The packs that come with fastclass, from a web server on this machine"
-    name,label,interval,remote = 'bundled','bundled packs',0.,False
+    name = 'bundled'
+    label = 'bundled packs'
+    interval = 0.
+    remote = False
     keeps_safe = 'we drew the pictures'
     def _pages(self, query, n, safe):
         from fastclass.engine.collect.practice_server import practice_web

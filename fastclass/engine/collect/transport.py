@@ -6,7 +6,6 @@
 from __future__ import annotations
 import ipaddress, queue, re, socket, ssl, threading, time, zlib
 from dataclasses import dataclass
-from fastcore.basics import patch
 from ..base.errors import SourceError
 from ..base.machine import tls_context
 from .source import retry_seconds, user_agent
@@ -25,7 +24,9 @@ class FetchError(SourceError):
         retry_after:float|None=None # Seconds that the server asks to be left alone
     ):
         super().__init__(message)
-        self.status,self.again,self.retry_after = status,again,retry_after
+        self.status = status
+        self.again = again
+        self.retry_after = retry_after
 
 # %% ../../../nbs/engine/collect/transport.ipynb #0201f58e
 _NAT64 = ipaddress.ip_network('64:ff9b::/96')
@@ -37,13 +38,19 @@ def is_public(
     "Does an IP address belong to the public internet?"
     ip = ipaddress.ip_address(address.split('%')[0])
     if ip.version==6:
-        inner = ip.ipv4_mapped or ip.sixtofour or (ipaddress.ip_address(int(ip)&0xffffffff) if ip in _NAT64 else None)
+        inner = _inner_address(ip)
         if inner is not None: return is_public(str(inner))
         if ip.teredo or ip.is_site_local: return False
     return ip.is_global and not ip.is_multicast and not ip.is_reserved
 
+def _inner_address(ip):
+    "The IPv4 address that an IPv6 address stands for, or None"
+    if ip in _NAT64: return ipaddress.ip_address(int(ip)&0xffffffff)
+    return ip.ipv4_mapped or ip.sixtofour
+
 # %% ../../../nbs/engine/collect/transport.ipynb #f5336369
-STEP,PACE = .25,1000 # Seconds of one wait, and bytes that should come in `stall` seconds
+STEP = .25  # Seconds of one wait
+PACE = 1000 # Bytes that should come in `stall` seconds
 
 # %% ../../../nbs/engine/collect/transport.ipynb #57b7ffd1
 class Wire:
@@ -52,63 +59,58 @@ class Wire:
         allow=(), # Hosts (`name` or `name:port`) that may be private, such as a server of one's own
         stall:float=4. # Seconds with less than `PACE` bytes after which a request is over
     ):
-        self.allow,self.stall,self.stopped = set(allow),stall,threading.Event()
-        self._local,self._names,self._lock = threading.local(),{},threading.Lock()
+        self.allow = set(allow)
+        self.stall = stall
+        self.stopped = threading.Event()
+        self._local = threading.local()
+        self._names = {} # IP addresses by host and port
+        self._lock = threading.Lock()
     def start(self,
         due:float # When the request of this thread must be over, in `time.monotonic()`
     ) -> None:
         "Set the deadline for this thread"
         self._local.due = due
         self.new_pace()
-
-# %% ../../../nbs/engine/collect/transport.ipynb #acfcb78d
-@patch
-def left(self:Wire,
-    most:float=60. # At most so many
-) -> float:        # Seconds; raises `FetchError` when there are none
-    "How long this thread may still wait"
-    if self.stopped.is_set(): raise FetchError('waiting', 'The run was stopped.')
-    left = self._local.due-time.monotonic()
-    if left<=0: raise FetchError('timeout', 'It did not arrive in time.')
-    return min(left, most)
-
-@patch
-def new_pace(self:Wire) -> None:
-    "A question was asked: from now on bytes should come"
-    self._local.since,self._local.got = time.monotonic(),0
-
-@patch
-def check_pace(self:Wire,
-    n:int=0 # Bytes that have come
-) -> None:
-    "End a request that gets hardly any bytes: it would not be done before its deadline"
-    self._local.got += n
-    if self._local.got>=PACE: self.new_pace()
-    elif time.monotonic()-self._local.since>self.stall: raise FetchError('timeout', f'It sent {self._local.got} bytes in {self.stall:g} s.')
-
-# %% ../../../nbs/engine/collect/transport.ipynb #38b09940
-@patch
-def connect_tcp(self:Wire,
-    host:str,  # Name or IP address
-    port:int,  # Port
-    timeout=None, # Not used: the deadline of the thread holds
-    local_address=None, # Not used
-    socket_options=None # Not used
-):             # A connection
-    "Look up a host, check its addresses, and connect to one of them"
-    return _connect(self, host, port)
-
-@patch
-def sleep(self:Wire,
-    seconds:float # How long
-) -> None:
-    "Wait, as httpcore asks for between tries"
-    time.sleep(min(seconds, self.left()))
+    def left(self,
+        most:float=60. # At most so many
+    ) -> float:        # Seconds; raises `FetchError` when there are none
+        "How long this thread may still wait"
+        if self.stopped.is_set(): raise FetchError('waiting', 'The run was stopped.')
+        left = self._local.due-time.monotonic()
+        if left<=0: raise FetchError('timeout', 'It did not arrive in time.')
+        return min(left, most)
+    def new_pace(self) -> None:
+        "A question was asked: from now on bytes should come"
+        self._local.since = time.monotonic()
+        self._local.got = 0
+    def check_pace(self,
+        n:int=0 # Bytes that have come
+    ) -> None:
+        "End a request that gets hardly any bytes: it would not be done before its deadline"
+        self._local.got += n
+        if self._local.got>=PACE: self.new_pace()
+        elif time.monotonic()-self._local.since>self.stall:
+            raise FetchError('timeout', f'It sent {self._local.got} bytes in {self.stall:g} s.')
+    def connect_tcp(self,
+        host:str,           # Name or IP address
+        port:int,           # Port
+        timeout=None,       # Not used: the deadline of the thread holds
+        local_address=None, # Not used
+        socket_options=None # Not used
+    ):                      # A connection
+        "Look up a host, check its addresses, and connect to one of them"
+        return _connect(self, host, port)
+    def sleep(self,
+        seconds:float # How long
+    ) -> None:
+        "Wait, as httpcore asks for between tries"
+        time.sleep(min(seconds, self.left()))
 
 # %% ../../../nbs/engine/collect/transport.ipynb #c9a0cdc9
 def _look_up(host, port, box):
-    try: box.put([o[4][0] for o in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)])
+    try: found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as e: box.put(e)
+    else: box.put([o[4][0] for o in found])
 
 def _numbers(wire, host, port):
     "The IP addresses of a host, looked up in a thread of its own, since a look-up cannot be stopped"
@@ -127,24 +129,37 @@ def _numbers(wire, host, port):
 def _connect(wire, host, port):
     import httpcore
     host = host.decode() if isinstance(host, bytes) else host
-    numbers,last = _numbers(wire, host, port),None
-    if not {host, f'{host}:{port}'}&wire.allow and (bad := [o for o in numbers if not is_public(o)]):
-        raise FetchError('private_address', f'{host} leads to {bad[0]}, which is not on the public internet.')
+    numbers = _numbers(wire, host, port)
+    _check_public(wire, host, port, numbers)
+    error = None
     for i,number in enumerate(numbers[:4]):
-        try: return _Line(httpcore.SyncBackend().connect_tcp(number, port, timeout=wire.left(5. if i+1<len(numbers) else 60.)), wire)
-        except httpcore.ConnectTimeout: last = FetchError('timeout' if i+1==len(numbers) else 'connection', f'{host} does not answer.')
-        except httpcore.ConnectError as e: last = FetchError('connection', f'{host} refuses connections ({e}).', again=True)
-    raise last
+        is_last = i+1==len(numbers)
+        timeout = wire.left(60. if is_last else 5.)
+        try: return _Line(httpcore.SyncBackend().connect_tcp(number, port, timeout=timeout), wire)
+        except httpcore.ConnectTimeout:
+            error = FetchError('timeout' if is_last else 'connection', f'{host} does not answer.')
+        except httpcore.ConnectError as e:
+            error = FetchError('connection', f'{host} refuses connections ({e}).', again=True)
+    raise error
+
+def _check_public(wire, host, port, numbers):
+    if host in wire.allow or f'{host}:{port}' in wire.allow: return
+    for number in numbers:
+        if not is_public(number):
+            raise FetchError('private_address', f'{host} leads to {number}, which is not on the public internet.')
 
 # %% ../../../nbs/engine/collect/transport.ipynb #e388302d
 class _Line:
     "A connection of httpcore that ends at the deadline of its thread"
-    def __init__(self, stream, wire): self.stream,self.wire = stream,wire
+    def __init__(self, stream, wire):
+        self.stream = stream
+        self.wire = wire
     def read(self, max_bytes, timeout=None):
         import httpcore
+        size = max(max_bytes, 1<<18) # httpcore asks for 64 kB, which is many small steps
         while True:
             self.wire.check_pace()
-            try: data = self.stream.read(max(max_bytes, 1<<18), self.wire.left(STEP)) # httpcore asks for 64 kB, which is many small steps
+            try: data = self.stream.read(size, self.wire.left(STEP))
             except httpcore.ReadTimeout: continue # the clock is looked at again
             self.wire.check_pace(len(data))
             return data
@@ -153,7 +168,8 @@ class _Line:
         self.wire.new_pace()
     def close(self): self.stream.close()
     def start_tls(self, ssl_context, server_hostname=None, timeout=None):
-        return _Line(self.stream.start_tls(ssl_context, server_hostname, self.wire.left()), self.wire)
+        stream = self.stream.start_tls(ssl_context, server_hostname, self.wire.left())
+        return _Line(stream, self.wire)
     def get_extra_info(self, info): return self.stream.get_extra_info(info)
 
 # %% ../../../nbs/engine/collect/transport.ipynb #52160136
@@ -171,9 +187,11 @@ def check_url(
     "Take an address apart, with its escapes as they are"
     import httpx
     try: parts = httpx.URL(url.strip())
-    except (httpx.InvalidURL, ValueError, TypeError, UnicodeError) as e: raise FetchError('bad_url', f'Not an address: {e}.') from e
+    except (httpx.InvalidURL, ValueError, TypeError, UnicodeError) as e:
+        raise FetchError('bad_url', f'Not an address: {e}.') from e
     if not 0<(parts.port or 80)<65536: raise FetchError('bad_url', f'There is no port {parts.port}.')
-    if parts.scheme not in ('http', 'https') or not parts.host: raise FetchError('bad_url', 'Only http and https addresses are fetched.')
+    if parts.scheme not in ('http', 'https') or not parts.host:
+        raise FetchError('bad_url', 'Only http and https addresses are fetched.')
     return parts
 
 # %% ../../../nbs/engine/collect/transport.ipynb #e4ea52e9
@@ -181,7 +199,8 @@ def says_noai(
     values # Values of the headers `X-Robots-Tag`
 ) -> bool: # True for `noai` and `noimageai`
     "Does a server ask not to use its pictures for training?"
-    return bool({'noai', 'noimageai'} & {w for o in values for w in re.split(r'[\s,:;]+', o.lower())})
+    words = {w for o in values for w in re.split(r'[\s,:;]+', o.lower())}
+    return 'noai' in words or 'noimageai' in words
 
 # %% ../../../nbs/engine/collect/transport.ipynb #24ebfc74
 def new_pool(
@@ -190,7 +209,12 @@ def new_pool(
 ):                     # An `httpcore.ConnectionPool`; close it
     "A pool of connections that uses `wire`"
     import httpcore
-    return httpcore.ConnectionPool(network_backend=wire, ssl_context=tls_context(), max_connections=connections, max_keepalive_connections=connections, keepalive_expiry=15)
+    return httpcore.ConnectionPool(
+        network_backend=wire,
+        ssl_context=tls_context(),
+        max_connections=connections,
+        max_keepalive_connections=connections,
+        keepalive_expiry=15)
 
 # %% ../../../nbs/engine/collect/transport.ipynb #39852405
 def request(
@@ -203,10 +227,12 @@ def request(
 ) -> Response:       # What it answered; raises `FetchError` for all that is neither a body nor a redirect
     "Ask once for the picture at an address"
     import httpcore
-    parts,began = check_url(url),False
+    parts = check_url(url)
     wire.start(due)
+    began = False
     try:
-        with pool.stream('GET', _target(parts), headers=_headers(parts), extensions={'timeout':{'pool':wire.left()}}) as r:
+        asked = dict(headers=_headers(), extensions={'timeout':{'pool':wire.left()}})
+        with pool.stream('GET', _target(parts), **asked) as r:
             began = True
             return _answer(r, parts, max_bytes, respect_noai)
     except httpcore.TimeoutException as e: raise FetchError('timeout', 'It did not arrive in time.') from e
@@ -217,26 +243,33 @@ def _target(parts):
     import httpcore
     return httpcore.URL(scheme=parts.raw_scheme, host=parts.raw_host, port=parts.port, target=parts.raw_path)
 
-def _headers(parts): return {'User-Agent':user_agent(), 'Accept':'image/*;q=1, */*;q=0.5', 'Accept-Encoding':'identity'}
+def _headers():
+    return {'User-Agent':user_agent(), 'Accept':'image/*;q=1, */*;q=0.5', 'Accept-Encoding':'identity'}
 
 def _broken(e, began):
     "The `FetchError` for a connection that broke"
     import httpcore
-    if isinstance(e.__cause__, ssl.SSLError) or isinstance(e.__context__, ssl.SSLError): return FetchError('tls', f'The server cannot prove who it is ({e}).')
-    if isinstance(e, (httpcore.LocalProtocolError, httpcore.UnsupportedProtocol)): return FetchError('bad_url', f'Not an address that can be asked: {e}.')
+    if isinstance(e.__cause__, ssl.SSLError) or isinstance(e.__context__, ssl.SSLError):
+        return FetchError('tls', f'The server cannot prove who it is ({e}).')
+    if isinstance(e, (httpcore.LocalProtocolError, httpcore.UnsupportedProtocol)):
+        return FetchError('bad_url', f'Not an address that can be asked: {e}.')
     return FetchError('incomplete' if began else 'connection', f'The connection broke ({e}).', again=True)
 
 # %% ../../../nbs/engine/collect/transport.ipynb #be8fe5cb
-REDIRECTS,PASSING = (301, 302, 303, 307, 308),(429, 500, 502, 503, 504) # Answers that lead elsewhere, and those that can pass
+REDIRECTS = (301, 302, 303, 307, 308) # Answers that lead elsewhere
+PASSING = (429, 500, 502, 503, 504)   # Answers that can pass
 
 # %% ../../../nbs/engine/collect/transport.ipynb #44206bc5
 def _answer(r, parts, max_bytes, respect_noai):
     "Read what is worth reading of an answer"
     heads = [(k.decode('latin-1').lower(), v.decode('latin-1')) for k,v in r.headers]
-    first,noai = dict(reversed(heads)),says_noai([v for k,v in heads if k=='x-robots-tag'])
+    first = dict(reversed(heads)) # of a header that comes twice, the first counts
+    noai = says_noai([v for k,v in heads if k=='x-robots-tag'])
     if r.status in REDIRECTS: return Response(moved=_moved(parts, first.get('location', '')))
     if r.status!=200:
-        raise FetchError(f'http_{r.status}', f'The server answered {r.status}.', r.status in PASSING, retry_seconds(first.get('retry-after')))
+        raise FetchError(f'http_{r.status}', f'The server answered {r.status}.',
+                         again=r.status in PASSING,
+                         retry_after=retry_seconds(first.get('retry-after')))
     if noai and respect_noai: raise FetchError('opted_out', 'The server asks not to use it for training.')
     return Response(_body(r, first, max_bytes), noai=noai)
 
@@ -245,19 +278,23 @@ def _moved(parts, location):
     import httpx
     if not location: raise FetchError('bad_redirect', 'It leads elsewhere, and does not say where.')
     try: return str(parts.join(location))
-    except (httpx.InvalidURL, ValueError, UnicodeError) as e: raise FetchError('bad_redirect', f'It leads to what is no address: {e}.') from e
+    except (httpx.InvalidURL, ValueError, UnicodeError) as e:
+        raise FetchError('bad_redirect', f'It leads to what is no address: {e}.') from e
 
 def _body(r, heads, max_bytes):
     "The body, while it is not too large"
     too_big = FetchError('too_big', f'It has more than {max_bytes/1e6:g} MB.')
     said = heads.get('content-length', '')
     if said.isdigit() and int(said)>max_bytes: raise too_big
-    chunks,got = [],0
+    chunks = []
+    got = 0
     for chunk in r.iter_stream():
         chunks.append(chunk)
-        if (got := got+len(chunk))>max_bytes: raise too_big
+        got += len(chunk)
+        if got>max_bytes: raise too_big
     data = b''.join(chunks)
-    return _unpacked(data, max_bytes, too_big) if heads.get('content-encoding', '').lower() in ('gzip', 'x-gzip', 'deflate') else data
+    is_packed = heads.get('content-encoding', '').lower() in ('gzip', 'x-gzip', 'deflate')
+    return _unpacked(data, max_bytes, too_big) if is_packed else data
 
 # %% ../../../nbs/engine/collect/transport.ipynb #748a96be
 def _unpacked(data, max_bytes, too_big):

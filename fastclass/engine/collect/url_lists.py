@@ -16,42 +16,79 @@ URL_COLUMNS = ('url', 'image_url', 'urls', 'image', 'link', 'src', 'href', 'name
 LABEL_COLUMNS = ('label', 'labels', 'class', 'category')
 
 # %% ../../../nbs/engine/collect/url_lists.ipynb #edc2f150
-def _column(names, known): return next((i for k in known for i,o in enumerate(names) if o.strip().lower()==k), None)
+def _column(names, known):
+    "Where the first of the known names stands; None for none"
+    names = [o.strip().lower() for o in names]
+    return next((names.index(o) for o in known if o in names), None)
+
 def _is_url(text): return bool(re.match(r'\s*https?://', text))
 
 # %% ../../../nbs/engine/collect/url_lists.ipynb #1267561b
 def _csv_rows(text):
     "The non-blank lines of a text as lists of fields"
-    lines = [o.strip() for o in text.lstrip('\ufeff').splitlines() if o.strip()]
+    lines = [o.strip() for o in text.lstrip('\ufeff').splitlines()]
+    lines = [o for o in lines if o]
     if not lines: return []
-    rows = list(csv.reader(lines, delimiter='\t' if '\t' in lines[0] else ',', skipinitialspace=True))
-    named = not any(map(_is_url, rows[0])) and _column(rows[0], URL_COLUMNS) is not None
-    return rows if named or len({len(o) for o in rows})==1 else [[o.strip('"')] for o in lines]
+    delimiter = '\t' if '\t' in lines[0] else ','
+    rows = list(csv.reader(lines, delimiter=delimiter, skipinitialspace=True))
+    head = rows[0]
+    has_names = _column(head, URL_COLUMNS) is not None and not any(map(_is_url, head))
+    lengths = {len(o) for o in rows}
+    if has_names or len(lengths)==1: return rows
+    return [[o.strip('"')] for o in lines]
 
 # %% ../../../nbs/engine/collect/url_lists.ipynb #bf953b50
 def _from_rows(rows, column=None):
     "`(address, label or None)` for each row of a table, with or without names of columns in the first row"
     if not rows: return []
     head = [o.strip() for o in rows[0]]
-    if column is not None and column not in head: raise DataError(f'There is no column {column!r}.', f"The columns are: {', '.join(head)}.")
-    at = head.index(column) if column is not None else _column(head, URL_COLUMNS)
-    if at is None or _is_url(head[at]): body,at,label = rows,next((i for i,o in enumerate(head) if _is_url(o)), 0),None
-    else: body,label = rows[1:],_column(head, LABEL_COLUMNS)
-    return [(o[at].strip(), None if label is None else o[label].strip()) for o in body if len(o)>max(at, label or 0) and o[at].strip()]
+    if column is not None and column not in head:
+        known = ', '.join(head)
+        raise DataError(f'There is no column {column!r}.', next=f'The columns are: {known}.')
+    at = _column(head, URL_COLUMNS) if column is None else head.index(column)
+    if at is not None and not _is_url(head[at]): return _taken(rows[1:], at, _column(head, LABEL_COLUMNS))
+    first_url = next((i for i,o in enumerate(head) if _is_url(o)), 0)
+    return _taken(rows, first_url)
+
+def _taken(rows, at, label=None):
+    "The same, by the numbers of the columns, for the rows that have them"
+    found = []
+    for row in rows:
+        if len(row)<=max(at, label or 0): continue
+        url = row[at].strip()
+        name = None if label is None else row[label].strip()
+        if url: found.append((url, name))
+    return found
 
 # %% ../../../nbs/engine/collect/url_lists.ipynb #c916303f
-def _frame_rows(df): return [list(map(str, df.columns)), *([('' if o!=o or o is None else str(o)) for o in row] for row in df.itertuples(index=False))]
+def _frame_rows(df):
+    names = [str(o) for o in df.columns]
+    return [names, *(list(map(_field, row)) for row in df.itertuples(index=False))]
+
+def _field(value):
+    "A value of a data frame as text; '' for what is missing"
+    is_nan = value!=value
+    return '' if is_nan or value is None else str(value)
 
 # %% ../../../nbs/engine/collect/url_lists.ipynb #e0ec3a88
 def _pairs(source, column):
+    "`(address, label or None)` for whatever a person has"
+    if isinstance(source, str) and _is_url(source): return _from_rows(_csv_rows(source))
     if isinstance(source, (str, Path)):
-        if isinstance(source, str) and _is_url(source): return _from_rows(_csv_rows(source))
-        path = Path(source)
-        if not path.is_file(): raise DataError(f'There is no list at {path}.', 'Give the path of a text or CSV file, or the addresses themselves.')
-        return _from_rows(_csv_rows(path.read_text(encoding='utf-8-sig', errors='surrogateescape')), column)
+        rows = _csv_rows(_list_text(Path(source)))
+        return _from_rows(rows, column)
     if hasattr(source, 'itertuples'): return _from_rows(_frame_rows(source), column)
-    if not hasattr(source, '__iter__'): raise DataError(f'A list of addresses cannot be read from {type(source).__name__}.', 'Give a path, a list or a column.')
-    return [(o.strip(), None) for o in source if isinstance(o, str) and o.strip()]
+    if not hasattr(source, '__iter__'):
+        raise DataError(f'A list of addresses cannot be read from {type(source).__name__}.',
+                        next='Give a path, a list or a column.')
+    texts = [o.strip() for o in source if isinstance(o, str)]
+    return [(o, None) for o in texts if o]
+
+def _list_text(path):
+    if not path.is_file():
+        raise DataError(f'There is no list at {path}.',
+                        next='Give the path of a text or CSV file, or the addresses themselves.')
+    return path.read_text(encoding='utf-8-sig', errors='surrogateescape')
 
 # %% ../../../nbs/engine/collect/url_lists.ipynb #3363925b
 def read_urls(
@@ -59,9 +96,10 @@ def read_urls(
     column=None # Name of the column with the addresses; None to find it
 ) -> list:      # Addresses as they were written, each once, in order; `DataError` when there are none
     "The addresses in a list, whatever its shape"
-    urls = list(dict.fromkeys(u for u,_ in _pairs(source, column)))
-    if not urls: raise DataError('There is no address in this list.', 'It needs one address a line, or a column called url.')
-    return urls
+    pairs = _pairs(source, column)
+    urls = list(dict.fromkeys(u for u,_ in pairs))
+    if urls: return urls
+    raise DataError('There is no address in this list.', next='It needs one address a line, or a column called url.')
 
 # %% ../../../nbs/engine/collect/url_lists.ipynb #7bd7f4d1
 def read_labelled(
@@ -71,7 +109,9 @@ def read_labelled(
     "The addresses in a list, by label"
     pairs = _pairs(source, column)
     if not pairs or any(k is None for _,k in pairs):
-        raise DataError('This list has no column of labels.', f"Name one of its columns {LABEL_COLUMNS[0]}, or give one list a class: {{'cat': 'cats.txt'}}.")
+        example = "{'cat': 'cats.txt'}"
+        raise DataError('This list has no column of labels.',
+                        next=f'Name one of its columns {LABEL_COLUMNS[0]}, or give one list a class: {example}.')
     found = {}
     for url,label in pairs:
         if label: found.setdefault(label, {})[url] = None
@@ -84,6 +124,7 @@ def local_file(
 ):            # The path below `root`; None for what leads out of it
     "The file that a list of files means"
     parts = [o for o in re.split(r'[\\/]+', name) if o not in ('', '.')]
+    if '..' in parts or re.match(r'[A-Za-z]:', name): return None
     path = Path(root).joinpath(*parts)
-    if '..' in parts or re.match(r'[A-Za-z]:', name) or not path.resolve().is_relative_to(Path(root).resolve()): return None
-    return path
+    is_below = path.resolve().is_relative_to(Path(root).resolve())
+    return path if is_below else None
