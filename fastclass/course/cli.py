@@ -34,9 +34,11 @@ def _source(
     spec = importlib.util.find_spec(name)
     if spec is None: raise ModuleNotFoundError(f'There is no module {name}, which a command needs.', name=name)
     text = spec.loader.get_source(name)
-    nodes = [n for n in ast.parse(text).body if isinstance(n, ast.FunctionDef) and n.name==func]
-    if not nodes: raise AttributeError(f'{name} defines no function {func}, which a command needs.')
-    return nodes[-1],text.splitlines()
+    found = None
+    for node in ast.parse(text).body:
+        if isinstance(node, ast.FunctionDef) and node.name==func: found = node
+    if found is None: raise AttributeError(f'{name} defines no function {func}, which a command needs.')
+    return found, text.splitlines()
 
 # %% ../../nbs/course/cli.ipynb #2da40e3b
 def _note(
@@ -52,28 +54,36 @@ TYPES = dict(str=str, int=int, float=float, bool=bool, Path=str)
 
 # %% ../../nbs/course/cli.ipynb #9ae3b91c
 def _type(arg, default, required=False):
-    "The type of a parameter: the first name of its annotation, else that of its default; None when it is nothing that can be typed"
-    if required and arg.annotation is not None and ast.unparse(arg.annotation)=='list': return list[str]
-    if arg.annotation is not None: return TYPES.get(ast.unparse(arg.annotation).split('|')[0].strip())
-    return str if default is None else TYPES.get(type(default).__name__)
+    "The first name of a parameter's annotation, else the type of its default; None when it cannot be typed"
+    if arg.annotation is None:
+        return str if default is None else TYPES.get(type(default).__name__)
+    hint = ast.unparse(arg.annotation)
+    if required and hint=='list': return list[str]
+    first = hint.split('|')[0].strip()
+    return TYPES.get(first)
 
 # %% ../../nbs/course/cli.ipynb #f5a5285f
 def options(
     address:str # `module:function`
 ) -> list:      # `(parameter, type, default, help)`, in the order of the signature
-    "What a function takes, read from the text of its module; a parameter that cannot be typed, such as a list with a default, is left out"
+    "What a function takes, read from its module's text, without what cannot be typed, such as a list with a default"
     node,lines = _source(address)
-    args,given = node.args.args,[ast.literal_eval(d) for d in node.args.defaults]
-    first = len(args)-len(given)
-    every = [(a, _type(a, d, i<first), d) for i,(a,d) in enumerate(zip(args, [None]*first + given))]
-    return [(a.arg, t, d, _note(a, lines)) for a,t,d in every if t]
+    defaults = [ast.literal_eval(o) for o in node.args.defaults]
+    n_required = len(node.args.args)-len(defaults)
+    defaults = [None]*n_required + defaults
+    found = []
+    for i,(arg,default) in enumerate(zip(node.args.args, defaults)):
+        kind = _type(arg, default, required=i<n_required)
+        if kind: found.append((arg.arg, kind, default, _note(arg, lines)))
+    return found
 
 def required(
     address:str # `module:function`
 ) -> list:      # Names of parameters
     "The parameters that have no default: they are given by their position, a list as one or more words"
-    args = _source(address)[0].args
-    return [a.arg for a in args.args[:len(args.args)-len(args.defaults)]]
+    node,_ = _source(address)
+    n_required = len(node.args.args)-len(node.args.defaults)
+    return [o.arg for o in node.args.args[:n_required]]
 
 # %% ../../nbs/course/cli.ipynb #5ec248a7
 def _say(*lines):
@@ -81,7 +91,9 @@ def _say(*lines):
     print(*lines, sep='\n', file=sys.stderr, flush=True)
 
 # %% ../../nbs/course/cli.ipynb #42cfdb96
-def _one_line(text): return ' '.join(str(text).split())
+def _one_line(text):
+    "A text without its line ends"
+    return ' '.join(str(text).split())
 
 # %% ../../nbs/course/cli.ipynb #1fdd6d0b
 def guarded(
@@ -90,10 +102,13 @@ def guarded(
     "Run `func` and turn what it raises into lines for a person and a code for a program"
     try: return func() or 0
     except FastclassError as e:
-        _say(f'Error: {_one_line(e.message)}', f'Next:  {_one_line(e.next) or "run `fastclass doctor`."}')
+        what = _one_line(e.message)
+        next = _one_line(e.next) or 'run `fastclass doctor`.'
+        _say(f'Error: {what}', f'Next:  {next}')
         return 2
     except KeyboardInterrupt:
-        _say(*['']*sys.stderr.isatty(), 'Stopped. What is done is kept: run the same command again.')
+        if sys.stderr.isatty(): _say('') # after the ^C
+        _say('Stopped. What is done is kept: run the same command again.')
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1) # or the interpreter complains when it flushes at its end
@@ -120,14 +135,20 @@ def _option(name, default, note):
     "A typer option: `--name`, without a `--no-name` twin for a switch"
     import typer
     flag = SHORT.get(name, name).replace('_', '-')
-    return typer.Option(default, f'--{flag}', help=note, show_default=default not in (None, False))
+    worth_showing = default not in (None, False)
+    return typer.Option(default, f'--{flag}', help=note, show_default=worth_showing)
+
+def _argument(name, note):
+    "A typer argument: given by its position"
+    import typer
+    return typer.Argument(help=note, show_default=False, metavar=name.upper())
 
 # %% ../../nbs/course/cli.ipynb #5a3c0ad1
-def _parameter(name, type_, default, note, by_position):
+def _parameter(name, kind, default, note, by_position):
     "One option, or one argument, as a parameter of a signature"
-    import typer
-    hint = type_|None if default is None and not by_position else type_
-    given = typer.Argument(help=note, show_default=False, metavar=name.upper()) if by_position else _option(name, default, note)
+    given = _argument(name, note) if by_position else _option(name, default, note)
+    optional = default is None and not by_position
+    hint = kind|None if optional else kind
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=given, annotation=hint)
 
 # %% ../../nbs/course/cli.ipynb #4ff6d80a
@@ -136,11 +157,14 @@ def command(
 ):           # A function that typer can register
     "The function that typer calls for a command: it has the options of the real one"
     import typer
+    address = COMMANDS[name]
+    first = required(address)
+    parameters = [_parameter(*o, by_position=o[0] in first) for o in options(address)]
+
     def run(**kwargs): raise typer.Exit(guarded(partial(call, name, kwargs)))
-    first = required(COMMANDS[name])
-    run.__signature__ = inspect.Signature([_parameter(*o, o[0] in first) for o in options(COMMANDS[name])])
-    run.__annotations__ = {p.name: p.annotation for p in run.__signature__.parameters.values()}
-    run.__doc__ = ast.get_docstring(_source(COMMANDS[name])[0])
+    run.__signature__ = inspect.Signature(parameters)
+    run.__annotations__ = {o.name: o.annotation for o in parameters}
+    run.__doc__ = ast.get_docstring(_source(address)[0])
     return run
 
 # %% ../../nbs/course/cli.ipynb #bbf1be95
@@ -148,13 +172,17 @@ def app(): # A `typer.Typer`
     "The command line: `--version`, `--help` and one command for each line of `COMMANDS`"
     import typer
     res = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=True)
+
     @res.callback(invoke_without_command=True)
     def start(version:bool=typer.Option(False, '--version', help='Print the version.')):
         "From a folder of photos to a model that you can explain. Needs no GPU and no internet."
-        if version: print(f'fastclass {__version__}')
-        if version: raise typer.Exit()
+        if not version: return
+        print(f'fastclass {__version__}')
+        raise typer.Exit()
+
     for name,address in COMMANDS.items():
-        if importlib.util.find_spec(address.split(':')[0]): res.command(name)(command(name))
+        module,_ = address.split(':')
+        if importlib.util.find_spec(module): res.command(name)(command(name))
     return res
 
 # %% ../../nbs/course/cli.ipynb #53bf7eed
@@ -164,13 +192,21 @@ def spelled_out(
     words:list # What was typed after `fastclass`
 ) -> list:     # The same, with the values that were left out
     "Put in the value of an option of `IMPLIED` that stands at the end or before another option"
-    pairs = zip(words, [*words[1:], '--'])
-    return [o for word,after in pairs for o in ((word, IMPLIED[word]) if word in IMPLIED and after.startswith('--') else (word,))]
+    res = []
+    for word,after in zip(words, [*words[1:], '--']):
+        res.append(word)
+        if word in IMPLIED and after.startswith('--'): res.append(IMPLIED[word])
+    return res
 
 # %% ../../nbs/course/cli.ipynb #97217293
+def _run():
+    "Make the commands and run the one that was typed"
+    words = spelled_out(sys.argv[1:])
+    return app()(words, prog_name='fastclass')
+
 def main():
     "What the `fastclass` command runs"
-    try: code = guarded(lambda: app()(spelled_out(sys.argv[1:]), prog_name='fastclass')) # Ctrl-C also counts while the commands are read
+    try: code = guarded(_run) # Ctrl-C also counts while the commands are read
     except SystemExit as e: code = e.code
     if code!=130: sys.exit(code)
     for o in (sys.stdout, sys.stderr): o.flush()

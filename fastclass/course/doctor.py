@@ -4,7 +4,7 @@
 
 # %% ../../nbs/course/doctor.ipynb #0a717da2
 from __future__ import annotations
-import json, os, re, shutil, subprocess, sys, threading
+import json, operator, os, re, shutil, subprocess, sys, threading
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -13,10 +13,10 @@ from fastclass.engine.base.machine import (cache_dir, cpu_count, has_internet, p
     write_error)
 
 # %% auto #0
-__all__ = ['PIP', 'KNOWN_BREAKS', 'MAIN', 'IMPORT_STEPS', 'MARK', 'CHECKS', 'TRIED', 'STATUS_COLOURS', 'Check', 'Pair',
-           'check_python', 'check_versions', 'check_pairs', 'unmet_requirements', 'check_requirements', 'try_imports',
-           'check_imports', 'check_device', 'check_memory', 'check_disk', 'check_internet', 'check_write',
-           'check_kernel', 'check_widgets', 'checks', 'doctor']
+__all__ = ['PIP', 'KNOWN_BREAKS', 'MAIN', 'ASKING', 'IMPORT_STEPS', 'MARK', 'OTHER_HALF', 'CHECKS', 'TRIED', 'STATUS_COLOURS',
+           'Check', 'Pair', 'check_python', 'check_versions', 'check_pairs', 'unmet_requirements', 'check_requirements',
+           'try_imports', 'check_imports', 'check_device', 'check_memory', 'check_disk', 'check_internet',
+           'check_write', 'check_kernel', 'check_widgets', 'checks', 'doctor']
 
 # %% ../../nbs/course/doctor.ipynb #d402c8c2
 @dataclass(frozen=True)
@@ -41,90 +41,141 @@ class Pair:
     stops:bool=True # Can lessons not run?
 
 # %% ../../nbs/course/doctor.ipynb #2ddae2ad
-KNOWN_BREAKS = (
-    Pair('plum-dispatch==2.10', 'fastai<=2.8.12', "`import fastai` fails: 'Function' object attribute '__doc__' is read-only", # tried; 2.10.1 imports again
+_STOPPING = ( # no lesson runs with these
+    Pair('plum-dispatch==2.10', 'fastai<=2.8.12', # tried; 2.10.1 imports again
+         "`import fastai` fails: 'Function' object attribute '__doc__' is read-only",
          f'{PIP} "plum-dispatch<2.10"'),
-    Pair('fastcore>=1.8', 'fastai<2.8', '`import fastai` fails: fastcore.dispatch moved to fasttransform', f'{PIP} "fastai>=2.8.7"'), # tsai 939
-    Pair('fastcore>=2', 'fastai<2.8.8', "training fails: 'list' object has no attribute 'starmap'", f'{PIP} "fastai>=2.8.12"'), # tried with 2.8.7
-    *(Pair('numpy>=2', f'{name}<{first}', f'`import {module}` fails: numpy.dtype size changed', f'{PIP} "{name}>={first}"') # tried, each with the release before
-      for name,first,module in (('pandas', '2.2.2', 'pandas'), ('scipy', '1.13', 'scipy'), ('scikit-learn', '1.4.2', 'sklearn'))),
-    Pair('numpy<2.0.2', 'pandas>=3', '`import pandas` fails: it asks for a newer numpy', f'{PIP} "numpy>=2.0.2"'), # tried
-    Pair('numpy>=2', 'torch<2.3', 'torch cannot take NumPy arrays: "Numpy is not available"', f'{PIP} "numpy<2"'), # pytorch 132179
-    Pair('torch==*+cpu', 'torchvision!=*+cpu', '`import torchvision` can fail: operator torchvision::nms does not exist', # pytorch 157648
-         f'{PIP} --force-reinstall torch torchvision', False),
-    Pair('nbdev<3', 'fastcore>=2', '`import nbdev` fails', f'{PIP} "nbdev>=3.3"', False), # found when this project was designed; not tried again
-    Pair('typer<0.15.4', 'click>=8.2', 'the command `fastclass` takes every flag as set', f'{PIP} "typer>=0.16"', False), # tried with 0.12.5
-    Pair('setuptools>=82', 'nbdev<3', "setup.py of nbdev 2 projects fails: pkg_resources is gone", f'{PIP} "setuptools<82"', False), # the wheels of 81 and 82
-    Pair('gradio>=6', 'pillow>=13', "gradio asks for an older pillow, for lesson 9's app", f'{PIP} "fastclass-course[app]"', False), # gradio's metadata
-    Pair('ipywidgets<8', 'ipywidgets<8', 'FileUpload has `.data` here, not `.value[0].content`: the lessons know both, older notebooks do not', # ipywidgets 3610
-         '', False))
+    Pair('fastcore>=1.8', 'fastai<2.8', # tsai 939
+         '`import fastai` fails: fastcore.dispatch moved to fasttransform',
+         f'{PIP} "fastai>=2.8.7"'),
+    Pair('fastcore>=2', 'fastai<2.8.8', # tried with 2.8.7
+         "training fails: 'list' object has no attribute 'starmap'",
+         f'{PIP} "fastai>=2.8.12"'),
+    Pair('numpy>=2', 'pandas<2.2.2', # tried, as the next two, each with the release before
+         '`import pandas` fails: numpy.dtype size changed', f'{PIP} "pandas>=2.2.2"'),
+    Pair('numpy>=2', 'scipy<1.13',
+         '`import scipy` fails: numpy.dtype size changed', f'{PIP} "scipy>=1.13"'),
+    Pair('numpy>=2', 'scikit-learn<1.4.2',
+         '`import sklearn` fails: numpy.dtype size changed', f'{PIP} "scikit-learn>=1.4.2"'),
+    Pair('numpy<2.0.2', 'pandas>=3', # tried
+         '`import pandas` fails: it asks for a newer numpy', f'{PIP} "numpy>=2.0.2"'),
+    Pair('numpy>=2', 'torch<2.3', # pytorch 132179
+         'torch cannot take NumPy arrays: "Numpy is not available"', f'{PIP} "numpy<2"'))
+
+# %% ../../nbs/course/doctor.ipynb #018bb061
+_HURTING = (
+    Pair('torch==*+cpu', 'torchvision!=*+cpu', # pytorch 157648
+         '`import torchvision` can fail: operator torchvision::nms does not exist',
+         f'{PIP} --force-reinstall torch torchvision', stops=False),
+    Pair('nbdev<3', 'fastcore>=2', # found when this project was designed; not tried again
+         '`import nbdev` fails', f'{PIP} "nbdev>=3.3"', stops=False),
+    Pair('typer<0.15.4', 'click>=8.2', # tried with 0.12.5
+         'the command `fastclass` takes every flag as set', f'{PIP} "typer>=0.16"', stops=False),
+    Pair('setuptools>=82', 'nbdev<3', # the wheels of 81 and 82
+         'setup.py of nbdev 2 projects fails: pkg_resources is gone', f'{PIP} "setuptools<82"', stops=False),
+    Pair('gradio>=6', 'pillow>=13', # gradio's metadata
+         "gradio asks for an older pillow, for lesson 9's app", f'{PIP} "fastclass-course[app]"', stops=False),
+    Pair('ipywidgets<8', 'ipywidgets<8', # ipywidgets 3610
+         'FileUpload has `.data` here, not `.value[0].content`: the lessons know both, older notebooks do not',
+         fix='', stops=False))
+KNOWN_BREAKS = (*_STOPPING, *_HURTING)
 
 # %% ../../nbs/course/doctor.ipynb #19b58fb4
 def _numbers(text):
     "A version as a tuple of numbers without trailing zeros: '2.10.0rc1' -> (2, 10)"
-    nums = [int(n) for n in re.match(r'[\d.]*', text).group().split('.') if n]
+    start = re.match(r'[\d.]*', text).group()
+    nums = [int(o) for o in start.split('.') if o]
     while nums and nums[-1]==0: nums.pop()
     return tuple(nums)
 
 # %% ../../nbs/course/doctor.ipynb #c12736a1
+_COMPARE = {'<': operator.lt, '<=': operator.le, '>=': operator.ge, '==': operator.eq}
+
 def _fits(rule, find=version):
     "Is the distribution of a rule such as 'numpy>=2' installed in such a version?"
     name,op,bound = re.fullmatch(r'([\w-]+?)(<=|>=|<|[=!]=\*\+|==)([\w.]+)', rule).groups()
-    if not find(name): return False
-    if '+' in op: return (find(name).partition('+')[2]==bound) == (op[0]=='=')
-    have,bound = _numbers(find(name)),_numbers(bound)
-    return {'<': have<bound, '<=': have<=bound, '>=': have>=bound, '==': have==bound}[op]
+    have = find(name)
+    if not have: return False
+    _,_,build = have.partition('+') # the 'cpu' of '2.3.0+cpu'
+    if op=='==*+': return build==bound
+    if op=='!=*+': return build!=bound
+    return _COMPARE[op](_numbers(have), _numbers(bound))
 
 # %% ../../nbs/course/doctor.ipynb #63662a53
 def check_python():
     "Python itself"
-    found = f"{sys.version.split()[0]}, {where()}, {cpu_count()} processors"
+    python = sys.version.split()[0]
+    found = f'{python}, {where()}, {cpu_count()} processors'
     if sys.version_info<(3, 11): return Check('Python', 'fail', found, 'Make an environment with Python 3.11 or newer.')
     return Check('Python', 'ok', found)
 
-# %% ../../nbs/course/doctor.ipynb #2efa57e0
+# %% ../../nbs/course/doctor.ipynb #9f55ff0e
 MAIN = ('fastai', 'torch', 'torchvision', 'fastcore', 'numpy', 'pillow')
 
-# %% ../../nbs/course/doctor.ipynb #9f55ff0e
 def check_versions(
     find=version # Gives the installed version of a distribution, '' for none
 ):
     "The libraries that every lesson needs"
-    missing = [n for n in MAIN if not find(n)]
-    found = ', '.join(f'{n} {find(n)}' for n in ('fastclass-course', *MAIN) if find(n))
-    if missing: return Check('Libraries', 'fail', f"missing: {', '.join(missing)}", f'{PIP} fastai')
-    return Check('Libraries', 'ok', found)
+    missing = [o for o in MAIN if not find(o)]
+    if missing:
+        names = ', '.join(missing)
+        return Check('Libraries', 'fail', f'missing: {names}', f'{PIP} fastai')
+    there = [f'{o} {find(o)}' for o in ('fastclass-course', *MAIN) if find(o)]
+    return Check('Libraries', 'ok', ', '.join(there))
 
 # %% ../../nbs/course/doctor.ipynb #fcdd96a7
+def _what_breaks(pair, find):
+    "The two of a pair with their versions, or the one that it is about, and what happens"
+    names = [re.match(r'[\w-]+', o).group() for o in (pair.one, pair.two)]
+    there = [f'{o} {find(o)}' for o in dict.fromkeys(names)]
+    who = ' with '.join(there)
+    return f'{who}: {pair.what}'
+
 def check_pairs(
     find=version # Gives the installed version of a distribution, '' for none
 ):
     "Versions that are known to break together"
-    bad = [p for p in KNOWN_BREAKS if _fits(p.one, find) and _fits(p.two, find)]
+    bad = [o for o in KNOWN_BREAKS if _fits(o.one, find) and _fits(o.two, find)]
     if not bad: return Check('Pairs', 'ok', f'none of {len(KNOWN_BREAKS)} known conflicts')
-    status = 'fail' if any(p.stops for p in bad) else 'warn' if any(p.fix for p in bad) else 'note'
-    names = [' with '.join(dict.fromkeys(f'{n} {find(n)}' for n in (re.match(r'[\w-]+', r).group() for r in (p.one, p.two)))) for p in bad]
-    return Check('Pairs', status, '; '.join(f'{n}: {p.what}' for n,p in zip(names, bad)), '; '.join(p.fix for p in bad if p.fix))
+    fixes = [o.fix for o in bad if o.fix]
+    status = 'warn' if fixes else 'note'
+    if any(o.stops for o in bad): status = 'fail'
+    found = [_what_breaks(o, find) for o in bad]
+    return Check('Pairs', status, '; '.join(found), '; '.join(fixes))
 
 # %% ../../nbs/course/doctor.ipynb #307293aa
 def unmet_requirements(
     name:str # Of a distribution, as pip knows it
-) -> list:   # `(requirement, version found)`, with '' for a version that is not there; [] for a distribution that is not installed
+) -> list:   # `(requirement, version found)`, '' for a version that is not there; [] for a `name` that is not installed
     "What an installed distribution asks for and does not get"
     from packaging.requirements import Requirement
-    try: rules = [Requirement(r) for r in metadata.requires(name) or ()]
+    try: rules = [Requirement(o) for o in metadata.requires(name) or ()]
     except metadata.PackageNotFoundError: return []
-    rules = [r for r in rules if r.marker is None or r.marker.evaluate({'extra': ''})]
-    return [(r, version(r.name)) for r in rules if not r.specifier.contains(version(r.name) or '0', prereleases=True) or not version(r.name)]
+    unmet = []
+    for rule in rules:
+        asked = rule.marker is None or rule.marker.evaluate({'extra': ''})
+        if not asked: continue
+        found = version(rule.name)
+        if not found or not rule.specifier.contains(found, prereleases=True): unmet.append((rule, found))
+    return unmet
 
 # %% ../../nbs/course/doctor.ipynb #be5266f7
+ASKING = ('fastclass-course', 'fastai', 'fasttransform', 'torchvision') # Their requirements are looked at
+
 def check_requirements():
     "What fastclass, fastai and torchvision ask for, against what is there"
-    try: bad = [(n, r, v) for n in ('fastclass-course', 'fastai', 'fasttransform', 'torchvision') for r,v in unmet_requirements(n)]
-    except ImportError: return Check('Requirements', 'note', 'not checked: packaging is missing', f'{PIP} packaging')
-    if not bad: return Check('Requirements', 'ok', 'all met')
-    return Check('Requirements', 'warn', '; '.join(f"{n} asks for {r}, found {v or 'none'}" for n,r,v in bad),
-                 PIP + ' ' + ' '.join(dict.fromkeys(f'"{r.name}{r.specifier}"' for _,r,_ in bad)))
+    found,packages = [],[]
+    try:
+        for name in ASKING:
+            for rule,have in unmet_requirements(name):
+                have = have or 'none'
+                found.append(f'{name} asks for {rule}, found {have}')
+                packages.append(f'"{rule.name}{rule.specifier}"')
+    except ImportError:
+        return Check('Requirements', 'note', 'not checked: packaging is missing', f'{PIP} packaging')
+    if not found: return Check('Requirements', 'ok', 'all met')
+    fix = ' '.join([PIP, *dict.fromkeys(packages)])
+    return Check('Requirements', 'warn', '; '.join(found), fix)
 
 # %% ../../nbs/course/doctor.ipynb #b252d2ec
 def _step_numpy():
@@ -133,7 +184,6 @@ def _step_numpy():
     import torch
     return str(torch.from_numpy(np.ones(3)).sum().item())
 
-# %% ../../nbs/course/doctor.ipynb #f511e8cd
 def _step_device():
     "The device that a lesson would use"
     return asdict(pick_device())
@@ -144,10 +194,15 @@ def _culprit(err):
     tb = err.__traceback__
     while tb.tb_next: tb = tb.tb_next
     path = Path(tb.tb_frame.f_code.co_filename)
-    return f"{path.name} of this folder, which hides a library" if path.parent==Path.cwd() else '/'.join(path.parts[-3:])
+    if path.parent==Path.cwd(): return f'{path.name} of this folder, which hides a library'
+    return '/'.join(path.parts[-3:])
 
 # %% ../../nbs/course/doctor.ipynb #ddfa6527
-IMPORT_STEPS = {'torch': None, 'torchvision': None, 'numpy in torch': _step_numpy, 'fastai.vision.all': None, 'device': _step_device} # None: import it
+IMPORT_STEPS = {'torch': None, # None: import it
+                'torchvision': None,
+                'numpy in torch': _step_numpy,
+                'fastai.vision.all': None,
+                'device': _step_device}
 MARK = 'fastclass-doctor '
 
 # %% ../../nbs/course/doctor.ipynb #84cea267
@@ -157,25 +212,40 @@ def _end_with_parent():
     os._exit(1)
 
 # %% ../../nbs/course/doctor.ipynb #0846d3a4
+def _tell_parent(name, outcome, detail=None):
+    "One line on a step, for the process that started this one"
+    print(MARK+json.dumps([name, outcome, detail]), flush=True)
+
 def _try_steps():
     "Run in the second process: try each step and write what came of it"
     threading.Thread(target=_end_with_parent, daemon=True).start()
     for name,step in IMPORT_STEPS.items():
-        print(MARK+json.dumps([name, 'began', None]), flush=True)
-        try: res = 'ok',step() if step else bool(__import__(name))
-        except Exception as e: res = 'failed',f'{type(e).__name__}: {first_line(e)} (in {_culprit(e)})'
-        print(MARK+json.dumps([name, *res]), flush=True)
+        _tell_parent(name, 'began')
+        try: detail = step() if step else bool(__import__(name))
+        except Exception as e:
+            kind = type(e).__name__
+            _tell_parent(name, 'failed', f'{kind}: {first_line(e)} (in {_culprit(e)})')
+        else: _tell_parent(name, 'ok', detail)
 
 # %% ../../nbs/course/doctor.ipynb #31c86672
 def _second(seconds):
     "Output of the second process and how it ended"
-    code = 'from fastclass.course.doctor import _try_steps; _try_steps()'
+    command = [sys.executable, '-c', 'from fastclass.course.doctor import _try_steps; _try_steps()']
     theirs,ours = os.pipe()
-    try: res = subprocess.run([sys.executable, '-c', code], stdin=theirs, capture_output=True, encoding='utf8', errors='replace', timeout=seconds)
-    except subprocess.TimeoutExpired as e: return (e.stdout or b'').decode('utf8', 'replace'),f'no answer within {seconds:g} s'
-    finally: os.close(theirs), os.close(ours)
-    words = res.stderr.strip().splitlines()
-    return res.stdout,f'the process ended with {res.returncode}' + (f': {words[-1][:150]}' if words else '')
+    try:
+        run = subprocess.run(command, stdin=theirs, capture_output=True, encoding='utf8', errors='replace',
+                             timeout=seconds)
+    except subprocess.TimeoutExpired as e:
+        said = e.stdout or b''
+        return said.decode('utf8', 'replace'), f'no answer within {seconds:g} s'
+    finally:
+        os.close(theirs)
+        os.close(ours)
+
+    end = f'the process ended with {run.returncode}'
+    lines = run.stderr.strip().splitlines()
+    if lines: end += f': {lines[-1][:150]}'
+    return run.stdout, end
 
 # %% ../../nbs/course/doctor.ipynb #048f9bf4
 def try_imports(
@@ -183,9 +253,12 @@ def try_imports(
 ) -> dict:            # Name of the step -> (outcome, detail); outcome is 'ok', 'failed' or 'ended'
     "Import torch and fastai and use the device, in a second process that may crash or hang"
     text,end = _second(seconds)
-    rows = [json.loads(l.removeprefix(MARK)) for l in text.splitlines() if l.startswith(MARK)] or [['python', 'began', None]]
-    res = {name: (outcome, detail) for name,outcome,detail in rows} # the later line of a step wins
-    return {name: ('ended', end) if outcome=='began' else (outcome, detail) for name,(outcome,detail) in res.items()}
+    rows = [json.loads(o.removeprefix(MARK)) for o in text.splitlines() if o.startswith(MARK)]
+    if not rows: rows = [['python', 'began', None]]
+    res = {}
+    for name,outcome,detail in rows: # the later line of a step wins
+        res[name] = ('ended', end) if outcome=='began' else (outcome, detail)
+    return res
 
 # %% ../../nbs/course/doctor.ipynb #7915a25c
 def _import_fix(detail):
@@ -193,7 +266,9 @@ def _import_fix(detail):
     pairs = check_pairs()
     if pairs.status=='fail': return pairs.fix
     if 'which hides' in detail: return 'Rename that file, or start from another folder.'
-    if 'torchvision' in detail: return 'Install torch and torchvision together and from the same place: never a CPU-only torch beside the usual torchvision.'
+    if 'torchvision' in detail:
+        return ('Install torch and torchvision together and from the same place: '
+                'never a CPU-only torch beside the usual torchvision.')
     return f'Make a fresh environment and run {PIP} fastclass-course there.'
 
 # %% ../../nbs/course/doctor.ipynb #dffc83a6
@@ -201,29 +276,35 @@ def check_imports(
     tried:dict # What `try_imports` gave
 ):
     "Do torch, torchvision and fastai import?"
-    bad = {n: d for n,(outcome,d) in tried.items() if outcome!='ok' and n!='device'}
-    if not bad: return Check('Imports', 'ok', 'torch, torchvision, fastai')
-    name,detail = next(iter(bad.items())) # what fails later may fail for the same reason
-    return Check('Imports', 'fail', f'{name}: {detail}', _import_fix(f'{name} {detail}'))
+    for name,(outcome,detail) in tried.items():
+        if outcome=='ok' or name=='device': continue
+        found = f'{name}: {detail}' # what fails later may fail for the same reason
+        return Check('Imports', 'fail', found, _import_fix(f'{name} {detail}'))
+    return Check('Imports', 'ok', 'torch, torchvision, fastai')
 
 # %% ../../nbs/course/doctor.ipynb #33c69132
 def check_device(
     tried:dict # What `try_imports` gave
 ):
     "One real operation on the device that a lesson would take"
-    outcome,res = tried.get('device', ('ended', 'not tried'))
-    if outcome!='ok': return Check('Device', 'warn', str(res), 'Set FASTCLASS_DEVICE=cpu, or restart the machine.')
-    found = f"{res['type']}: {res['name']} ({res['why']})"
-    if res['type']!='cpu' or 'FASTCLASS_DEVICE' in res['why']: return Check('Device', 'ok', found)
-    if 'no GPU is listed' not in res['why']: return Check('Device', 'warn', found, res['why'].rpartition(': ')[2])
+    outcome,device = tried.get('device', ('ended', 'not tried'))
+    if outcome!='ok':
+        return Check('Device', 'warn', str(device), 'Set FASTCLASS_DEVICE=cpu, or restart the machine.')
+    kind = device['type']
+    why = device['why']
+    found = f"{kind}: {device['name']} ({why})"
+    if kind!='cpu' or 'FASTCLASS_DEVICE' in why: return Check('Device', 'ok', found)
+    if 'no GPU is listed' not in why: return Check('Device', 'warn', found, why.rpartition(': ')[2])
     if not shutil.which('nvidia-smi'): return Check('Device', 'note', found, 'Nothing: every lesson runs on a CPU.')
-    return Check('Device', 'note', found, 'This machine has an NVIDIA driver that torch cannot use: look at `nvidia-smi`, then at torch.version.cuda.')
+    fix = 'This machine has an NVIDIA driver that torch cannot use: look at `nvidia-smi`, then at torch.version.cuda.'
+    return Check('Device', 'note', found, fix)
 
 # %% ../../nbs/course/doctor.ipynb #ea99f704
 def _memory():
     "Bytes of memory that are free for this process, None where the system does not say"
-    free = [int(n)*1024 for n in re.findall(r'MemAvailable:\s+(\d+) kB', system_text('/proc/meminfo'))]
-    limit,used = (system_text(f'/sys/fs/cgroup/memory.{n}').strip() for n in ('max', 'current'))
+    free = [int(o)*1024 for o in re.findall(r'MemAvailable:\s+(\d+) kB', system_text('/proc/meminfo'))]
+    limit = system_text('/sys/fs/cgroup/memory.max').strip()
+    used = system_text('/sys/fs/cgroup/memory.current').strip()
     if limit.isdigit() and used.isdigit(): free.append(int(limit)-int(used))
     if free: return min(free)
     try: import psutil
@@ -235,8 +316,10 @@ def _amount(name, free, fail, warn, fix):
     "A check on `free` bytes against two limits in GB"
     if free is None: return Check(name, 'note', 'this system does not say')
     gb = free/2**30
-    status = 'fail' if gb<fail else 'warn' if gb<warn else 'ok'
-    return Check(name, status, f'{gb:.1f} GB free', '' if status=='ok' else fix)
+    found = f'{gb:.1f} GB free'
+    if gb<fail: return Check(name, 'fail', found, fix)
+    if gb<warn: return Check(name, 'warn', found, fix)
+    return Check(name, 'ok', found)
 
 # %% ../../nbs/course/doctor.ipynb #ba3b3ced
 def check_memory():
@@ -248,13 +331,15 @@ def check_disk():
     "Room for pictures and models, here and in the cache folder"
     try: places = [Path.cwd(), cache_dir()]
     except StorageError as e: return Check('Disk', 'fail', e.message, e.next)
-    return _amount('Disk', min(shutil.disk_usage(p).free for p in places), .3, 2, 'Free some space, or let FASTCLASS_HOME name a folder on another disk.')
+    free = min(shutil.disk_usage(o).free for o in places)
+    return _amount('Disk', free, .3, 2, 'Free some space, or let FASTCLASS_HOME name a folder on another disk.')
 
 # %% ../../nbs/course/doctor.ipynb #284903b3
 def check_internet():
     "A connection, for live data"
     if has_internet(): return Check('Internet', 'ok', 'reached')
-    fix = 'Switch it on in the side bar (Settings, Internet).' if where()=='kaggle' else 'Nothing: lessons use cached or bundled data.'
+    fix = 'Nothing: lessons use cached or bundled data.'
+    if where()=='kaggle': fix = 'Switch it on in the side bar (Settings, Internet).'
     return Check('Internet', 'note', 'not reached within 2 s', fix)
 
 # %% ../../nbs/course/doctor.ipynb #eabe975c
@@ -267,16 +352,18 @@ def check_write():
     "May we write here and in the cache folder?"
     try: cache = cache_dir()
     except StorageError as e: return Check('Writing', 'fail', e.message, e.next)
-    if err := write_error(Path.cwd()): return Check('Writing', 'warn', f'not in this folder ({err.strerror})', 'Start from a folder of your own.')
+    err = write_error(Path.cwd())
+    if err: return Check('Writing', 'warn', f'not in this folder ({err.strerror})', 'Start from a folder of your own.')
     return Check('Writing', 'ok', f'here and in {_shortened(cache)}')
 
 # %% ../../nbs/course/doctor.ipynb #c71b2694
 def _kernel():
     "The `python3` kernel that Jupyter would start: the path of its Python, None when there is none"
     from jupyter_core.paths import jupyter_path
-    specs = [Path(p)/'python3'/'kernel.json' for p in jupyter_path('kernels')]
-    spec = next((p for p in specs if p.exists()), None)
-    return None if spec is None else json.loads(spec.read_text(encoding='utf8'))['argv'][0]
+    for folder in jupyter_path('kernels'):
+        spec = Path(folder)/'python3'/'kernel.json'
+        if spec.exists(): return json.loads(spec.read_text(encoding='utf8'))['argv'][0]
+    return None
 
 # %% ../../nbs/course/doctor.ipynb #0565dbc8
 def check_kernel():
@@ -284,34 +371,49 @@ def check_kernel():
     if where() in ('kaggle', 'colab'): return Check('Kernel', 'ok', f'that of {where()}')
     fix = f'{PIP} ipykernel, then: python -m ipykernel install --sys-prefix'
     try: python = _kernel()
-    except ImportError: return Check('Kernel', 'note', 'Jupyter is not installed here', f'For notebooks: {PIP} jupyterlab')
-    except (OSError, ValueError, LookupError) as e: return Check('Kernel', 'warn', f'its description cannot be read ({first_line(e)})', fix)
+    except ImportError:
+        return Check('Kernel', 'note', 'Jupyter is not installed here', f'For notebooks: {PIP} jupyterlab')
+    except (OSError, ValueError, LookupError) as e:
+        return Check('Kernel', 'warn', f'its description cannot be read ({first_line(e)})', fix)
     if python is None: return Check('Kernel', 'warn', 'there is no python3 kernel', fix)
-    if not os.path.isabs(python): return Check('Kernel', 'ok', 'python3 runs this Python') # Jupyter puts its own Python in for a bare name
-    if os.path.dirname(python)==os.path.dirname(sys.executable): return Check('Kernel', 'ok', 'python3 runs this Python')
-    return Check('Kernel', 'warn', f'python3 runs {_shortened(python)}, not {_shortened(sys.executable)}', fix)
+
+    bare = not os.path.isabs(python) # Jupyter puts its own Python in for a bare name
+    if bare or os.path.dirname(python)==os.path.dirname(sys.executable):
+        return Check('Kernel', 'ok', 'python3 runs this Python')
+    found = f'python3 runs {_shortened(python)}, not {_shortened(sys.executable)}'
+    return Check('Kernel', 'warn', found, fix)
 
 # %% ../../nbs/course/doctor.ipynb #6788e698
+OTHER_HALF = {(7,): (1,), (8,): (3,)} # First number of ipywidgets -> that of jupyterlab_widgets
+
 def check_widgets():
     "Widgets, and their other half inside JupyterLab"
     have = version('ipywidgets')
     if not have: return Check('Widgets', 'warn', 'ipywidgets is missing', f'{PIP} ipywidgets')
     if where() in ('kaggle', 'colab') or not version('jupyterlab'): return Check('Widgets', 'ok', f'ipywidgets {have}')
-    lab,want = version('jupyterlab_widgets'),{7: (1,), 8: (3,)}.get((_numbers(have) or (0,))[0])
+
+    lab = version('jupyterlab_widgets') or ''
+    want = OTHER_HALF.get(_numbers(have)[:1])
+    fits = want is None or _numbers(lab)[:1]==want
     there = Path(sys.prefix, 'share/jupyter/labextensions/@jupyter-widgets/jupyterlab-manager').is_dir()
-    if lab and there and (want is None or _numbers(lab)[:1]==want): return Check('Widgets', 'ok', f'ipywidgets {have}, jupyterlab_widgets {lab}')
-    return Check('Widgets', 'warn', f"ipywidgets {have}, jupyterlab_widgets {lab or 'missing'}: JupyterLab shows text in place of widgets",
+    if lab and there and fits: return Check('Widgets', 'ok', f'ipywidgets {have}, jupyterlab_widgets {lab}')
+    lab = lab or 'missing'
+    return Check('Widgets', 'warn',
+                 f'ipywidgets {have}, jupyterlab_widgets {lab}: JupyterLab shows text in place of widgets',
                  f'{PIP} --force-reinstall --no-deps ipywidgets jupyterlab_widgets, then restart JupyterLab')
 
 # %% ../../nbs/course/doctor.ipynb #93509fa7
-CHECKS = (check_python, check_versions, check_pairs, check_requirements, check_memory, check_disk, check_internet, check_write, check_kernel, check_widgets)
+CHECKS = (check_python, check_versions, check_pairs, check_requirements, check_memory,
+          check_disk, check_internet, check_write, check_kernel, check_widgets)
 TRIED = (check_imports, check_device) # these are given what the second process found
 
 # %% ../../nbs/course/doctor.ipynb #07230bc8
 def _safe(check, *args):
     "What `check` finds, or a finding that it failed"
     try: return check(*args)
-    except Exception as e: return Check(check.__name__.removeprefix('check_').title(), 'warn', f'the check failed: {first_line(e)}', 'Please report this.')
+    except Exception as e:
+        name = check.__name__.removeprefix('check_').title()
+        return Check(name, 'warn', f'the check failed: {first_line(e)}', 'Please report this.')
 
 # %% ../../nbs/course/doctor.ipynb #5aad84df
 def checks(
@@ -322,25 +424,30 @@ def checks(
     "Look at everything"
     box = []
     def work(): box.append(attempt())
+
     thread = threading.Thread(target=work, daemon=True)
     thread.start()
-    first = [_safe(c) for c in quick]
+    first = [_safe(o) for o in quick]
     thread.join()
-    return first + [_safe(c, box[0]) for c in tried]
-
-# %% ../../nbs/course/doctor.ipynb #a7af0a6c
-STATUS_COLOURS = dict(ok='green', note='cyan', warn='yellow', fail='bold red')
+    return first + [_safe(o, box[0]) for o in tried]
 
 # %% ../../nbs/course/doctor.ipynb #1b888bd0
+STATUS_COLOURS = dict(ok='green', note='cyan', warn='yellow', fail='bold red')
+
 def _show(found):
     "Print checks as a table, or as lines where rich is missing"
     try:
         from rich.console import Console
         from rich.table import Table
         from rich.text import Text
-    except ImportError: return print(*(f'{c.status:5} {c.name:12} {c.found}  {c.fix}'.rstrip() for c in found), sep='\n')
+    except ImportError:
+        lines = [f'{o.status:5} {o.name:12} {o.found}  {o.fix}' for o in found]
+        print(*(o.rstrip() for o in lines), sep='\n')
+        return
     table = Table('', 'Check', 'Found', 'What to do')
-    for c in found: table.add_row(Text(c.status, STATUS_COLOURS[c.status]), c.name, Text(c.found), Text(c.fix))
+    for o in found:
+        status = Text(o.status, STATUS_COLOURS[o.status])
+        table.add_row(status, o.name, Text(o.found), Text(o.fix))
     Console().print(table)
 
 # %% ../../nbs/course/doctor.ipynb #b1086308
@@ -350,8 +457,13 @@ def doctor(
 ) -> dict:              # `ok` (no check failed) and `checks`
     "Look at this machine, from Python to widgets, and give each finding its fix."
     if found is None and not as_json: print('Looking at this machine: about 10 seconds.')
-    found = checks() if found is None else found
-    if not as_json: _show(found)
-    bad = [c.name for c in found if c.status=='fail']
-    if not as_json: print(f"To be mended: {', '.join(bad)}." if bad else 'Ready: nothing here stops a lesson.')
-    return dict(ok=not bad, checks=[asdict(c) for c in found])
+    if found is None: found = checks()
+    bad = [o.name for o in found if o.status=='fail']
+    verdict = 'Ready: nothing here stops a lesson.'
+    if bad:
+        names = ', '.join(bad)
+        verdict = f'To be mended: {names}.'
+    if not as_json:
+        _show(found)
+        print(verdict)
+    return dict(ok=not bad, checks=[asdict(o) for o in found])

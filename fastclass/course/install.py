@@ -25,12 +25,37 @@ def pins(
 def _offline(root='/kaggle/input'):
     "Arguments for pip that make it look at the wheels below `root` and nowhere else"
     folders = sorted({str(o.parent) for o in Path(root).glob('**/*.whl')})
-    return ['--no-index', *(f'--find-links={o}' for o in folders)]
+    links = [f'--find-links={o}' for o in folders]
+    return ['--no-index', *links]
 
 def _pip(names, options):
     "Run `pip install`; what it says when it fails, '' when it works"
-    r = subprocess.run([sys.executable, '-m', 'pip', 'install', '-q', '--no-color', *options, *names], capture_output=True, text=True)
-    return '' if r.returncode==0 else (r.stderr.strip().splitlines() or ['it failed'])[-1]
+    command = [sys.executable, '-m', 'pip', 'install', '-q', '--no-color', *options, *names]
+    run = subprocess.run(command, capture_output=True, text=True)
+    if run.returncode==0: return ''
+    lines = run.stderr.strip().splitlines()
+    return lines[-1] if lines else 'it failed'
+
+# %% ../../nbs/course/install.ipynb #6aa5780c
+def _install(names, options, pip):
+    "Install `names` beside what is there; what pip says of each that cannot be had"
+    with tempfile.TemporaryDirectory() as tmp:
+        Path(tmp, 'keep.txt').write_text('\n'.join(pins()))
+        options = ['-c', f'{tmp}/keep.txt', *options]
+        if not names or not pip(names, options): return {}
+        said = {name:pip([name], options) for name in names}
+    return {name:why for name,why in said.items() if why}
+
+# %% ../../nbs/course/install.ipynb #94767c7e
+def _tell(added, trouble, old):
+    "Print what was installed, what was not, and what is older than it should be"
+    if added:
+        print(f"Installed beside fastclass: {', '.join(added)}")
+    if trouble:
+        why = next(iter(trouble.values()))
+        print(f"Not installed: {', '.join(trouble)}. The lessons run without, and take what they have. pip says: {why}")
+    if old:
+        print(f"Left as it is: {', '.join(old)}. If a lesson fails, run `fastclass doctor`.")
 
 # %% ../../nbs/course/install.ipynb #19c52a55
 def install_missing(
@@ -42,14 +67,9 @@ def install_missing(
     lacking = asks('fastclass-course')
     missing = [f'{r.name}{r.specifier}' for r,found in lacking if not found]
     old = [f'{r.name} {found} ({r.specifier} is asked for)' for r,found in lacking if found]
-    trouble = {}
-    with tempfile.TemporaryDirectory() as tmp:
-        (Path(tmp)/'keep.txt').write_text('\n'.join(pins()))
-        options = ['-c', f'{tmp}/keep.txt', *([] if online() else _offline())]
-        if missing and pip(missing, options): trouble = {o:why for o in missing if (why := pip([o], options))}
+    options = [] if online() else _offline()
+    trouble = _install(missing, options, pip)
     importlib.invalidate_caches()
     added = [o for o in missing if o not in trouble]
-    if added: print(f"Installed beside fastclass: {', '.join(added)}")
-    if trouble: print(f"Not installed: {', '.join(trouble)}. The lessons run without, and take what they have. pip says: {next(iter(trouble.values()))}")
-    if old: print(f"Left as it is: {', '.join(old)}. If a lesson fails, run `fastclass doctor`.")
+    _tell(added, trouble, old)
     return list(trouble)

@@ -47,21 +47,36 @@ def _use(device):
     default_device(device.type!='cpu')
 
 # %% ../../nbs/course/lesson.ipynb #5ba7768d
+def _headline(title, minutes, device, source):
+    "Where a lesson runs, on what data, with which versions, and how long it takes"
+    from fastclass import __version__
+    python = sys.version.split()[0]
+    fastai = version('fastai')
+    torch = version('torch')
+    unit = 'minute' if minutes==1 else 'minutes'
+    less = '' if device.type=='cpu' else ', less here'
+    parts = [title,
+             f'{device.type}: {device.name} ({device.why})',
+             f'{source.name} data ({source.why})',
+             f'fastclass {__version__}, fastai {fastai}, torch {torch}, Python {python}',
+             f'about {minutes:g} {unit} on a CPU{less}']
+    return ' | '.join(parts)
+
+# %% ../../nbs/course/lesson.ipynb #7e0aef93
 def start_lesson(
     title:str,      # The lesson's name
     minutes:float,  # How long it takes on a CPU with two cores
     seed:int=42,    # For Python, NumPy and torch
     cached=False    # See `choose_source`
 ) -> Lesson:        # `UnsupportedError` when torch or fastai do not import, or a FASTCLASS_ variable has a bad value
-    "Choose device, source and workers, set seeds, silence known warnings, and say it all in one line, with the last recorded run"
-    from fastclass import __version__
+    "Choose device, source and workers, set seeds, silence known warnings, and say it in one line, with the last run"
     from fastclass.course.receipts import last_run
     quiet()
-    source,device = choose_source(cached),pick_device()
+    source = choose_source(cached)
+    device = pick_device()
     _use(device)
     seed_all(seed)
-    versions = f"fastclass {__version__}, fastai {version('fastai')}, torch {version('torch')}, Python {sys.version.split()[0]}"
-    wait = f'about {minutes:g} minute'+'s'*(minutes!=1)+' on a CPU' + (', less here' if device.type!='cpu' else '')
-    line = f'{title} | {device.type}: {device.name} ({device.why}) | {source.name} data ({source.why}) | {versions} | {wait}'
-    print(' | '.join(filter(None, (line, last_run(title, device.type)))))
+    line = _headline(title, minutes, device, source)
+    last = last_run(title, device.type)
+    print(f'{line} | {last}' if last else line)
     return Lesson(device, source, where(), seed, worker_count(device))

@@ -18,9 +18,10 @@ PLACES = dict(kaggle='Kaggle', colab='Colab', ci='CI', local='own machine', jupy
 
 def receipts(
     file=FILE # A JSON file as tools/platform_run.py writes it
-) -> list:    # A dict each, with `notebook`, `title`, `platform`, `device_type`, `device`, `minutes`, `date` and more; [] when there are none
+) -> list:    # A dict each: `notebook`, `title`, `platform`, `device_type`, `device`, `minutes`, `date`, ...; or []
     "The newest successful run of each notebook on each kind of machine"
-    return json.loads(Path(file).read_text(encoding='utf-8')) if Path(file).is_file() else []
+    file = Path(file)
+    return json.loads(file.read_text(encoding='utf-8')) if file.is_file() else []
 
 # %% ../../nbs/course/receipts.ipynb #86cb1038
 def age(
@@ -28,8 +29,11 @@ def age(
     today=None # A `date`; None for today's
 ) -> str:      # Such as '3 days ago'; the day itself when it lies ahead of this machine's clock
     "How long ago a day was"
-    days = ((today or date.today())-date.fromisoformat(day)).days
-    return {0: 'today', 1: 'yesterday'}.get(days, f'{days} days ago' if days>0 else day)
+    today = today or date.today()
+    days = (today-date.fromisoformat(day)).days
+    if days==0: return 'today'
+    if days==1: return 'yesterday'
+    return f'{days} days ago' if days>0 else day
 
 # %% ../../nbs/course/receipts.ipynb #564a96f2
 def last_run(
@@ -39,7 +43,10 @@ def last_run(
     today=None        # See `age`
 ) -> str:             # Such as 'last run: Kaggle, Tesla T4, 3 days ago, 0.8 minutes'; '' without a record
     "One phrase on the newest recorded run of a lesson"
-    runs = sorted((r for r in receipts(file) if r['title']==title), key=lambda r: (r['device_type']==device_type, r['date']))
+    runs = [o for o in receipts(file) if o['title']==title]
     if not runs: return ''
-    r = runs[-1]
-    return f"last run: {PLACES.get(r['platform'], r['platform'])}, {r['device']}, {age(r['date'], today)}, {r['minutes']:.1f} minutes"
+    runs.sort(key=lambda o: (o['device_type']==device_type, o['date']))
+    run = runs[-1]
+    place = PLACES.get(run['platform'], run['platform'])
+    ago = age(run['date'], today)
+    return f"last run: {place}, {run['device']}, {ago}, {run['minutes']:.1f} minutes"

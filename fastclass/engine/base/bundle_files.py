@@ -32,17 +32,23 @@ def refuse(
     raise UnsupportedError(f'A bundle cannot hold {what}.', next=next)
 
 # %% ../../../nbs/engine/base/bundle_files.ipynb #5418a90d
+def _unboxed(o):
+    "Numbers and arrays of NumPy and torch as numbers and lists of Python; anything else as it is"
+    if not isinstance(o, (np.generic, torch.Tensor, np.ndarray)): return o
+    return o.tolist() if getattr(o, 'ndim', 0) else o.item()
+
 def plain(
     o # Numbers, arrays, tensors, dicts and lists of them, and what has a text
 ): # None, a number, a text, a list or a dict
     "`o` as something that JSON can hold; NaN and infinity become None"
-    if isinstance(o, (np.generic, torch.Tensor, np.ndarray)): o = o.tolist() if getattr(o, 'ndim', 0) else o.item()
+    o = _unboxed(o)
     if isinstance(o, dict): return {str(plain(k)): plain(v) for k,v in o.items()}
     if isinstance(o, (list, tuple)): return [plain(v) for v in o]
     if isinstance(o, float) and not math.isfinite(o): return None
     if isinstance(o, os.PathLike): return os.fspath(o)
     if o is None or isinstance(o, (str, int, float, bool)): return o
-    refuse(f'a value of the type {type(o).__name__} ({o!r:.40})', 'Use text, numbers, lists and dicts for vocabulary, metrics and data card.')
+    refuse(f'a value of the type {type(o).__name__} ({o!r:.40})',
+           'Use text, numbers, lists and dicts for vocabulary, metrics and data card.')
 
 # %% ../../../nbs/engine/base/bundle_files.ipynb #068fdacf
 def need(
@@ -52,39 +58,57 @@ def need(
     where:str # Name of the file, for the message
 ):
     "`d[key]`, or a `BundleError` that names the key and what was expected"
-    if not isinstance(d, dict) or key not in d: raise BundleError(f'{where} has no "{key}".', next=ASK)
-    if not isinstance(d[key], kind) or (isinstance(d[key], bool) and kind is not bool):
-        want = ' or '.join(o.__name__ for o in (kind if isinstance(kind, tuple) else (kind,)))
-        raise BundleError(f'"{key}" in {where} is {d[key]!r:.60}; {want} is expected.', next=ASK)
-    return d[key]
+    if not isinstance(d, dict) or key not in d:
+        raise BundleError(f'{where} has no "{key}".', next=ASK)
+    value = d[key]
+    odd_bool = isinstance(value, bool) and kind is not bool # in Python, True is a whole number too
+    if isinstance(value, kind) and not odd_bool: return value
+
+    kinds = kind if isinstance(kind, tuple) else (kind,)
+    want = ' or '.join(o.__name__ for o in kinds)
+    raise BundleError(f'"{key}" in {where} is {value!r:.60}; {want} is expected.', next=ASK)
 
 # %% ../../../nbs/engine/base/bundle_files.ipynb #f6ac7bca
-WEIGHTS, TEXT = 'model.safetensors', 'bundle.json' # The two files of a store
+WEIGHTS = 'model.safetensors' # The numbers of a store
+TEXT = 'bundle.json'          # What it says about them
+
+def _is_zip(path): return path.suffix.lower()=='.zip'
 
 def check_target(
     path:Path # Where the store goes; `BundleError` when something else is there
 ):
     "Refuse a place where saving would remove something that is not a store"
-    if path.suffix.lower()=='.zip':
-        if path.is_dir(): raise BundleError(f'{path} is a folder.', next='Name a file, or a folder without .zip at its end.')
+    if _is_zip(path):
+        if path.is_dir():
+            raise BundleError(f'{path} is a folder.', next='Name a file, or a folder without .zip at its end.')
     elif path.is_dir():
         others = sorted({o.name for o in path.iterdir()}-{WEIGHTS, TEXT})
-        if others: raise BundleError(f'{path} holds other files ({", ".join(others[:3])}).', next='Name a new or an empty folder: a bundle is a folder of its own.')
-    elif path.exists(): raise BundleError(f'{path} is a file.', next='Name a folder, or a file that ends in .zip.')
+        if others:
+            few = ', '.join(others[:3])
+            raise BundleError(f'{path} holds other files ({few}).',
+                              next='Name a new or an empty folder: a bundle is a folder of its own.')
+    elif path.exists():
+        raise BundleError(f'{path} is a file.', next='Name a folder, or a file that ends in .zip.')
 
 # %% ../../../nbs/engine/base/bundle_files.ipynb #79ae6453
 def _write(path, data):
     "Write a file and wait until the disk has it"
     with open(path, 'wb') as f:
-        f.write(data); f.flush(); os.fsync(f.fileno())
+        f.write(data)
+        f.flush()
+        os.fsync(f.fileno())
 
 def _move_in(new, path):
     "Put the complete store `new` at `path`; what was there goes only when that has worked"
-    if not path.is_dir(): os.replace(new, path); return
+    if not path.is_dir():
+        os.replace(new, path)
+        return
     old = path.with_name(f'{new.parent.name}-old')
     os.rename(path, old)
     try: os.rename(new, path)
-    except BaseException: os.rename(old, path); raise
+    except BaseException:
+        os.rename(old, path)
+        raise
     shutil.rmtree(old)
 
 # %% ../../../nbs/engine/base/bundle_files.ipynb #d5b9c231
@@ -102,9 +126,12 @@ def _write_files(path, weights, text, check):
         path.parent.mkdir(parents=True, exist_ok=True)
         tmp = path.parent/f'.{path.name}-{uuid.uuid4().hex[:8]}'
         try:
-            tmp.mkdir(); new = tmp/'bundle'; new.mkdir()
-            _write(new/WEIGHTS, weights); _write(new/TEXT, text)
-            if path.suffix.lower()=='.zip': new = _zip(new, tmp/'bundle.zip')
+            tmp.mkdir()
+            new = tmp/'bundle'
+            new.mkdir()
+            _write(new/WEIGHTS, weights)
+            _write(new/TEXT, text)
+            if _is_zip(path): new = _zip(new, tmp/'bundle.zip')
             if check: check(new)
             _move_in(new, path)
         finally: shutil.rmtree(tmp, ignore_errors=True)
@@ -119,11 +146,19 @@ def _version(name):
 
 def _stamp(weights, text, packages):
     "What every store says about itself, and then what the caller says"
-    facts = dict(text.get('weights') or {}, file=WEIGHTS, bytes=len(weights), sha256=hashlib.sha256(weights).hexdigest())
-    versions = {'python': platform.python_version(), **{o: _version(o) for o in packages}}
-    return {'created': datetime.now(timezone.utc).isoformat(timespec='seconds'), **text, 'weights': facts, 'versions': versions}
+    digest = hashlib.sha256(weights).hexdigest()
+    facts = dict(text.get('weights') or {}, file=WEIGHTS, bytes=len(weights), sha256=digest)
+    versions = {'python': platform.python_version()}
+    for o in packages: versions[o] = _version(o)
+    now = datetime.now(timezone.utc).isoformat(timespec='seconds')
+    return {'created': now, **text, 'weights': facts, 'versions': versions}
 
 # %% ../../../nbs/engine/base/bundle_files.ipynb #52f32068
+def _own_copy(values):
+    "A tensor or an array as a tensor on the CPU that shares its memory with nobody"
+    tensor = torch.as_tensor(values).detach().cpu()
+    return tensor.contiguous().clone()
+
 def write_store(
     path,          # Folder, or a file that ends in .zip; a store that is there is replaced when the new one is complete
     tensors:dict,  # Name to tensor or array, such as a `state_dict()`
@@ -134,18 +169,27 @@ def write_store(
     "Write numbers and text as a folder or a zip of two files, without a pickle"
     path = Path(path)
     check_target(path)
-    need(text, 'format', str, 'The text of this store'); need(text, 'version', int, 'The text of this store')
-    weights = tensors_to_bytes({k: torch.as_tensor(v).detach().cpu().contiguous().clone() for k,v in tensors.items()})
+    need(text, 'format', str, 'The text of this store')
+    need(text, 'version', int, 'The text of this store')
+
+    weights = tensors_to_bytes({k: _own_copy(v) for k,v in tensors.items()})
     full = plain(_stamp(weights, text, packages))
-    _write_files(path, weights, json.dumps(full, indent=1, ensure_ascii=False, allow_nan=False).encode(), check)
+    encoded = json.dumps(full, indent=1, ensure_ascii=False, allow_nan=False).encode()
+    _write_files(path, weights, encoded, check)
     return path
 
 # %% ../../../nbs/engine/base/bundle_files.ipynb #0501df30
+def _too_large(file, limit):
+    "The error for a file that holds more than a model can have"
+    return BundleError(f'{file} is larger than the {limit:,} bytes that this model can have.', next=ASK)
+
 def _read_member(path, name, limit):
     "The bytes of one file of a store; from a zip it is read in memory and never unpacked"
     if path.is_dir():
         file = path/name
-        if not file.is_file(): raise BundleError(f'{path} has no {name}.', next='Name the folder that was saved as a bundle, or save it again.')
+        if not file.is_file():
+            raise BundleError(f'{path} has no {name}.',
+                              next='Name the folder that was saved as a bundle, or save it again.')
         if file.stat().st_size>limit: raise _too_large(file, limit)
         return file.read_bytes()
     try:
@@ -154,35 +198,45 @@ def _read_member(path, name, limit):
         raise BundleError(f'{path} cannot be read as a zip: {e!s:.100}', next=ASK) from e
 
 # %% ../../../nbs/engine/base/bundle_files.ipynb #f565774b
+def _is_member(info, name):
+    "Is this the file `name` of a zip, at its top or in a folder at its top?"
+    inside = PurePosixPath(info.filename)
+    return inside.name==name and len(inside.parts)<3
+
 def _read_zipped(z, path, name, limit):
     "One member of a zip, at its top or in its only folder"
-    found = [o for o in z.infolist() if PurePosixPath(o.filename).name==name and len(PurePosixPath(o.filename).parts)<3]
-    if len(found)!=1: raise BundleError(f'{path} has {len(found)} files of the name {name}; one is expected.', next=ASK)
-    if found[0].file_size>limit: raise _too_large(f'{path}/{name}', limit)
-    with z.open(found[0]) as f: data = f.read(limit+1)
+    found = [o for o in z.infolist() if _is_member(o, name)]
+    if len(found)!=1:
+        raise BundleError(f'{path} has {len(found)} files of the name {name}; one is expected.', next=ASK)
+    member = found[0]
+    if member.file_size>limit: raise _too_large(f'{path}/{name}', limit)
+    with z.open(member) as f: data = f.read(limit+1)
     if len(data)>limit: raise _too_large(f'{path}/{name}', limit)
     return data
 
-def _too_large(file, limit): return BundleError(f'{file} is larger than the {limit:,} bytes that this model can have.', next=ASK)
-
+# %% ../../../nbs/engine/base/bundle_files.ipynb #ab2d891c
 def _missing(path):
     "The error for a path with nothing there, with the former store that an interrupted save left"
+    hint = 'Check the path: the function that saved it returned it.'
     old = sorted(path.parent.glob(f'.{glob.escape(path.name)}-*-old'))
-    hint = f'An interrupted save left the former one at {old[-1]}: rename it.' if old else 'Check the path: the function that saved it returned it.'
+    if old: hint = f'An interrupted save left the former one at {old[-1]}: rename it.'
     return BundleError(f'There is no bundle at {path}.', next=hint)
 
-# %% ../../../nbs/engine/base/bundle_files.ipynb #ab2d891c
 def _read_text(path, format, version):
     "The description of a store, once it is known to be JSON of the right format and version"
     if not path.exists(): raise _missing(path)
     where = f'{path}/{TEXT}'
     data = _read_member(path, TEXT, 2**24)
     try: d = json.loads(data)
-    except (ValueError, RecursionError) as e: raise BundleError(f'{where} is not JSON: {e!s:.80}', next=ASK) from e
+    except (ValueError, RecursionError) as e:
+        raise BundleError(f'{where} is not JSON: {e!s:.80}', next=ASK) from e
+
     if need(d, 'format', str, where)!=format:
-        raise BundleError(f'{where} is of the format {d["format"]!r:.40}, not {format}.', next='Open it with the function that belongs to the one that saved it.')
+        raise BundleError(f'{where} is of the format {d["format"]!r:.40}, not {format}.',
+                          next='Open it with the function that belongs to the one that saved it.')
     if need(d, 'version', int, where)!=version:
-        raise BundleError(f'{where} has the format version {d["version"]}; this fastclass reads {version}.', next='Update it: pip install -U fastclass-course')
+        raise BundleError(f'{where} has the format version {d["version"]}; this fastclass reads {version}.',
+                          next='Update it: pip install -U fastclass-course')
     need(d, 'weights', dict, where)
     return d
 
@@ -194,26 +248,42 @@ def weights_differ(
     "What is different between two sets of weights, in words"
     odd = sorted(expected.keys() ^ tensors.keys())
     if odd: return f'{len(odd)} names differ, the first is {odd[0]!r:.60}'
-    wrong = [k for k,v in expected.items() if v.shape!=tensors[k].shape]
-    return f'{wrong[0]} is {tuple(tensors[wrong[0]].shape)} and should be {tuple(expected[wrong[0]].shape)}' if wrong else ''
+    for name,want in expected.items():
+        got = tensors[name]
+        if got.shape!=want.shape: return f'{name} is {tuple(got.shape)} and should be {tuple(want.shape)}'
+    return ''
 
 def _most_bytes(expected):
     "How large the weights of a model can be, its header included"
     return sum(v.numel()*8 for v in expected.values())+2**24
 
 # %% ../../../nbs/engine/base/bundle_files.ipynb #34149ac6
+def _check_weights(data, facts, where):
+    "Refuse a pickle, and bytes that are not those that `facts` describes"
+    is_safetensors = data[8:9]==b'{' # 8 bytes of length, then JSON
+    if not is_safetensors and data.startswith((b'\x80', b'PK')):
+        raise BundleError(f'{where} is a pickle, not safetensors. '
+                          'A pickle can run code when it is opened, so it was not.',
+                          next='Ask for a bundle that fastclass saved.')
+
+    n_bytes = need(facts, 'bytes', int, TEXT)
+    same = len(data)==n_bytes and hashlib.sha256(data).hexdigest()==need(facts, 'sha256', str, TEXT)
+    if not same:
+        raise BundleError(f'{where} does not match its hash: it has {len(data):,} bytes of {n_bytes:,}.', next=ASK)
+
+# %% ../../../nbs/engine/base/bundle_files.ipynb #e6f33c69
 def _read_tensors(path, d, expected):
     "The weights of a store, checked against its description and against the `expected` ones; never unpickled"
     where = f'{path}/{WEIGHTS}'
     data = _read_member(path, WEIGHTS, _most_bytes(expected))
-    if data[8:9]!=b'{' and (data[:1]==b'\x80' or data[:2]==b'PK'): # safetensors: 8 bytes of length, then JSON
-        raise BundleError(f'{where} is a pickle, not safetensors. A pickle can run code when it is opened, so it was not.', next='Ask for a bundle that fastclass saved.')
-    if len(data)!=need(d['weights'], 'bytes', int, TEXT) or hashlib.sha256(data).hexdigest()!=need(d['weights'], 'sha256', str, TEXT):
-        raise BundleError(f'{where} does not match its hash: it has {len(data):,} bytes of {d["weights"]["bytes"]:,}.', next=ASK)
+    _check_weights(data, d['weights'], where)
     try: tensors = tensors_from_bytes(data)
-    except (SafetensorError, KeyError, ValueError, TypeError) as e: raise BundleError(f'{where} is not safetensors: {e!s:.100}', next=ASK) from e
+    except (SafetensorError, KeyError, ValueError, TypeError) as e:
+        raise BundleError(f'{where} is not safetensors: {e!s:.100}', next=ASK) from e
     wrong = weights_differ(expected, tensors)
-    if wrong: raise BundleError(f'{where} does not fit its description: the weights do not fit the model of {TEXT} ({wrong}).', next=ASK)
+    if wrong:
+        raise BundleError(f'{where} does not fit its description: '
+                          f'the weights do not fit the model of {TEXT} ({wrong}).', next=ASK)
     return {k: v.float() if v.is_floating_point() else v for k,v in tensors.items()}
 
 # %% ../../../nbs/engine/base/bundle_files.ipynb #0ec0cdb9
@@ -222,7 +292,7 @@ def read_store(
     format:str, # What `format` must be in its text
     version:int # What `version` must be
 ) -> tuple:     # `(text, load_tensors)`; both raise `BundleError`, which names the file and what to do
-    "The text of a store, and `load_tensors(expected)`, which reads its numbers as float32 tensors by name, as the `state_dict()` of an empty model says"
+    "The text of a store, and `load_tensors(expected)`: its numbers as float32 by name, as an empty `state_dict()` says"
     path = Path(path)
     d = _read_text(path, format, version)
     return d, partial(_read_tensors, path, d)

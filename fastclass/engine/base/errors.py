@@ -18,7 +18,7 @@ def expect_fail(
     error=Exception, # The class of the error
     contains:str=''  # A part of its message
 ):
-    "Raise `AssertionError` unless the block raises `error` with a message that contains the text; as `fastcore.test.expect_fail`"
+    "Raise `AssertionError` unless the block raises `error` with this text in its message; as in `fastcore.test`"
     try: yield
     except error as e:
         if contains not in str(e): raise AssertionError(f'{contains!r} was expected in {str(e)!r}.') from e
@@ -37,11 +37,20 @@ class FastclassError(Exception):
     def __str__(self): return f'{self.message} {self.next}'.strip()
 
 # %% ../../../nbs/engine/base/errors.ipynb #0cff65d3
-class DataError(FastclassError, ValueError): "The data cannot be used as it is: a missing or empty folder, one class, a class with too few items"
-class UnsupportedError(FastclassError, ValueError): "A model, loss or option that this function cannot handle; the message names it"
-class BundleError(FastclassError, ValueError): "A bundle that is broken, incomplete, or was made by something else"
-class WeightsError(FastclassError, RuntimeError): "Weights that are truncated, wrong, or do not fit; the message names the file"
-class StorageError(FastclassError, OSError): "A disk that is full or may not be written to; what was there before is as it was"
+class DataError(FastclassError, ValueError):
+    "The data cannot be used as it is: a missing or empty folder, one class, a class with too few items"
+
+class UnsupportedError(FastclassError, ValueError):
+    "A model, loss or option that this function cannot handle; the message names it"
+
+class BundleError(FastclassError, ValueError):
+    "A bundle that is broken, incomplete, or was made by something else"
+
+class WeightsError(FastclassError, RuntimeError):
+    "Weights that are truncated, wrong, or do not fit; the message names the file"
+
+class StorageError(FastclassError, OSError):
+    "A disk that is full or may not be written to; what was there before is as it was"
 
 # %% ../../../nbs/engine/base/errors.ipynb #be978362
 class PictureError(DataError):
@@ -55,11 +64,20 @@ class PictureError(DataError):
         self.reason = reason
 
 # %% ../../../nbs/engine/base/errors.ipynb #39b5f80b
-class SourceError(FastclassError, ConnectionError): "Something about a source of pictures or files failed"
-class NoInternetError(SourceError): "There is no connection at all; on Kaggle it is a switch in the side bar"
-class BlockedError(SourceError): "The source refuses to answer this machine; another source may"
-class NothingFoundError(SourceError): "The source answered and has nothing for this query"
-class BadQueryError(SourceError, ValueError): "A query that no source can answer: empty, too long, of the wrong type"
+class SourceError(FastclassError, ConnectionError):
+    "Something about a source of pictures or files failed"
+
+class NoInternetError(SourceError):
+    "There is no connection at all; on Kaggle it is a switch in the side bar"
+
+class BlockedError(SourceError):
+    "The source refuses to answer this machine; another source may"
+
+class NothingFoundError(SourceError):
+    "The source answered and has nothing for this query"
+
+class BadQueryError(SourceError, ValueError):
+    "A query that no source can answer: empty, too long, of the wrong type"
 
 # %% ../../../nbs/engine/base/errors.ipynb #fec4f944
 class RateLimitedError(SourceError):

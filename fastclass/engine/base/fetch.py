@@ -28,29 +28,42 @@ def download_file(
             _stream(http, url, part, time.monotonic()+deadline)
         _check_hash(part, file.name)
         with storage_guard(file): os.replace(part, file)
-    except httpx.HTTPError as e: raise SourceError(f'{url} could not be downloaded: {e or type(e).__name__}.', next='Try again later, or put the file there by hand: ' + str(file)) from e
+    except httpx.HTTPError as e:
+        raise SourceError(f'{url} could not be downloaded: {e}.',
+                          next=f'Try again later, or put the file there by hand: {file}') from e
     finally: part.unlink(missing_ok=True)
     return file
 
 # %% ../../../nbs/engine/base/fetch.ipynb #ec85fd59
+def _late(url, done, size):
+    "The error for a download whose time is up"
+    return SourceError(f'The download of {url} took too long: {done/1e6:.1f} of {size/1e6:.1f} MB came in time.',
+                       next='Try again on a faster line.')
+
 def _stream(http, url, part, end):
     "Write the body of `url` into `part` with a progress bar; raises `SourceError` when `end` has passed"
     from fastprogress.fastprogress import progress_bar
-    with http.stream('GET', url) as r, storage_guard(part), open(part, 'wb') as f:
-        r.raise_for_status()
-        size,done = int(r.headers.get('content-length', 0)),0
+    with http.stream('GET', url) as response, storage_guard(part), open(part, 'wb') as f:
+        response.raise_for_status()
+        size = int(response.headers.get('content-length', 0))
+        done = 0
         bar = progress_bar(range(max(1, size>>10)), leave=False)
         bar.update(0)
-        for chunk in r.iter_bytes():
-            if time.monotonic()>end: raise SourceError(f'The download of {url} took too long: {done/1e6:.1f} of {size/1e6:.1f} MB came in time.', next='Try again on a faster line.')
+        for chunk in response.iter_bytes():
+            if time.monotonic()>end: raise _late(url, done, size)
             done += f.write(chunk)
             if done>>10<bar.total: bar.update(done>>10)
         bar.update(bar.total)
-    if size and done<size: raise SourceError(f'The download of {url} ended early: {done} of {size} bytes.', next='Run this again.')
+    if size and done<size:
+        raise SourceError(f'The download of {url} ended early: {done} of {size} bytes.',
+                          next='Run this again.')
 
+# %% ../../../nbs/engine/base/fetch.ipynb #83fb688e
 def _check_hash(part, name):
     "torch's file names end in the first characters of the file's SHA-256: compare where there are any"
     want = re.search(r'-([0-9a-f]{8,})\.', name)
     if not want: return
     got = hashlib.sha256(part.read_bytes()).hexdigest()
-    if not got.startswith(want[1]): raise SourceError(f'{name} came with the wrong hash: {got[:8]} instead of {want[1]}.', next='Something on the way changed it; try another network.')
+    if got.startswith(want[1]): return
+    raise SourceError(f'{name} came with the wrong hash: {got[:8]} instead of {want[1]}.',
+                      next='Something on the way changed it; try another network.')

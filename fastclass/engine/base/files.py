@@ -12,18 +12,27 @@ from .errors import storage_guard
 __all__ = ['QUARANTINE', 'STAGED', 'safe_folder', 'write_atomic']
 
 # %% ../../../nbs/engine/base/files.ipynb #f9247d2c
-QUARANTINE,STAGED = '.quarantine','.staged' # Hidden folders below that of the set: what was refused, and what is not sorted in yet
-_RESERVED = {'con', 'prn', 'aux', 'nul', *(f'{o}{i}' for o in ('com', 'lpt') for i in range(1, 10))}
+QUARANTINE = '.quarantine' # Hidden folder below that of the set: what was refused
+STAGED = '.staged'         # Another one: what is not sorted in yet
+_PORTS = [f'{kind}{n}' for kind in ('com', 'lpt') for n in range(1, 10)]
+_RESERVED = {'con', 'prn', 'aux', 'nul', *_PORTS} # Names that Windows keeps for itself
 
 # %% ../../../nbs/engine/base/files.ipynb #c4d1889b
 def safe_folder(
     label:str # Any label
 ) -> str:     # A name that is one folder on every system; labels that are fine stay as they are
     "The name of the folder for a label"
-    name = re.sub(r'[\x00-\x1f/\\:*?"<>|]+', '_', unicodedata.normalize('NFC', label)).strip(' ').rstrip('.')
-    if name[:1] in ('.', '_', '') or name.split('.')[0].lower() in _RESERVED: name = f'class_{name.lstrip("._")}'
+    name = unicodedata.normalize('NFC', label)
+    name = re.sub(r'[\x00-\x1f/\\:*?"<>|]+', '_', name).strip(' ').rstrip('.')
+
+    stem = name.split('.')[0].lower()
+    if stem in _RESERVED or name.startswith(('.', '_')) or not name:
+        name = 'class_' + name.lstrip('._')
     while len(name.encode())>120: name = name[:-1]
-    return name if name==label else f'{name}-{hashlib.sha256(label.encode(errors="surrogatepass")).hexdigest()[:6]}'
+
+    if name==label: return name
+    digest = hashlib.sha256(label.encode(errors='surrogatepass')).hexdigest()
+    return f'{name}-{digest[:6]}'
 
 # %% ../../../nbs/engine/base/files.ipynb #df524f95
 def write_atomic(

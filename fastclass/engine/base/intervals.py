@@ -19,11 +19,21 @@ def accuracy_interval(
     level:float=.95 # How often such an interval holds the true value, between 0 and 1
 )->tuple:           # Lower and upper end, 0 to 1; raises `DataError`
     "Wilson's score interval for a proportion (E. B. Wilson 1927, J. Am. Stat. Assoc. 22, 209-212)"
-    if not (n>0 and 0<=correct<=n): raise DataError(f'{correct} right of {n} is not possible.', next='Give the number of right answers and of pictures, at least one.')
-    if not 0<level<1: raise DataError(f'The level is {level}; it lies between 0 and 1.', next='Use 0.95 for 95%.')
-    p,z = correct/n,NormalDist().inv_cdf((1+level)/2)
-    middle,half = p+z*z/(2*n), z*math.sqrt(p*(1-p)/n+z*z/(4*n*n))
-    return max(0., (middle-half)/(1+z*z/n)), min(1., (middle+half)/(1+z*z/n))
+    if not (n>0 and 0<=correct<=n):
+        raise DataError(f'{correct} right of {n} is not possible.',
+                        next='Give the number of right answers and of pictures, at least one.')
+    if not 0<level<1:
+        raise DataError(f'The level is {level}; it lies between 0 and 1.',
+                        next='Use 0.95 for 95%.')
+
+    p = correct/n
+    z = NormalDist().inv_cdf((1+level)/2)
+    middle = p + z*z/(2*n)
+    half = z*math.sqrt(p*(1-p)/n + z*z/(4*n*n))
+    scale = 1 + z*z/n
+    low = (middle-half)/scale
+    high = (middle+half)/scale
+    return max(0., low), min(1., high)
 
 # %% ../../../nbs/engine/base/intervals.ipynb #70e1fa6d
 def bootstrap_interval(
@@ -34,9 +44,19 @@ def bootstrap_interval(
     seed:int=0      # Of the draws
 )->tuple:           # Lower and upper end, 0 to 1; raises `DataError`
     "Interval for a share of pixels, with pictures as the unit (B. Efron 1979, Annals of Statistics 7, 1-26)"
-    right,total = np.asarray(right, float),np.asarray(total, float)
-    if not len(total) or not total.sum(): raise DataError('There is no scored pixel.', next='Look at the validation pictures and at the code for void.')
-    i = np.random.default_rng(seed).integers(0, len(total), (n, len(total)))
-    share = right[i].sum(1)/np.maximum(1, total[i].sum(1))
-    low,high = np.quantile(share, [(1-level)/2, (1+level)/2])
+    right = np.asarray(right, float)
+    total = np.asarray(total, float)
+    pictures = len(total)
+    if not pictures or not total.sum():
+        raise DataError('There is no scored pixel.',
+                        next='Look at the validation pictures and at the code for void.')
+
+    rng = np.random.default_rng(seed)
+    drawn = rng.integers(0, pictures, (n, pictures)) # a row each time
+    rights = right[drawn].sum(1)
+    totals = total[drawn].sum(1)
+    share = rights/np.maximum(1, totals)
+
+    tail = (1-level)/2
+    low,high = np.quantile(share, [tail, (1+level)/2])
     return float(low), float(high)

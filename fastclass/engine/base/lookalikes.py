@@ -17,18 +17,37 @@ def fingerprint(
     from imagehash import phash
     from PIL import Image
     im = read_picture(jpeg, near=64)
-    return dict(phash=str(phash(im)), tint=im.resize((4, 4), Image.Resampling.BOX).tobytes().hex())
+    tiny = im.resize((4, 4), Image.Resampling.BOX)
+    return dict(phash=str(phash(im)), tint=tiny.tobytes().hex())
 
 # %% ../../../nbs/engine/base/lookalikes.ipynb #06eaf3c4
-COPY_LIMIT,GROUP_LIMIT = (8, 10.),(14, 18.) # Bits of `phash` and levels of `tint` that copies and members of a group differ in, at most
+COPY_LIMIT = 8, 10.   # Bits of `phash` and levels of `tint` that copies differ in, at most
+GROUP_LIMIT = 14, 18. # The same for members of a group
+
+def _byte_rows(rows, key, width):
+    "The hexadecimal texts under `key` as bytes (n, width)"
+    import numpy as np
+    found = [list(bytes.fromhex(o[key])) for o in rows]
+    return np.array(found, dtype=np.uint8).reshape(-1, width)
 
 def _looks(rows):
     "Bits (n, 64) and colours (n, 48) of rows"
     import numpy as np
-    bits = np.unpackbits(np.array([list(bytes.fromhex(o['phash'])) for o in rows], dtype=np.uint8).reshape(-1, 8), axis=1).astype(np.float32)
-    return bits,np.array([list(bytes.fromhex(o['tint'])) for o in rows], dtype=np.float32).reshape(-1, 48)
+    bits = np.unpackbits(_byte_rows(rows, 'phash', 8), axis=1)
+    tints = _byte_rows(rows, 'tint', 48)
+    return bits.astype(np.float32), tints.astype(np.float32)
 
 # %% ../../../nbs/engine/base/lookalikes.ipynb #030b5dfd
+def _close_bits(bits, others, most):
+    "`(i, j)` of rows whose bits differ in `most` at most; a block at a time, for the sake of memory"
+    import numpy as np
+    ones = others.sum(1)
+    for start in range(0, len(bits), 256):
+        block = bits[start:start+256]
+        distance = block.sum(1)[:,None] + ones[None] - 2*block@others.T # Hamming distance
+        for i,j in np.argwhere(distance<=most).tolist():
+            yield start+i, j
+
 def near_pairs(
     rows:list,  # Rows with `phash` and `tint`
     limit=COPY_LIMIT, # Most bits and levels that they differ in
@@ -36,14 +55,14 @@ def near_pairs(
 ) -> list:      # `(i, j)` of positions in `rows` and `others`, `i<j` when those are the same
     "Which pictures look the same"
     import numpy as np
-    if not rows or (others is not None and not others): return []
-    (a,ta),(b,tb) = _looks(rows),_looks(rows if others is None else others)
-    out = []
-    for start in range(0, len(a), 256): # a block at a time, for the sake of memory
-        x = a[start:start+256]
-        bits = x.sum(1)[:,None]+b.sum(1)[None]-2*x@b.T # Hamming distance
-        out += [(int(i)+start, int(j)) for i,j in zip(*np.nonzero(bits<=limit[0])) if others is not None or i+start<j]
-    return [(i, j) for i,j in out if np.abs(ta[i]-tb[j]).mean()<=limit[1]]
+    same = others is None
+    if not rows or not (same or others): return []
+
+    bits,tints = _looks(rows)
+    other_bits,other_tints = _looks(rows if same else others)
+    pairs = _close_bits(bits, other_bits, limit[0])
+    if same: pairs = [(i, j) for i,j in pairs if i<j]
+    return [(i, j) for i,j in pairs if np.abs(tints[i]-other_tints[j]).mean()<=limit[1]]
 
 # %% ../../../nbs/engine/base/lookalikes.ipynb #99f2e728
 def connected_components(
@@ -52,8 +71,12 @@ def connected_components(
 ) -> list:     # The first position of the group that each one is in; its own where it is alone
     "Which things hang together, directly or through others"
     first = list(range(n))
+
     def root(i):
         while first[i]!=i: i = first[i]
         return i
-    for i,j in pairs: lo,hi = sorted((root(i), root(j))); first[hi] = lo
+
+    for i,j in pairs:
+        low,high = sorted((root(i), root(j)))
+        first[high] = low
     return [root(i) for i in range(n)]

@@ -8,14 +8,14 @@ import os, queue, shutil, signal, sys, tempfile, threading, time, warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib import metadata
+from importlib import import_module, metadata
 from pathlib import Path
 from .errors import StorageError, UnsupportedError, first_line
 
 # %% auto #0
-__all__ = ['TROUBLE', 'ADVICE', 'DEVICES', 'HOSTS', 'SOURCES', 'QUIET', 'where', 'write_error', 'cache_dir', 'system_text',
-           'cpu_count', 'worker_count', 'free_memory', 'Device', 'interrupt_later', 'importing', 'pick_device',
-           'tls_context', 'has_internet', 'DataSource', 'choose_source', 'quiet', 'version']
+__all__ = ['TROUBLE', 'ADVICE', 'OTHER_GPU', 'DEVICES', 'HOSTS', 'SOURCES', 'QUIET', 'where', 'write_error', 'cache_dir',
+           'system_text', 'cpu_count', 'worker_count', 'free_memory', 'Device', 'interrupt_later', 'importing',
+           'pick_device', 'tls_context', 'has_internet', 'DataSource', 'choose_source', 'quiet', 'version']
 
 # %% ../../../nbs/engine/base/machine.ipynb #5d44b0b0
 def where(
@@ -26,7 +26,8 @@ def where(
     if env.get('KAGGLE_KERNEL_RUN_TYPE'): return 'kaggle'
     if env.get('COLAB_RELEASE_TAG'): return 'colab'
     if env.get('CI', '').lower() not in ('', '0', 'false'): return 'ci'
-    return 'jupyter' if env.get('JPY_PARENT_PID') or 'ipykernel' in sys.modules else 'local'
+    if env.get('JPY_PARENT_PID') or 'ipykernel' in sys.modules: return 'jupyter'
+    return 'local'
 
 # %% ../../../nbs/engine/base/machine.ipynb #56299ad1
 def write_error(
@@ -42,24 +43,27 @@ def write_error(
 def _spare_cache(path, why):
     "A temporary folder for this process in place of `path`, said once"
     try: spare = Path(tempfile.mkdtemp(prefix='fastclass-'))
-    except OSError as e: raise StorageError(f'Neither {path} nor a temporary folder can be written to ({why}).',
-                                            'Let FASTCLASS_HOME name a folder that you may write to.') from e
-    print(f'The cache folder {path} cannot be written to ({why}): {spare} is used, which will not last.', file=sys.stderr)
+    except OSError as e:
+        raise StorageError(f'Neither {path} nor a temporary folder can be written to ({why}).',
+                           next='Let FASTCLASS_HOME name a folder that you may write to.') from e
+    print(f'The cache folder {path} cannot be written to ({why}): {spare} is used, which will not last.',
+          file=sys.stderr)
     return spare
 
 # %% ../../../nbs/engine/base/machine.ipynb #91f2122a
 def cache_dir(
     *parts # Names of folders below the cache folder
 ) -> Path: # A folder that exists and can be written to; `StorageError` when `FASTCLASS_HOME` cannot, or nothing can
-    "The folder where fastclass keeps what it would not make or fetch twice: `FASTCLASS_HOME`, else the user's cache folder"
+    "Where fastclass keeps what it would not make or fetch twice: `FASTCLASS_HOME`, else the user's cache folder"
     from platformdirs import user_cache_path
     home = os.environ.get('FASTCLASS_HOME')
     base = Path(home).expanduser() if home else user_cache_path('fastclass', appauthor=False)
     path = base.joinpath(*parts)
     err = write_error(path)
     if err is None: return path
-    if home: raise StorageError(f'FASTCLASS_HOME is {home}, and it cannot be written to ({err.strerror}).',
-                                'Let FASTCLASS_HOME name a folder that you may write to, or unset it.') from err
+    if home:
+        raise StorageError(f'FASTCLASS_HOME is {home}, and it cannot be written to ({err.strerror}).',
+                           next='Let FASTCLASS_HOME name a folder that you may write to, or unset it.') from err
     path = _spare_cache(base, err.strerror).joinpath(*parts)
     path.mkdir(parents=True, exist_ok=True)
     return path
@@ -72,21 +76,29 @@ def system_text(
     try: return Path(path).read_text()
     except OSError: return ''
 
+def _cpu_limit():
+    "Quota and period in microseconds that a container gives this process, as words; no numbers where it sets none"
+    words = system_text('/sys/fs/cgroup/cpu.max').split() # 'max 100000', or two numbers
+    if words: return words
+    old = '/sys/fs/cgroup/cpu/cpu.cfs_'
+    return [system_text(f'{old}quota_us').strip(), system_text(f'{old}period_us').strip()]
+
 def cpu_count() -> int: # At least 1
     "Processors that this process may use: not those of the machine, where a container or a class room shares it"
     n = len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count() or 1
-    limit = system_text('/sys/fs/cgroup/cpu.max').split() # 'max 100000' or quota and period in microseconds
-    if not limit: limit = [system_text(f'/sys/fs/cgroup/cpu/cpu.cfs_{k}_us').strip() or 'max' for k in ('quota', 'period')]
+    limit = _cpu_limit()
     if not all(o.isdigit() for o in limit): return n
-    return max(1, min(n, int(limit[0])//int(limit[1])))
+    quota,period = map(int, limit)
+    return max(1, min(n, quota//period))
 
 # %% ../../../nbs/engine/base/machine.ipynb #319fa536
 def _workers(kind, cpus, start, shared_mb):
     "Workers and the reason, from the facts of a machine"
-    if start!='fork': return 0,f'a new process ({start}) imports torch again each time'
-    if shared_mb<512: return 0,f'processes share only {shared_mb} MB here'
-    if cpus<=2 and kind!='cuda': return 0,'the model needs the few processors itself'
-    return (min(cpus, 8) if kind=='cuda' else min(cpus//2, 4)),f'{cpus} processors'
+    if start!='fork': return 0, f'a new process ({start}) imports torch again each time'
+    if shared_mb<512: return 0, f'processes share only {shared_mb} MB here'
+    if kind=='cuda': return min(cpus, 8), f'{cpus} processors'
+    if cpus<=2: return 0, 'the model needs the few processors itself'
+    return min(cpus//2, 4), f'{cpus} processors'
 
 # %% ../../../nbs/engine/base/machine.ipynb #ef6e8012
 def worker_count(
@@ -94,9 +106,11 @@ def worker_count(
 ) -> int:       # For `num_workers` of a DataLoader; 0 reads the pictures in this process
     "DataLoader workers that help here, for this device"
     from multiprocessing import get_all_start_methods, get_start_method
+    kind = getattr(device, 'type', device)
     start = get_start_method(allow_none=True) or get_all_start_methods()[0]
-    shm = shutil.disk_usage('/dev/shm').free//2**20 if os.path.isdir('/dev/shm') else 2**20
-    return _workers(getattr(device, 'type', device), cpu_count(), start, shm)[0]
+    shared = shutil.disk_usage('/dev/shm').free if os.path.isdir('/dev/shm') else 2**40
+    workers,_ = _workers(kind, cpu_count(), start, shared//2**20)
+    return workers
 
 # %% ../../../nbs/engine/base/machine.ipynb #9b77dd85
 def free_memory() -> int: # Bytes; 4 GB where the system does not tell
@@ -116,8 +130,9 @@ class Device:
 # %% ../../../nbs/engine/base/machine.ipynb #96d013a5
 @contextmanager
 def interrupt_later():
-    "Ctrl-C in this block counts at its end. In the middle of importing torch, it would end the process with a message from C++"
-    before,came = signal.getsignal(signal.SIGINT),[]
+    "Ctrl-C in this block counts at its end: in the middle of importing torch it ends the process with words from C++"
+    before = signal.getsignal(signal.SIGINT)
+    came = []
     if not callable(before) or threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -135,31 +150,39 @@ def importing(
     try:
         with interrupt_later(): yield
     except (ImportError, AttributeError, OSError, RuntimeError) as e:
-        raise UnsupportedError(f'{name} does not import here ({first_line(e)}).', 'Run `fastclass doctor`: it names the culprit and the fix.') from e
+        why = first_line(e)
+        raise UnsupportedError(f'{name} does not import here ({why}).',
+                               next='Run `fastclass doctor`: it names the culprit and the fix.') from e
 
 # %% ../../../nbs/engine/base/machine.ipynb #0be81761
 def _real_op(kind):
     "A convolution, its gradient and a matrix product on `kind`, waited for"
     import torch
-    x = torch.ones(2, 3, 8, 8, device=kind, requires_grad=True)       # ones: no random number is used up
-    y = torch.nn.functional.conv2d(x, torch.ones(4, 3, 3, 3, device=kind), padding=1).flatten(1) # (2, 256)
+    x = torch.ones(2, 3, 8, 8, device=kind, requires_grad=True) # ones: no random number is used up
+    filters = torch.ones(4, 3, 3, 3, device=kind)
+    y = torch.nn.functional.conv2d(x, filters, padding=1).flatten(1) # (2, 256)
     (y@y.T).mean().backward()
-    if not float(x.grad.sum())>0: raise RuntimeError('the result of a small operation is wrong')  # float() waits for the device
+    total = float(x.grad.sum()) # this waits for the device
+    if not total>0: raise RuntimeError('the result of a small operation is wrong')
 
 # %% ../../../nbs/engine/base/machine.ipynb #909484ac
 def _gpus():
     "GPUs that torch lists as `(type, name)`, best first"
     import torch
-    cuda = [('cuda', torch.cuda.get_device_name())] if torch.cuda.is_available() else []
-    return cuda + ([('mps', 'Apple GPU')] if torch.backends.mps.is_available() else [])
+    found = []
+    if torch.cuda.is_available(): found.append(('cuda', torch.cuda.get_device_name()))
+    if torch.backends.mps.is_available(): found.append(('mps', 'Apple GPU'))
+    return found
 
 # %% ../../../nbs/engine/base/machine.ipynb #6c269b27
 def _within(seconds, func, *args):
     "What `func` returns or raises; `TimeoutError` when that takes longer than `seconds`"
     box = queue.SimpleQueue()
+
     def work():
         try: box.put((func(*args), None))
         except Exception as e: box.put((None, e))
+
     threading.Thread(target=work, daemon=True).start()
     try: res,err = box.get(timeout=seconds)
     except queue.Empty: raise TimeoutError(f'no answer within {seconds:g} s') from None
@@ -167,43 +190,66 @@ def _within(seconds, func, *args):
     return res
 
 # %% ../../../nbs/engine/base/machine.ipynb #20987d84
-TROUBLE = {'no kernel image': 'has no kernels in this torch', 'out of memory': 'has no memory left', 'no answer within': 'does not answer'}
-ADVICE = {'no kernel image': 'choose an older torch, or go on with the CPU', 'out of memory': 'end the other notebooks that use it',
+TROUBLE = {'no kernel image':  'has no kernels in this torch',
+           'out of memory':    'has no memory left',
+           'no answer within': 'does not answer'}
+ADVICE = {'no kernel image':  'choose an older torch, or go on with the CPU',
+          'out of memory':    'end the other notebooks that use it',
           'no answer within': 'restart the session'}
+OTHER_GPU = {'kaggle': "choose T4 x2 in Kaggle's accelerator menu", # where the platform lends another one
+             'colab':  'choose T4 under Runtime, Change runtime type'}
 
 # %% ../../../nbs/engine/base/machine.ipynb #d0c55f0a
 def _trouble(name, err, place):
     "One phrase: what is wrong with the GPU `name`, and what to choose instead"
-    msg = str(err).lower()
-    key = next((k for k in TROUBLE if k in msg), None)
-    advice = ADVICE.get(key, 'run `fastclass doctor`')
-    if key=='no kernel image' and place=='kaggle': advice = "choose T4 x2 in Kaggle's accelerator menu"
-    if key=='no kernel image' and place=='colab': advice = 'choose T4 under Runtime, Change runtime type'
-    return f'{name} is listed but {TROUBLE.get(key) or "fails: "+first_line(err, 80)}: {advice}'
+    text = str(err).lower()
+    for key in TROUBLE:
+        if key not in text: continue
+        advice = ADVICE[key]
+        if key=='no kernel image': advice = OTHER_GPU.get(place, advice)
+        return f'{name} is listed but {TROUBLE[key]}: {advice}'
+    what = first_line(err, 80)
+    return f'{name} is listed but fails: {what}: run `fastclass doctor`'
 
 # %% ../../../nbs/engine/base/machine.ipynb #e28f8e53
+def _first_that_works(found, op, seconds):
+    "The first of `found` GPUs on which `op` runs, None where none does; and what is wrong with those before it"
+    passed = []
+    for kind,name in found:
+        try: _within(seconds, op, kind)
+        except Exception as e: passed.append(_trouble(name, e, where()))
+        else: return Device(kind, name, 'a real operation ran on it'), passed
+    return None, passed
+
 @lru_cache
 def _pick(forced, prefer, gpus=_gpus, op=_real_op, seconds=30.):
     "`pick_device` with its parts open: each set of arguments is tried once a process"
-    want,cpu,passed = forced or prefer,f'{cpu_count()} processors',[]
+    want = forced or prefer
+    cpu = f'{cpu_count()} processors'
     if want=='cpu': return Device('cpu', cpu, 'FASTCLASS_DEVICE says so' if forced else 'it was asked for')
+    found,hung = [],[]
     try: found = _within(seconds, gpus)
-    except TimeoutError as e: found,passed = [],[_trouble('A GPU', e, where())]
-    for kind,name in sorted(found, key=lambda g: g[0]!=want):
-        if forced and kind!=forced: continue
-        try: _within(seconds, op, kind)
-        except Exception as e: passed.append(_trouble(name, e, where()))
-        else: return Device(kind, name, 'a real operation ran on it')
-    if not forced: return Device('cpu', cpu, '; '.join(passed) or 'no GPU is listed')
-    raise UnsupportedError(f"FASTCLASS_DEVICE is {forced}: {'; '.join(passed) or 'torch lists no such device'}.", 'Unset it, or set it to cpu.')
+    except TimeoutError as e: hung = [_trouble('A GPU', e, where())]
+
+    if forced: found = [o for o in found if o[0]==forced]
+    wanted_first = sorted(found, key=lambda o: o[0]!=want)
+    device,passed = _first_that_works(wanted_first, op, seconds)
+    if device: return device
+
+    why = '; '.join(hung+passed)
+    if not forced: return Device('cpu', cpu, why or 'no GPU is listed')
+    why = why or 'torch lists no such device'
+    raise UnsupportedError(f'FASTCLASS_DEVICE is {forced}: {why}.', next='Unset it, or set it to cpu.')
 
 # %% ../../../nbs/engine/base/machine.ipynb #00c210d4
 def _known(value, choices, name):
     "`value` in lower case when it is one of `choices`; else an error that names them"
     value = value.strip().lower()
-    if value not in choices: raise UnsupportedError(f"{name} is {value!r}, and it can be {', '.join(choices[:-1])} or {choices[-1]}.",
-                                                    f'Set {name} to one of these, or unset it.')
-    return value
+    if value in choices: return value
+    *others,last = choices
+    can_be = ', '.join(others)
+    raise UnsupportedError(f'{name} is {value!r}, and it can be {can_be} or {last}.',
+                           next=f'Set {name} to one of these, or unset it.')
 
 # %% ../../../nbs/engine/base/machine.ipynb #1428928b
 DEVICES = ('cuda', 'mps', 'cpu')
@@ -211,12 +257,12 @@ DEVICES = ('cuda', 'mps', 'cpu')
 def pick_device(
     prefer:str|None=None # 'cuda', 'mps' or 'cpu', to try first; `FASTCLASS_DEVICE` overrules it
 ) -> Device:             # A device that works; `UnsupportedError` when `FASTCLASS_DEVICE` names one that does not
-    "The best device that does real work here; a GPU that fails or hangs is passed over, and `why` says what to choose instead"
+    "The best device that does real work here; one that fails or hangs is passed over, and `why` says what to choose"
     forced = os.environ.get('FASTCLASS_DEVICE')
     forced = _known(forced, DEVICES, 'FASTCLASS_DEVICE') if forced else None
     prefer = _known(prefer, DEVICES, 'prefer') if prefer else None
     if 'cpu' not in (forced, prefer):
-        with importing('torch'): import torch
+        with importing('torch'): import_module('torch')
     return _pick(forced, prefer)
 
 # %% ../../../nbs/engine/base/machine.ipynb #0fcb70a2
@@ -240,8 +286,10 @@ def _reach(host, timeout):
     from urllib.parse import urlsplit
     from urllib.request import getproxies, proxy_bypass
     proxy = '' if proxy_bypass(host) else getproxies().get('https', '')
-    at = urlsplit(proxy if '//' in proxy else f'//{proxy or host}')
-    connection = HTTPSConnection(at.hostname, at.port or (8080 if proxy else 443), timeout=timeout, context=tls_context())
+    address = proxy or host
+    at = urlsplit(address if '//' in proxy else f'//{address}')
+    port = at.port or (8080 if proxy else 443)
+    connection = HTTPSConnection(at.hostname, port, timeout=timeout, context=tls_context())
     if proxy: connection.set_tunnel(host, 443)
     try: connection.connect()
     finally: connection.close()
@@ -249,14 +297,21 @@ def _reach(host, timeout):
 # %% ../../../nbs/engine/base/machine.ipynb #db135a04
 def _probe_internet(timeout, hosts=HOSTS, reach=_reach):
     "True as soon as one host is reached; False when all failed or time is up"
-    end,answers = time.monotonic()+timeout,queue.SimpleQueue()
+    end = time.monotonic()+timeout
+    answers = queue.SimpleQueue()
+
     def ask(host):
         try: reach(host, timeout)
         except (OSError, ValueError): answers.put(False)
         else: answers.put(True)
+
     for host in hosts: threading.Thread(target=ask, args=(host,), daemon=True).start()
-    try: return any(answers.get(timeout=max(0, end-time.monotonic())) for _ in hosts)
-    except queue.Empty: return False
+    for _ in hosts:
+        left = max(0, end-time.monotonic())
+        try: reached = answers.get(timeout=left)
+        except queue.Empty: return False
+        if reached: return True
+    return False
 
 # %% ../../../nbs/engine/base/machine.ipynb #02982e9d
 _ASKED = {} # the last answer and when it was had
@@ -292,24 +347,33 @@ def choose_source(
     if name!='auto': return DataSource(name, 'FASTCLASS_SOURCE says so')
     if has_internet(): return DataSource('live', 'internet is there')
     off = 'no internet: switch it on in the side bar' if where()=='kaggle' else 'no internet'
-    return DataSource('cached', f'{off}; an earlier run left its files') if _there(cached) else DataSource('bundled', off)
+    if _there(cached): return DataSource('cached', f'{off}; an earlier run left its files')
+    return DataSource('bundled', off)
 
 # %% ../../../nbs/engine/base/machine.ipynb #d9a6ac96
 QUIET = (r'load_learner` uses Python', # fastai says this at each load; our bundles need no pickle
          r'This package \(`duckduckgo_search`\) has been renamed', # it is our second way, on purpose
          r'.*IProgress not found', # tqdm without widgets draws a text bar
          r"'pin_memory' argument is set as true but", # torch's DataLoader without a GPU
-         r'`torch\.jit\.script.*is deprecated', r'`torch\.cuda\.amp\.\w+\(args\.\.\.\)` is deprecated', # torch, about its own parts
+         r'`torch\.jit\.script.*is deprecated', # torch, about its own parts
+         r'`torch\.cuda\.amp\.\w+\(args\.\.\.\)` is deprecated', # the same
          r'Importing from timm\.\S+ is deprecated',
          r'The given NumPy array is not writable') # fastai's tables with pandas 3; nobody writes to them
 
 # %% ../../../nbs/engine/base/machine.ipynb #36858777
+def _hush_duckduckgo():
+    "Take back the filter with which duckduckgo_search makes all warnings loud, for everybody, each time it is used"
+    loud = ('always', None, Warning, None, 0)
+    asked_for = 'always' in sys.warnoptions
+    if 'duckduckgo_search' in sys.modules and not asked_for and loud in warnings.filters:
+        warnings.filters.remove(loud)
+
 def quiet():
     "Silence the known warnings of other libraries, each by its text; to call it again does no harm"
-    loud = ('always', None, Warning, None, 0) # duckduckgo_search sets this for everybody each time it is used
-    if 'duckduckgo_search' in sys.modules and 'always' not in sys.warnoptions and loud in warnings.filters: warnings.filters.remove(loud)
+    _hush_duckduckgo()
     for text in QUIET: warnings.filterwarnings('ignore', message=text)
-    warnings.filterwarnings('ignore', 'A value is trying to be set on a copy', FutureWarning, r'fastai\.tabular') # with pandas 2; elsewhere it is worth reading
+    copied = 'A value is trying to be set on a copy' # with pandas 2; elsewhere it is worth reading
+    warnings.filterwarnings('ignore', copied, FutureWarning, r'fastai\.tabular')
 
 # %% ../../../nbs/engine/base/machine.ipynb #bdda20e3
 def version(

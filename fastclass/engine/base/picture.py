@@ -5,6 +5,7 @@
 # %% ../../../nbs/engine/base/picture.ipynb #2e7f993a
 from __future__ import annotations
 import hashlib, io, os, struct
+from importlib import import_module
 from pathlib import Path
 from .errors import PictureError
 
@@ -25,29 +26,52 @@ MAX_PIXELS = 120_000_000 # a 108-megapixel phone photo passes, a 20,000 x 20,000
 FORMATS = ('JPEG', 'PNG', 'WEBP', 'GIF', 'BMP', 'TIFF', 'AVIF', 'PPM') # MPO, as some phones make, counts as JPEG
 
 # %% ../../../nbs/engine/base/picture.ipynb #1db5de48
-_MAGIC = ((b'\xff\xd8\xff', 'JPEG'), (b'\x89PNG\r\n\x1a\n', 'PNG'), (b'GIF87a', 'GIF'), (b'GIF89a', 'GIF'), (b'BM', 'BMP'),
-          *((b'P%d%c' % (n, c), 'PPM') for n in range(1, 7) for c in b'\n\r\t #'),
-          (b'II*\0', 'TIFF'), (b'MM\0*', 'TIFF'), (b'II+\0', 'TIFF'), (b'MM\0+', 'TIFF'),
-          (b'%!PS', 'EPS'), (b'\xc5\xd0\xd3\xc6', 'EPS'), (b'%PDF', 'PDF'), (b'8BPS', 'Photoshop'), (b'\0\0\1\0', 'ICO'),
-          (b'\0\0\0\x0cjP', 'JPEG 2000'), (b'\xff\x4f\xff\x51', 'JPEG 2000'), (b'\0\0\0\x0cJXL', 'JPEG XL'), (b'\xff\x0a', 'JPEG XL'),
-          (b'PK\3\4', 'a zip archive'), (b'\x1f\x8b', 'a gzip archive'), (b'\x1aE\xdf\xa3', 'a film'), (b'MZ', 'a program'), (b'\x7fELF', 'a program'))
-_BRANDS = {b'avif': 'AVIF', b'avis': 'AVIF', b'heic': 'HEIC', b'heix': 'HEIC', b'heim': 'HEIC', b'hevc': 'HEIC', b'mif1': 'HEIC', b'msf1': 'HEIC'}
+_STARTS = {'JPEG': (b'\xff\xd8\xff',),
+           'PNG': (b'\x89PNG\r\n\x1a\n',),
+           'GIF': (b'GIF87a', b'GIF89a'),
+           'BMP': (b'BM',),
+           'PPM': tuple(b'P%d%c' % (n, space) for n in range(1, 7) for space in b'\n\r\t #'),
+           'TIFF': (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+'),
+           'EPS': (b'%!PS', b'\xc5\xd0\xd3\xc6'),
+           'PDF': (b'%PDF',),
+           'Photoshop': (b'8BPS',),
+           'ICO': (b'\0\0\1\0',),
+           'JPEG 2000': (b'\0\0\0\x0cjP', b'\xff\x4f\xff\x51'),
+           'JPEG XL': (b'\0\0\0\x0cJXL', b'\xff\x0a'),
+           'a zip archive': (b'PK\3\4',),
+           'a gzip archive': (b'\x1f\x8b',),
+           'a film': (b'\x1aE\xdf\xa3',),
+           'a program': (b'MZ', b'\x7fELF')}
+_BRANDS = {b'avif': 'AVIF', b'avis': 'AVIF', # those of the box that AVIF, HEIC and films come in
+           b'heic': 'HEIC', b'heix': 'HEIC', b'heim': 'HEIC', b'hevc': 'HEIC', b'mif1': 'HEIC', b'msf1': 'HEIC'}
 _PICTURES = ('SVG', 'EPS', 'PDF', 'HEIC', 'Photoshop', 'ICO', 'JPEG 2000', 'JPEG XL')
 
 # %% ../../../nbs/engine/base/picture.ipynb #8eef5900
+def _branded(
+    data:bytes # A file that begins as AVIF, HEIC and films do
+) -> str:      # 'AVIF', 'HEIC' or 'a film'
+    "Look up the brands of a file; those that AVIF and HEIC share count last"
+    size = int.from_bytes(data[:4], 'big')
+    brands = [data[8:12]]
+    brands += [data[i:i+4] for i in range(16, min(size, 64), 4)]
+    brands.sort(key=lambda o: o in (b'mif1', b'msf1'))
+    for brand in brands:
+        if brand in _BRANDS: return _BRANDS[brand]
+    return 'a film'
+
 def picture_format(
     data:bytes # The whole file, or at least its first 1,024 bytes
-) -> str:      # A name of `FORMATS`, or what else it is: 'SVG', 'EPS', 'HEIC', 'a web page', 'text', 'a film', 'nothing known'
+) -> str:      # One of `FORMATS`, or what else: 'SVG', 'EPS', 'HEIC', 'a web page', 'text', 'a film', 'nothing known'
     "What the bytes are, whatever the file is called"
-    for start,name in _MAGIC:
-        if data.startswith(start): return name
-    if data[:4]==b'RIFF': return 'WEBP' if data[8:12]==b'WEBP' else 'a film or sound'
-    if data[4:8]==b'ftyp':
-        brands = [data[8:12], *(data[i:i+4] for i in range(16, min(struct.unpack('>I', data[:4])[0], 64), 4))]
-        return next((_BRANDS[b] for b in sorted(brands, key=(b'mif1', b'msf1').count) if b in _BRANDS), 'a film')
+    for name,starts in _STARTS.items():
+        if data.startswith(starts): return name
+    if data.startswith(b'RIFF'): return 'WEBP' if data[8:12]==b'WEBP' else 'a film or sound'
+    if data[4:8]==b'ftyp': return _branded(data)
     return _text_kind(data[:1024])
 
 # %% ../../../nbs/engine/base/picture.ipynb #7d591410
+_PAGE_MARKS = (b'<html', b'<!doctype html', b'<head', b'<body', b'<script', b'<title')
+
 def _text_kind(
     head:bytes # The first bytes of a file that no magic number fits
 ) -> str:      # 'SVG', 'a web page', 'JSON', 'XML', 'text' or 'nothing known'
@@ -55,11 +79,11 @@ def _text_kind(
     if head.startswith((b'\xff\xfe', b'\xfe\xff')): head = head.decode('utf-16', 'ignore').encode()
     text = head.removeprefix(b'\xef\xbb\xbf').lstrip().lower()
     if b'<svg' in text: return 'SVG'
-    if text.startswith(b'<') and any(o in text for o in (b'<html', b'<!doctype html', b'<head', b'<body', b'<script', b'<title')): return 'a web page'
+    if text.startswith(b'<') and any(o in text for o in _PAGE_MARKS): return 'a web page'
     if text.startswith(b'<?xml'): return 'XML'
     if text.startswith((b'{"', b'[{', b'{\n', b'{ ')): return 'JSON'
-    odd = sum(b<9 or 13<b<32 for b in head)
-    return 'text' if text and odd==0 else 'nothing known'
+    odd = any(b<9 or 13<b<32 for b in head)
+    return 'text' if text and not odd else 'nothing known'
 
 # %% ../../../nbs/engine/base/picture.ipynb #87a4a01d
 def _jpeg_scan(
@@ -68,9 +92,20 @@ def _jpeg_scan(
     "Walk over the header's segments, which may hold whole thumbnails with an end mark of their own"
     i = 2
     while i+4<=len(data) and data[i]==0xFF:
-        if data[i+1]==0xDA: return i
-        i += 1 if data[i+1]==0xFF else 2 if 0xD0<=data[i+1]<=0xD8 else 2+struct.unpack('>H', data[i+2:i+4])[0]
+        mark = data[i+1]
+        if mark==0xDA: return i
+        if mark==0xFF: i += 1 # a filling
+        elif 0xD0<=mark<=0xD8: i += 2 # a mark without a length
+        else: i += 2+int.from_bytes(data[i+2:i+4], 'big')
     return -1
+
+def _many_scans(
+    im,        # A JPEG that Pillow has opened
+    data:bytes # Its file
+) -> bool:     # Never for one scan with all colours: nothing after it is decoded
+    "Whether decoding takes hundreds of passes over the picture"
+    several = 'progressive' in im.info or data[_jpeg_scan(data)+4]<im.layers
+    return several and data.count(b'\xff\xda')>250
 
 # %% ../../../nbs/engine/base/picture.ipynb #6671e5c3
 def _png_complete(
@@ -83,19 +118,26 @@ def _png_complete(
         size,kind = struct.unpack('>I4s', data[i:i+8])
         if kind==b'IEND': return True
         if kind in (b'IHDR', b'PLTE', b'IDAT'):
-            if data[i+8+size:i+12+size] != zlib.crc32(data[i+4:i+8+size]).to_bytes(4, 'big'): return False
+            end = i+8+size
+            want = zlib.crc32(data[i+4:end])
+            if data[end:end+4]!=want.to_bytes(4, 'big'): return False
         i += size+12
     return False
 
 # %% ../../../nbs/engine/base/picture.ipynb #8a731236
+def _palette_bytes(flags):
+    "How many bytes the palette takes that a GIF's flags tell of; 0 for none"
+    return 3*2**((flags&7)+1) if flags&0x80 else 0
+
 def _gif_complete(
     data:bytes # A GIF file
 ) -> bool:     # Whether its first frame is all there
     "Walk over the blocks of a GIF up to the end of the first frame"
-    i = 13 + (3<<(data[10]&7)+1 if len(data)>12 and data[10]&0x80 else 0)
+    if len(data)<=12: return False
+    i = 13 + _palette_bytes(data[10])
     while i+10<len(data):
         frame = data[i]==0x2C
-        if frame: i += 11 + (3<<(data[i+9]&7)+1 if data[i+9]&0x80 else 0)
+        if frame: i += 11 + _palette_bytes(data[i+9])
         elif data[i]==0x21: i += 2
         else: return False
         while i<len(data) and data[i]: i += data[i]+1
@@ -114,20 +156,33 @@ def _complete(
         return start>0 and data.rfind(b'\xff\xd9', start)>0 # from the end, where it is as a rule
     if kind=='PNG': return _png_complete(data)
     if kind=='GIF': return _gif_complete(data)
-    if kind=='WEBP': return len(data)>=12 and len(data) >= struct.unpack('<I', data[4:8])[0]+8
+    if kind=='WEBP':
+        said = int.from_bytes(data[4:8], 'little')
+        return len(data)>=max(12, said+8)
     return True
 
 # %% ../../../nbs/engine/base/picture.ipynb #921c8db2
+def _raw_end(
+    im # A PIL picture, not decoded, whose pixels lie in its file as they are
+) -> int: # Where they end, from its header
+    "Bytes that a raw BMP or PPM must have"
+    _,_,start,args = im.tile[0]
+    if im.format=='BMP': row = args[1]
+    elif im.mode=='1': row = (im.width+7)//8
+    else: row = im.width*len(im.getbands())
+    return start + row*im.height
+
 def _pixels_there(
     im,         # A PIL picture whose pixels are not decoded yet
     n_bytes:int # Length of its file
 ) -> bool:      # False when its header points past the end of the file
     "Whether the file is long enough for what its header says: BMP and TIFF have no end mark"
-    if im.format=='BMP' and im.tile and im.tile[0][0]=='raw': return n_bytes >= im.tile[0][2] + im.tile[0][3][1]*im.height
-    if im.format=='PPM' and im.tile and im.tile[0][0]=='raw': return n_bytes >= im.tile[0][2] + im.height*(im.width*len(im.getbands()) if im.mode!='1' else -(-im.width//8))
+    if im.format in ('BMP', 'PPM') and im.tile and im.tile[0][0]=='raw': return n_bytes>=_raw_end(im)
     if im.format=='TIFF':
-        starts,sizes = (im.tag_v2.get(a) or im.tag_v2.get(b) or () for a,b in ((273, 324), (279, 325)))
-        return all(a+n<=n_bytes for a,n in zip(starts, sizes))
+        tags = im.tag_v2
+        starts = tags.get(273) or tags.get(324) or () # of strips, or of tiles
+        sizes = tags.get(279) or tags.get(325) or ()
+        return all(start+size<=n_bytes for start,size in zip(starts, sizes))
     return True
 
 # %% ../../../nbs/engine/base/picture.ipynb #5612b380
@@ -135,26 +190,23 @@ def _webp_size(
     data:bytes # A WebP file
 ) -> tuple:    # Width and height of its canvas
     "Size of a WebP picture, read from its header"
+    def number(start, end): return int.from_bytes(data[start:end], 'little')
     kind = data[12:16]
-    if kind==b'VP8X': return tuple(int.from_bytes(data[i:i+3], 'little')+1 for i in (24, 27))
+    if kind==b'VP8X': return number(24, 27)+1, number(27, 30)+1
     if kind==b'VP8L':
-        bits = int.from_bytes(data[21:25], 'little')
+        bits = number(21, 25)
         return (bits & 0x3FFF)+1, (bits>>14 & 0x3FFF)+1
-    return tuple(int.from_bytes(data[i:i+2], 'little') & 0x3FFF for i in (26, 28))
+    return number(26, 28) & 0x3FFF, number(28, 30) & 0x3FFF
+
+_READERS = dict(JPEG='Jpeg', PNG='Png', WEBP='WebP', GIF='Gif', BMP='Bmp', PPM='Ppm', TIFF='Tiff', AVIF='Avif')
 
 def _reader(
     kind:str # One of `FORMATS`
-):           # Pillow's class for it
-    "The class that reads a format"
-    if kind=='JPEG': from PIL.JpegImagePlugin import JpegImageFile as cls
-    elif kind=='PNG': from PIL.PngImagePlugin import PngImageFile as cls
-    elif kind=='WEBP': from PIL.WebPImagePlugin import WebPImageFile as cls
-    elif kind=='GIF': from PIL.GifImagePlugin import GifImageFile as cls
-    elif kind=='BMP': from PIL.BmpImagePlugin import BmpImageFile as cls
-    elif kind=='PPM': from PIL.PpmImagePlugin import PpmImageFile as cls
-    elif kind=='TIFF': from PIL.TiffImagePlugin import TiffImageFile as cls
-    else: from PIL.AvifImagePlugin import AvifImageFile as cls
-    return cls
+):           # Pillow's class for it; `ImportError` where it has none
+    "The class that reads a format, such as `JpegImageFile` of `PIL.JpegImagePlugin`"
+    name = _READERS[kind]
+    module = import_module(f'PIL.{name}ImagePlugin')
+    return getattr(module, f'{name}ImageFile')
 
 # %% ../../../nbs/engine/base/picture.ipynb #cbd3fb18
 def _check_size(
@@ -163,18 +215,23 @@ def _check_size(
     name:str        # What to call the picture in the error
 ):
     "Refuse a picture that has more pixels than allowed"
-    if size[0]*size[1]<=max_pixels: return
-    raise PictureError(f'{name} has {size[0]:,} x {size[1]:,} pixels, over the limit of {max_pixels:,}.',
-        'Make it smaller first, or raise max_pixels if you trust it.', reason='too_many_pixels')
+    width,height = size
+    if width*height<=max_pixels: return
+    raise PictureError(f'{name} has {width:,} x {height:,} pixels, over the limit of {max_pixels:,}.',
+                       'Make it smaller first, or raise max_pixels if you trust it.', reason='too_many_pixels')
 
-# %% ../../../nbs/engine/base/picture.ipynb #96fb9af3
-def _many_scans(
-    im,        # A JPEG that Pillow has opened
-    data:bytes # Its file
-) -> bool:     # Never for one scan with all colours: nothing after it is decoded
-    "Whether decoding takes hundreds of passes over the picture"
-    several = 'progressive' in im.info or data[_jpeg_scan(data)+4]<im.layers
-    return several and data.count(b'\xff\xda')>250
+def _check_kind(
+    kind:str, # What the bytes are, as `picture_format` says
+    name:str  # What to call the picture in an error
+):
+    "Refuse what is not one of `FORMATS`"
+    if kind in FORMATS: return
+    if kind in _PICTURES:
+        formats = ', '.join(FORMATS)
+        raise PictureError(f'{name} is {kind}, not one of {formats}.',
+                           'Save it as JPEG or PNG first.', reason='format_not_allowed')
+    raise PictureError(f'{name} is not a picture but {kind}.',
+                       'Look at the address it came from.', reason='not_a_picture')
 
 # %% ../../../nbs/engine/base/picture.ipynb #57187af8
 def _open(
@@ -185,16 +242,20 @@ def _open(
     "Find out what the bytes are and open them, or raise a `PictureError`"
     if not data: raise PictureError(f'{name} has zero bytes.', 'Fetch it again.', reason='empty')
     kind = picture_format(data)
-    if kind in _PICTURES: raise PictureError(f'{name} is {kind}, not one of {", ".join(FORMATS)}.', 'Save it as JPEG or PNG first.', reason='format_not_allowed')
-    if kind not in FORMATS: raise PictureError(f'{name} is not a picture but {kind}.', 'Look at the address it came from.', reason='not_a_picture')
+    _check_kind(kind, name)
     if kind=='WEBP' and len(data)>=30: _check_size(_webp_size(data), max_pixels, name)
     try: im = _reader(kind)(io.BytesIO(data))
-    except ImportError as e: raise PictureError(f'{name} is {kind}, which the installed Pillow does not read.', 'Save it as JPEG first.', reason='format_not_allowed') from e
+    except ImportError as e:
+        raise PictureError(f'{name} is {kind}, which the installed Pillow does not read.',
+                           'Save it as JPEG first.', reason='format_not_allowed') from e
     except Exception as e: raise _broken(name, kind, e, _complete(data, kind)) from e
+
     _check_size(im.size, max_pixels, name)
-    if not (_complete(data, kind) and _pixels_there(im, len(data))): raise _broken(name, kind, 'its last part is missing', False)
+    whole = _complete(data, kind) and _pixels_there(im, len(data))
+    if not whole: raise _broken(name, kind, 'its last part is missing', False)
     if kind=='JPEG' and _many_scans(im, data): raise _broken(name, kind, 'it has hundreds of scans', True)
-    im.decodermaxblock = max(len(data), im.decodermaxblock) # in one piece: after each piece the decoder waits for other threads to let Python go on
+    # in one piece: after each piece the decoder waits for other threads to let Python go on
+    im.decodermaxblock = max(len(data), im.decodermaxblock)
     return im
 
 # %% ../../../nbs/engine/base/picture.ipynb #1113bf7a
@@ -205,18 +266,32 @@ def _broken(
     complete:bool   # Whether the file reaches its end
 ) -> PictureError:  # To be raised
     "The refusal of a file that cannot be decoded"
-    early = not complete or any(w in str(why).lower() for w in ('truncat', 'incomplete', 'not enough', 'unexpected end'))
-    if early: return PictureError(f'{name} is a {kind} that stops early: {why}.', 'Fetch or copy it again.', reason='truncated')
-    return PictureError(f'{name} is a {kind} that cannot be decoded: {why}.', 'Fetch it again, or leave it out.', reason='unreadable')
+    text = str(why).lower()
+    early = any(o in text for o in ('truncat', 'incomplete', 'not enough', 'unexpected end'))
+    if early or not complete:
+        return PictureError(f'{name} is a {kind} that stops early: {why}.',
+                            'Fetch or copy it again.', reason='truncated')
+    return PictureError(f'{name} is a {kind} that cannot be decoded: {why}.',
+                        'Fetch it again, or leave it out.', reason='unreadable')
 
 # %% ../../../nbs/engine/base/picture.ipynb #c248c3e9
 def _orientation(
     im # A PIL picture
 ) -> int: # 1 to 8 as in EXIF; 1 when there is no note, or one that cannot be read
     "How the picture has to be turned"
-    try: o = im.getexif().get(0x0112, 1)
+    try: note = im.getexif().get(0x0112, 1)
     except Exception: return 1 # a broken note is no note: Pillow raises a dozen types here
-    return o if o in (1,2,3,4,5,6,7,8) else 1
+    return note if note in (1, 2, 3, 4, 5, 6, 7, 8) else 1
+
+_WAYS = (None, # EXIF counts from 1
+         None,
+         'FLIP_LEFT_RIGHT',
+         'ROTATE_180',
+         'FLIP_TOP_BOTTOM',
+         'TRANSPOSE',
+         'ROTATE_270',
+         'TRANSVERSE',
+         'ROTATE_90')
 
 def _upright(
     im,              # A decoded PIL picture
@@ -224,9 +299,8 @@ def _upright(
 ):                   # The same, turned
     "Turn or mirror a picture as its EXIF note says"
     from PIL import Image
-    T = Image.Transpose
-    way = (None, None, T.FLIP_LEFT_RIGHT, T.ROTATE_180, T.FLIP_TOP_BOTTOM, T.TRANSPOSE, T.ROTATE_270, T.TRANSVERSE, T.ROTATE_90)[orientation]
-    return im if way is None else im.transpose(way)
+    way = _WAYS[orientation]
+    return im if way is None else im.transpose(Image.Transpose[way])
 
 # %% ../../../nbs/engine/base/picture.ipynb #f89ecf89
 def _deep_to_grey(
@@ -235,26 +309,43 @@ def _deep_to_grey(
     "Bring 16-bit, 32-bit and float pictures to 8 bits"
     import numpy as np
     from PIL import Image
-    a = np.nan_to_num(np.asarray(im).astype(np.float64), posinf=0, neginf=0)
-    low,high = float(a.min()),float(a.max())
+    values = np.asarray(im).astype(np.float64)
+    values = np.nan_to_num(values, posinf=0, neginf=0)
+    low = float(values.min())
+    high = float(values.max())
     tops = (1., 255., 65535.) if im.mode=='F' else (255., 4095., 65535.)
-    if low>=0 and high<=tops[-1]: low,high = 0.,next(t for t in tops if high<=t)
-    return Image.fromarray(((a-low)*(255/max(high-low, 1e-12))).round().clip(0, 255).astype(np.uint8))
+    if low>=0 and high<=tops[-1]:
+        low = 0.
+        high = min(o for o in tops if high<=o)
+    grey = (values-low)*(255/max(high-low, 1e-12))
+    return Image.fromarray(grey.round().clip(0, 255).astype(np.uint8))
+
+def _lab_to_rgb(im):
+    "A picture of mode LAB in mode RGB"
+    from PIL import ImageCms
+    lab = ImageCms.createProfile('LAB')
+    rgb = ImageCms.createProfile('sRGB')
+    return ImageCms.profileToProfile(im, lab, rgb, outputMode='RGB')
 
 # %% ../../../nbs/engine/base/picture.ipynb #406d1cb4
+def _on_background(im, background):
+    "A see-through picture laid on one colour"
+    from PIL import Image
+    im = im.convert('RGBA')
+    if im.getextrema()[3]==(255, 255): return im # nothing is seen through
+    paper = Image.new('RGBA', im.size, (*background, 255))
+    return Image.alpha_composite(paper, im)
 def _to_rgb(
     im,               # A decoded PIL picture of any mode
     background:tuple  # Red, green, blue of what lies under transparent pixels
 ):                    # The same in mode RGB
     "Any mode to RGB"
-    from PIL import Image, ImageCms
     if im.mode=='RGB' and 'transparency' not in im.info: return im
     if im.mode=='F' or im.mode.startswith('I'): im = _deep_to_grey(im)
-    if im.mode=='LAB': return ImageCms.profileToProfile(im, ImageCms.createProfile('LAB'), ImageCms.createProfile('sRGB'), outputMode='RGB')
-    if im.mode in ('La', 'PA'): im = im.convert({'La': 'LA', 'PA': 'RGBA'}[im.mode])
-    if im.mode in ('RGBA', 'LA', 'RGBa') or 'transparency' in im.info:
-        im = im.convert('RGBA')
-        if im.getextrema()[3]!=(255,255): im = Image.alpha_composite(Image.new('RGBA', im.size, (*background, 255)), im)
+    if im.mode=='LAB': return _lab_to_rgb(im)
+    if im.mode=='La': im = im.convert('LA')
+    if im.mode=='PA': im = im.convert('RGBA')
+    if im.mode in ('RGBA', 'LA', 'RGBa') or 'transparency' in im.info: im = _on_background(im, background)
     return im.convert('RGB')
 
 # %% ../../../nbs/engine/base/picture.ipynb #89903a66
@@ -266,7 +357,10 @@ def _draft(
     "Let a JPEG decoder skip detail: down to a half, a quarter or an eighth, and never under `near`"
     if im.format!='JPEG' or near<1: return
     ratio = side(im.size)/near
-    if ratio>=2: im.draft(None, (max(1, int(im.width/ratio)), max(1, int(im.height/ratio))))
+    if ratio<2: return
+    width = max(1, int(im.width/ratio))
+    height = max(1, int(im.height/ratio))
+    im.draft(None, (width, height))
 
 # %% ../../../nbs/engine/base/picture.ipynb #668e52e4
 def _finish_picture(
@@ -279,7 +373,7 @@ def _finish_picture(
     turn = _orientation(im)
     try:
         im.load()
-        turn = turn if _orientation(im)==turn else 1 # TIFF readers turn the picture themselves while they load it
+        if _orientation(im)!=turn: turn = 1 # TIFF readers turn the picture themselves while they load it
         rgb = _upright(_to_rgb(im, background), turn)
     except Exception as e: raise _broken(name, im.format or 'picture', e, True) from e
     if rgb is im and copy: rgb = im.copy()
@@ -287,18 +381,29 @@ def _finish_picture(
     return rgb
 
 # %% ../../../nbs/engine/base/picture.ipynb #c8496f49
+def _read_bytes(
+    path # A path
+) -> bytes: # Of the file there
+    "All bytes of a file, or a `PictureError`"
+    try: return Path(path).read_bytes()
+    except FileNotFoundError as e:
+        raise PictureError(f'{path} does not exist.', 'Check the path.', reason='missing') from e
+    except IsADirectoryError as e:
+        raise PictureError(f'{path} is a folder.', 'Name one picture in it.', reason='not_a_picture') from e
+    except (OSError, ValueError) as e:
+        raise PictureError(f'{path} cannot be read: {e}.', 'Check the path and its permissions.',
+                           reason='unreadable') from e
+
 def _bytes_of(
     source # A path, bytes, or something with `read`
 ) -> tuple: # The bytes, and what to call them in an error
     "The bytes of a source and a name for it"
     if isinstance(source, (bytes, bytearray, memoryview)): return bytes(source), 'The picture'
     if hasattr(source, 'read'): return source.read(), str(getattr(source, 'name', 'The picture'))
-    if not isinstance(source, (str, os.PathLike)):
-        raise PictureError(f'{type(source).__name__} is not a path, bytes, an open file or a PIL picture.', 'Pass one of those.', reason='not_a_picture')
-    try: return Path(source).read_bytes(), os.fspath(source)
-    except FileNotFoundError as e: raise PictureError(f'{source} does not exist.', 'Check the path.', reason='missing') from e
-    except IsADirectoryError as e: raise PictureError(f'{source} is a folder.', 'Name one picture in it.', reason='not_a_picture') from e
-    except (OSError, ValueError) as e: raise PictureError(f'{source} cannot be read: {e}.', 'Check the path and its permissions.', reason='unreadable') from e
+    if isinstance(source, (str, os.PathLike)): return _read_bytes(source), os.fspath(source)
+    kind = type(source).__name__
+    raise PictureError(f'{kind} is not a path, bytes, an open file or a PIL picture.', 'Pass one of those.',
+                       reason='not_a_picture')
 
 # %% ../../../nbs/engine/base/picture.ipynb #c4c45380
 def read_picture(
@@ -306,7 +411,7 @@ def read_picture(
     *,
     max_pixels:int=MAX_PIXELS,    # Refused before decoding when it has more
     background:tuple=(255,255,255), # Red, green, blue under transparent pixels
-    near:int|None=None,           # Decode a JPEG no finer than its shorter side needs to stay at or over this; None for full size
+    near:int|None=None,           # Decode a JPEG coarsely, its shorter side still at or over this; None for full size
     name:str|None=None            # What to call the picture in an error; the path when None
 ):                                # A new PIL picture: RGB, upright, fully decoded, first frame, no metadata
     "Read any picture as upright RGB, or raise a `PictureError` whose `reason` is one of `REASONS`"
@@ -321,24 +426,48 @@ def read_picture(
     return _finish_picture(im, name, background)
 
 # %% ../../../nbs/engine/base/picture.ipynb #bc4ffd35
-def flatness(
-    im # An upright RGB picture
-) -> dict: # `background`: share of pixels near the commonest colour; `pair`: near one of the two commonest; `tones`: how many of 4,096 colours 99% of the pixels have; `colour`: share that is not grey
-    "How flat a picture is: few tones and one background tell a placeholder from a photo"
+def _brightest(red, green, blue):
+    "The largest of three numbers at each pixel"
+    import numpy as np
+    return np.maximum(np.maximum(red, green), blue)
+
+def _near_mean(colours, pixels):
+    "Which pixels are within 12 levels of the mean colour of some of them"
+    import numpy as np
+    apart = [np.abs(o - round(float(o[pixels].mean()))) for o in colours]
+    return _brightest(*apart) <= 12
+
+def _sample(im):
+    "Red, green and blue of some 16,000 pixels, as three arrays"
     import numpy as np
     from PIL import Image
-    def most(red, green, blue): return np.maximum(np.maximum(red, green), blue)
-    few = im.resize([o//max(1, o//128) for o in im.size], Image.Resampling.NEAREST) # some 16,000 pixels are enough
-    red,green,blue = np.asarray(few).reshape(-1, 3).T.astype(np.int16, order='C')
-    def near(pixels): return most(*(np.abs(o - round(float(o[pixels].mean()))) for o in (red, green, blue))) <= 12
+    size = [o//max(1, o//128) for o in im.size]
+    few = im.resize(size, Image.Resampling.NEAREST)
+    return np.asarray(few).reshape(-1, 3).T.astype(np.int16, order='C')
+
+# %% ../../../nbs/engine/base/picture.ipynb #3a55f85b
+def flatness(
+    im # An upright RGB picture
+) -> dict: # `background`, `pair`, `tones` and `colour`
+    """How flat a picture is: few tones and one background tell a placeholder from a photo.
+
+    `background` is the share of pixels near the commonest colour, `pair` that near one of the two commonest,
+    `tones` how many of 4,096 colours 99% of the pixels have, `colour` the share that is not grey."""
+    import numpy as np
+    colours = _sample(im)
+    red,green,blue = colours
     code = (red>>4)*256 + (green>>4)*16 + (blue>>4)
     counts = np.bincount(code, minlength=4096)
-    tones = int((np.cumsum(np.sort(counts)[::-1]) < .99*len(code)).sum()) + 1
-    first = near(code==counts.argmax())
+    covered = np.cumsum(np.sort(counts)[::-1])
+    tones = int((covered < .99*len(code)).sum()) + 1
+
+    first = _near_mean(colours, code==counts.argmax())
+    second = first
     rest = np.bincount(code[~first], minlength=4096)
-    second = near((code==rest.argmax()) & ~first) if rest.any() else first
-    colour = most(red, green, blue)+most(-red, -green, -blue) > 32
-    return dict(background=float(first.mean()), pair=float((first|second).mean()), tones=tones, colour=float(colour.mean()))
+    if rest.any(): second = _near_mean(colours, (code==rest.argmax()) & ~first)
+    coloured = _brightest(red, green, blue) + _brightest(-red, -green, -blue) > 32 # brightest less darkest
+    return dict(background=float(first.mean()), pair=float((first|second).mean()),
+                tones=tones, colour=float(coloured.mean()))
 
 # %% ../../../nbs/engine/base/picture.ipynb #f32e1e05
 def check_picture(
@@ -351,16 +480,34 @@ def check_picture(
 ):
     "Raise a `PictureError` if the picture is too small, too thin, blank, or a placeholder"
     def refuse(why, next, reason): raise PictureError(f'{name} {why}.', next, reason=reason)
+
     short,long = sorted(im.size)
-    if short<min_side: refuse(f'has {im.width} x {im.height} pixels, the shorter side under {min_side}', 'Lower min_side to keep it.', 'too_small')
-    if long>max_aspect*short: refuse(f'has {im.width} x {im.height} pixels, thinner than 1 to {max_aspect:g}', 'Raise max_aspect to keep it.', 'too_thin')
-    f = flatness(im)
-    if f['background']>.997: refuse('has one colour and nothing on it', 'Leave it out.', 'blank')
-    grey_card = f['pair']>=.965 and f['tones']<=10 and f['colour']<.01
-    if placeholders and (grey_card or (f['background']>=.9 and f['tones']<=40)):
-        refuse('looks like a card that says there is no image', 'Pass placeholders=False to keep such pictures.', 'placeholder')
+    pixels = f'has {im.width} x {im.height} pixels'
+    if short<min_side:
+        refuse(f'{pixels}, the shorter side under {min_side}', 'Lower min_side to keep it.', 'too_small')
+    if long>max_aspect*short:
+        refuse(f'{pixels}, thinner than 1 to {max_aspect:g}', 'Raise max_aspect to keep it.', 'too_thin')
+    flat = flatness(im)
+    if flat['background']>.997: refuse('has one colour and nothing on it', 'Leave it out.', 'blank')
+    grey_card = flat['pair']>=.965 and flat['tones']<=10 and flat['colour']<.01
+    card = grey_card or (flat['background']>=.9 and flat['tones']<=40)
+    if placeholders and card:
+        refuse('looks like a card that says there is no image', 'Pass placeholders=False to keep such pictures.',
+               'placeholder')
 
 # %% ../../../nbs/engine/base/picture.ipynb #096b50ac
+def _scaled(size, max_side):
+    "Width and height brought down so that neither is over `max_side`"
+    scale = min(1., max_side/max(size))
+    return tuple(max(1, round(o*scale)) for o in size)
+
+def _jpeg_bytes(im, quality):
+    "A picture as the bytes of a JPEG"
+    out = io.BytesIO()
+    im.save(out, 'JPEG', quality=quality)
+    return out.getvalue()
+
+# %% ../../../nbs/engine/base/picture.ipynb #1fb79c62
 def clean_jpeg(
     data:bytes,                # The bytes of any picture that `read_picture` reads; a path works too
     *,
@@ -369,20 +516,20 @@ def clean_jpeg(
     max_pixels:int=MAX_PIXELS, # Refused before decoding when it has more
     name:str|None=None,        # What to call the picture in an error
     check:dict|bool=True       # Arguments for `check_picture`; False to leave the check out
-) -> tuple:                    # `(jpeg, info)`: the new bytes, and a dict of format, full_width, full_height, width, height, sha256 of the new bytes
+) -> tuple: # `(jpeg, info)`: the bytes; a dict of format, full_width, full_height, width, height, sha256 of the bytes
     "A picture of any kind as an RGB JPEG of limited size without metadata; the same input gives the same bytes"
     from PIL import Image
     data,found = _bytes_of(data)
     name = name or found
     im = _open(data, name, max_pixels)
-    kind,full,turn = im.format,im.size,_orientation(im)
+    kind = im.format
+    full = im.size[::-1] if _orientation(im)>4 else im.size # of the upright picture
+    size = _scaled(full, max_side)
     _draft(im, max_side, max)
-    im = _finish_picture(im, name, (255,255,255), copy=False)
-    if turn>4: full = full[::-1]
-    scale = min(1., max_side/max(full))
-    size = tuple(max(1, round(s*scale)) for s in full)
-    if check is not False: check_picture(im, name=name, **(check if isinstance(check, dict) else {}))
+    im = _finish_picture(im, name, (255, 255, 255), copy=False)
+    limits = check if isinstance(check, dict) else {}
+    if check is not False: check_picture(im, name=name, **limits)
     if im.size!=size: im = im.resize(size, Image.Resampling.HAMMING)
-    im.save(out := io.BytesIO(), 'JPEG', quality=quality)
-    jpeg = out.getvalue()
-    return jpeg, dict(format=kind, full_width=full[0], full_height=full[1], width=size[0], height=size[1], sha256=hashlib.sha256(jpeg).hexdigest())
+    jpeg = _jpeg_bytes(im, quality)
+    return jpeg, dict(format=kind, full_width=full[0], full_height=full[1], width=size[0], height=size[1],
+                      sha256=hashlib.sha256(jpeg).hexdigest())

@@ -30,16 +30,20 @@ def device_of(
     learn # A learner
 ):        # `torch.device`
     "Where the learner's data go, and so the model"
-    return torch.device(learn.dls.device if learn.dls.device is not None else next(learn.model.parameters()).device)
+    device = learn.dls.device
+    if device is None: device = next(learn.model.parameters()).device
+    return torch.device(device)
 
 # %% ../../../nbs/engine/base/torch_tools.ipynb #9abeb994
 def _conv_seconds(dtype, train):
     "Seconds for a small convolution on the CPU, with the way back where it is for training; the best of two or three"
-    conv,best = nn.Conv2d(64, 64, 3).to(memory_format=torch.channels_last),math.inf
+    conv = nn.Conv2d(64, 64, 3).to(memory_format=torch.channels_last)
     x = torch.ones(4, 64, 48, 48).to(memory_format=torch.channels_last).requires_grad_(train)
+    half = torch.autocast('cpu', dtype=torch.bfloat16, enabled=dtype==torch.bfloat16)
+    best = math.inf
     for _ in range(4 if train else 3): # the first warms up
         start = time.perf_counter()
-        with torch.inference_mode(not train), torch.set_grad_enabled(train), torch.autocast('cpu', dtype=torch.bfloat16, enabled=dtype==torch.bfloat16): y = conv(x)
+        with torch.inference_mode(not train), torch.set_grad_enabled(train), half: y = conv(x)
         if train: y.float().sum().backward()
         best = min(best, time.perf_counter()-start)
     return best
@@ -51,8 +55,12 @@ def fast_dtype(
     train:bool=False  # Is it for training, with a way back?
 ):                    # `torch.float32`, `torch.bfloat16` or `torch.float16`
     "The number format in which a network is fastest on this device"
-    if device=='cuda': return torch.bfloat16 if torch.cuda.get_device_capability()>=(8, 0) else torch.float16
+    if device=='cuda':
+        modern = torch.cuda.get_device_capability()>=(8, 0)
+        return torch.bfloat16 if modern else torch.float16
     if device!='cpu': return torch.float32
+
     with torch.random.fork_rng(devices=[]): # a first training draws the numbers that a second one does
         gain = _conv_seconds(torch.bfloat16, train)/_conv_seconds(torch.float32, train)
-    return torch.bfloat16 if gain<(.8 if train else .7) else torch.float32
+    limit = .8 if train else .7
+    return torch.bfloat16 if gain<limit else torch.float32
