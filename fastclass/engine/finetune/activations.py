@@ -25,10 +25,13 @@ def first_filters(
 )->torch.Tensor: # Float `(filters, height, width, 3)`, from 0 to 1; raises `UnsupportedError`
     "The filters of the first layer as small pictures"
     conv = next((m for m in model.modules() if isinstance(m, nn.Conv2d)), None)
-    if conv is None or conv.in_channels!=3: raise UnsupportedError('The first layer takes no colour pictures.', next='Give a network for pictures with three channels.')
-    w = conv.weight.detach().float().cpu().permute(0, 2, 3, 1)
-    low,high = w.amin((1, 2, 3), keepdim=True),w.amax((1, 2, 3), keepdim=True)
-    return (w-low)/(high-low).clamp(min=1e-8)
+    if conv is None or conv.in_channels!=3:
+        raise UnsupportedError('The first layer takes no colour pictures.',
+                               next='Give a network for pictures with three channels.')
+    filters = conv.weight.detach().float().cpu().permute(0, 2, 3, 1)
+    low = filters.amin((1, 2, 3), keepdim=True)
+    high = filters.amax((1, 2, 3), keepdim=True)
+    return (filters-low)/(high-low).clamp(min=1e-8)
 
 # %% ../../../nbs/engine/finetune/activations.ipynb #49a2a74c
 def plot_filters(
@@ -39,7 +42,8 @@ def plot_filters(
     filters = first_filters(model)
     rows = -(-len(filters)//columns)
     fig = Figure(figsize=(columns*.42, rows*.42))
-    for i,(ax,f) in enumerate(zip(fig.subplots(rows, columns, squeeze=False).flat, filters)): ax.imshow(f, interpolation='nearest')
+    axes = fig.subplots(rows, columns, squeeze=False).flat
+    for ax,picture in zip(axes, filters): ax.imshow(picture, interpolation='nearest')
     for ax in fig.axes: ax.axis('off')
     fig.tight_layout(pad=.2)
     return fig
@@ -54,13 +58,16 @@ class Exciting:
 
 # %% ../../../nbs/engine/finetune/activations.ipynb #42f7b366
 def _maps(learn, layer, dl):
-    "The answers of `layer` to all pictures of `dl`, float `(n, channels, h, w)`, and the pictures, uint8 `(n, 3, H, W)`"
-    maps,pictures = [],[]
+    "What `layer` answers to all of `dl`, float `(n, channels, h, w)`, and the pictures, uint8 `(n, 3, H, W)`"
+    maps = []
+    pictures = []
     dl.before_iter() # tells the transforms whether this is training or validation
+    plain = dl.new(shuffle=False, drop_last=False, num_workers=0, after_batch=Pipeline([]))
     with torch.no_grad(), evaluating(learn.model), hook_output(layer) as hook:
-        for b in dl.new(shuffle=False, drop_last=False, num_workers=0, after_batch=Pipeline([])):
+        for b in plain:
             pictures.append(torch.as_tensor(b[0]).as_subclass(torch.Tensor).clone().cpu())
-            learn.model(dl.after_batch(tuple(o.clone() for o in b))[0])
+            xb,*_ = dl.after_batch(tuple(o.clone() for o in b))
+            learn.model(xb)
             maps.append(hook.stored.float().cpu())
     return torch.cat(maps),torch.cat(pictures)
 
@@ -68,47 +75,60 @@ def _maps(learn, layer, dl):
 def _patch(picture, y, x, size):
     "The part of `picture` around `(y, x)`, at most `size` pixels, moved inside where it is at the edge"
     h,w = picture.shape[-2:]
-    top,left = (max(0, min(round(o-size/2), n-size)) for o,n in ((y, h), (x, w)))
-    return (picture[:, top:top+size, left:left+size].permute(1, 2, 0).float()/255).clamp(0, 1)
+    top = max(0, min(round(y-size/2), h-size))
+    left = max(0, min(round(x-size/2), w-size))
+    patch = picture[:, top:top+size, left:left+size].permute(1, 2, 0)
+    return (patch.float()/255).clamp(0, 1)
+
+def _patch_behind(picture, place, shape, size):
+    "The patch that the number `place` of a map of `shape` comes from"
+    row,column = divmod(place, shape[1])
+    h,w = picture.shape[-2:]
+    return _patch(picture, (row+.5)*(h/shape[0]), (column+.5)*(w/shape[1]), size)
 
 def _telling(tops, n):
     "The `n` channels whose answers differ most between pictures, of those that answer to at least half of them"
     spread = tops.std(0)/(tops.mean(0).abs()+1e-6)
-    spread[(tops>0).float().mean(0)<.5] = -1
+    answering = (tops>0).float().mean(0)
+    spread[answering<.5] = -1
     return spread.topk(min(n, len(spread))).indices.tolist()
 
 # %% ../../../nbs/engine/finetune/activations.ipynb #c56484c0
 def most_exciting(
     learn,      # A fastai `Learner` of pictures
     layer,      # A part of its model that gives maps, float `(n, channels, h, w)`
-    channels,   # Numbers of the channels to look at; an int: so many, those that tell pictures apart most and are silent on less than half of them
+    channels,   # Numbers of channels; an int: so many that tell pictures apart most and are silent on less than half
     k:int=5,    # Pictures a channel
     dl=None,    # A `DataLoader`; None: the validation pictures
     share=.35   # Side of a patch as a share of the picture's shorter side
 )->list:        # An `Exciting` a channel; raises `UnsupportedError` when `layer` gives no maps
     "The parts of pictures that excite channels of `layer` most"
     maps,pictures = _maps(learn, layer, learn.dls.valid if dl is None else dl)
-    if maps.ndim!=4: raise UnsupportedError(f'The layer gives {tuple(maps.shape[1:])} a picture, not maps.', next='Take a layer of the body, for example `learn.model[0][-2]`.')
-    tops,where = maps.flatten(2).max(-1)
+    if maps.ndim!=4:
+        raise UnsupportedError(f'The layer gives {tuple(maps.shape[1:])} a picture, not maps.',
+                               next='Take a layer of the body, for example `learn.model[0][-2]`.')
+    tops,places = maps.flatten(2).max(-1)
     if isinstance(channels, int): channels = _telling(tops, channels)
-    size,scale = round(share*min(pictures.shape[-2:])),[a/b for a,b in zip(pictures.shape[-2:], maps.shape[-2:])]
-    res = []
-    for c in channels:
-        best = tops[:, c].topk(min(k, len(tops)))
-        spots = [divmod(where[i, c].item(), maps.shape[-1]) for i in best.indices]
-        res.append(Exciting(c, [_patch(pictures[i], (y+.5)*scale[0], (x+.5)*scale[1], size) for i,(y,x) in zip(best.indices, spots)], best.values.tolist()))
-    return res
+    shape = maps.shape[-2:]
+    size = round(share*min(pictures.shape[-2:]))
+    found = []
+    for channel in channels:
+        best = tops[:, channel].topk(min(k, len(tops)))
+        patches = [_patch_behind(pictures[i], places[i, channel].item(), shape, size) for i in best.indices]
+        found.append(Exciting(channel, patches, best.values.tolist()))
+    return found
 
 # %% ../../../nbs/engine/finetune/activations.ipynb #37e12298
 def plot_exciting(
     found # What `most_exciting` gave
 )->Figure: # A row of patches for each channel
     "The patches that excite each channel most, a row a channel"
-    fig = Figure(figsize=(1.1*max(len(o.patches) for o in found)+.6, 1.1*len(found)))
-    axes = fig.subplots(len(found), max(len(o.patches) for o in found), squeeze=False)
-    for row,o in zip(axes, found):
+    columns = max(len(o.patches) for o in found)
+    fig = Figure(figsize=(1.1*columns+.6, 1.1*len(found)))
+    axes = fig.subplots(len(found), columns, squeeze=False)
+    for row,exciting in zip(axes, found):
         for ax in row: ax.set(xticks=[], yticks=[])
-        for ax,p in zip(row, o.patches): ax.imshow(p)
-        row[0].set_ylabel(f'channel {o.channel}', fontsize=8)
+        for ax,patch in zip(row, exciting.patches): ax.imshow(patch)
+        row[0].set_ylabel(f'channel {exciting.channel}', fontsize=8)
     fig.tight_layout(pad=.3)
     return fig

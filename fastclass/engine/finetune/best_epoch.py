@@ -41,26 +41,39 @@ class Best:
     state:dict=field(default=None, repr=False) # The weights, on the CPU
     def __str__(self):
         if self.value is None: return 'No epoch was trained.'
-        return f'Best {self.monitor}: {self.value:.4f}, in training {self.fit}, epoch {self.epoch} (of {len(self.history)} epochs in all).'
+        when = f'in training {self.fit}, epoch {self.epoch} (of {len(self.history)} epochs in all)'
+        return f'Best {self.monitor}: {self.value:.4f}, {when}.'
 
 # %% ../../../nbs/engine/finetune/best_epoch.ipynb #dac4562c
 class _Keeper(Callback):
     "Copies the weights after each epoch that is the best so far"
-    order,remove_on_fetch,_only_train_loop = 60,True,True
-    def __init__(self, best): self.best,self.fits = best,0
+    order = 60
+    remove_on_fetch = True
+    _only_train_loop = True
+    def __init__(self, best):
+        self.best = best
+        self.fits = 0
     def before_fit(self):
         self.run = not hasattr(self, 'lr_finder') and not hasattr(self, 'gather_preds')
         if not self.run: return
-        self.fits,names = self.fits+1,list(self.recorder.metric_names[1:-1])
-        if self.best.monitor not in names: raise UnsupportedError(f'This training has no {self.best.monitor!r}, only {", ".join(names)}.', next='Give one of these as `monitor`.')
-        self.at = names.index(self.best.monitor)
+        self.fits += 1
+        names = list(self.recorder.metric_names[1:-1])
+        monitor = self.best.monitor
+        if monitor not in names:
+            known = ', '.join(names)
+            raise UnsupportedError(f'This training has no {monitor!r}, only {known}.',
+                                   next='Give one of these as `monitor`.')
+        self.at = names.index(monitor)
     def after_epoch(self):
         value = float(self.recorder.values[-1][self.at])
         self.best.history.append((self.fits, self.epoch+1, value))
-        if is_better(value, self.best.value, self.best.monitor):
-            self.best.value,self.best.fit,self.best.epoch = value,self.fits,self.epoch+1
-            model = get_model(self.learn.model) # where several processes train, it is wrapped
-            self.best.state = {k:v.detach().cpu().clone() for k,v in model.state_dict().items()}
+        if is_better(value, self.best.value, self.best.monitor): self._keep(value)
+    def _keep(self, value):
+        self.best.value = value
+        self.best.fit = self.fits
+        self.best.epoch = self.epoch+1
+        model = get_model(self.learn.model) # where several processes train, it is wrapped
+        self.best.state = {k:v.detach().cpu().clone() for k,v in model.state_dict().items()}
     def after_fit(self): self.run = True
 
 # %% ../../../nbs/engine/finetune/best_epoch.ipynb #a848dacb
@@ -68,9 +81,11 @@ class _Keeper(Callback):
 def keep_best(
     learn,                    # A fastai `Learner`
     monitor:str='valid_loss', # A number of the progress table: 'valid_loss', or a metric such as 'accuracy'
-):                            # Yields a `Best` that fills up; raises `DataError` without validation data, `UnsupportedError` for an unknown `monitor`
+): # Yields a `Best` that fills up; raises `DataError` without validation data, `UnsupportedError` for another `monitor`
     "When the block ends, `learn` has the weights of the best epoch of all trainings in it"
-    if len(learn.dls.loaders)<2 or not len(learn.dls.valid): raise DataError('There are no validation data to find the best epoch with.', next='Give the splitter a share for validation.')
+    if len(learn.dls.loaders)<2 or not len(learn.dls.valid):
+        raise DataError('There are no validation data to find the best epoch with.',
+                        next='Give the splitter a share for validation.')
     best = Best(monitor)
     keeper = _Keeper(best)
     learn.add_cb(keeper)

@@ -14,12 +14,11 @@ from multiprocessing import connection, get_context, parent_process
 import numpy as np
 import torch
 import torch.distributed as dist
+import fastai.callback.progress # noqa: F401 - its import gives learners a progress bar
 from fastai.callback.core import Callback
-from fastai.callback.progress import ProgressCallback
 from fastai.data.core import TfmdDL
 from fastai.data.load import _FakeLoader
-from fastai.torch_core import apply, num_distrib, rank_distrib, set_seed
-from fastai.torch_core import to_detach as detached # older versions of `patch` take the name of a method from the module
+from fastai.torch_core import apply, num_distrib, rank_distrib, set_seed, to_detach
 from fastcore.basics import chunked, noop
 from torch import nn
 from torch.utils.data import get_worker_info
@@ -34,17 +33,25 @@ __all__ = ['PROCESS_TIMEOUT', 'process_count', 'OwnChance', 'from_first', 'Share
 # %% ../../../nbs/engine/finetune/distributed.ipynb #d0e1d49d
 def process_count(
     processes:int|None=None # How many; None: one for each GPU, one without
-)->int:                     # At least 1; raises `DataError`, and `UnsupportedError` for more than this machine has GPUs, or cores
+)->int: # At least 1; raises `DataError`, and `UnsupportedError` for more than this machine has GPUs, or cores
     "How many processes train"
     device = pick_device()
     gpus = torch.cuda.device_count() if device.type=='cuda' else 0
     if processes is None: return max(1, gpus)
     if processes<1: raise DataError(f'{processes} processes would train nothing.', next='Take 1 or more.')
-    have,what = (gpus, 'GPU') if device.type=='cuda' else (1, 'Apple GPU') if device.type=='mps' else (cpu_count(), 'processor')
+    have,what,tip = _room(device.type, gpus)
     if processes>have:
-        raise UnsupportedError(f'{processes} processes, and this machine has {have} {what}{"s"*(have>1)} for them ({device.why}).',
-                               next=f'Take {have}' + (', or set FASTCLASS_DEVICE=cpu to try it on the processors.' if what!='processor' else '.'))
+        many = 's' if have>1 else ''
+        raise UnsupportedError(f'{processes} processes, and this machine has {have} {what}{many} for them '
+                               f'({device.why}).', next=f'Take {have}{tip}.')
     return processes
+
+def _room(kind, gpus):
+    "How many processes a machine has room for, of what, and what else to do where that is too little"
+    aside = ', or set FASTCLASS_DEVICE=cpu to try it on the processors'
+    if kind=='cuda': return gpus, 'GPU', aside
+    if kind=='mps': return 1, 'Apple GPU', aside
+    return cpu_count(), 'processor', ''
 
 # %% ../../../nbs/engine/finetune/distributed.ipynb #019c8ee4
 def _states():
@@ -53,9 +60,13 @@ def _states():
     return random.getstate(), np.random.get_state(), torch.get_rng_state(), cuda
 
 def _set_states(states):
-    random.setstate(states[0]); np.random.set_state(states[1]); torch.set_rng_state(states[2])
-    if states[3] is not None: torch.cuda.set_rng_state(states[3])
+    python,numpy,cpu,cuda = states
+    random.setstate(python)
+    np.random.set_state(numpy)
+    torch.set_rng_state(cpu)
+    if cuda is not None: torch.cuda.set_rng_state(cuda)
 
+# %% ../../../nbs/engine/finetune/distributed.ipynb #0a0b9e98
 class OwnChance:
     "In its block, random numbers of this process alone; outside, it is as if they had not been drawn"
     def __init__(self,
@@ -88,101 +99,109 @@ def from_first(
     if error is not None: raise error
     return res
 
-# %% ../../../nbs/engine/finetune/distributed.ipynb #be7b07c6
-class SharedLoader(TfmdDL):
-    "The part of one process in each batch of `dl`. Batches are those that `dl` has alone, in the same order"
+# %% ../../../nbs/engine/finetune/distributed.ipynb #f312a920
+class _PassingLoader(TfmdDL):
+    "Passes on to the loader `dl` what comes before and after a batch; the transforms draw numbers of this process"
     _default = 'dl'
+    def wif(self):
+        "Random numbers of a worker process: other ones in each of the processes that train"
+        set_seed((get_worker_info().seed+7919*self.rank)%2**32)
+    def before_iter(self):
+        "Start to count batches"
+        self.done = 0
+        self.dl.before_iter()
+    def after_batch(self,
+        b # A batch as it comes from a worker
+    ):    # The batch after its transforms
+        "Batch transforms, with this process's own random numbers"
+        self.done += 1
+        with self.chance: return self.dl.after_batch(b)
+    def randomize(self):
+        "A new order for the next epoch"
+        self.dl.randomize()
+    def after_iter(self):
+        "The end of an epoch"
+        self.dl.after_iter()
+
+# %% ../../../nbs/engine/finetune/distributed.ipynb #c4763d73
+def _check_shareable(dl):
+    "Raise unless items of `dl` can be dealt out"
+    if not dl.indexed or dl.bs is None:
+        raise UnsupportedError('Only a `DataLoader` with numbered items and a batch size can be shared.',
+                               next='Make it with a `DataBlock`, or `folder_dls`.')
+
+def _part_of(batch, rank, world):
+    "The items of `batch` for process `rank`; where they cannot be dealt out evenly, some are repeated"
+    each = -(-len(batch)//world)
+    return (batch*world)[:each*world][rank*each:(rank+1)*each]
+
+def _batch_of(dl, numbers):
+    "The batch of some items of `dl`; raises `DataError` where an item is skipped: the others would wait for it"
+    items = [dl.do_item(i) for i in numbers]
+    if any(o is None for o in items):
+        raise DataError('An item was skipped, and each of several processes needs all of its items.',
+                        next='Take the file out of the folder: `fastclass quickstart` lists those that cannot be read.')
+    return dl.do_batch(items)
+
+def _all_parts(tensor, world):
+    "The tensors of all processes, one behind the other"
+    mine = tensor.as_subclass(torch.Tensor).contiguous()
+    every = [torch.empty_like(mine) for _ in range(world)]
+    dist.all_gather(every, mine)
+    return torch.cat(every)
+
+# %% ../../../nbs/engine/finetune/distributed.ipynb #be7b07c6
+class SharedLoader(_PassingLoader):
+    "The part of one process in each batch of `dl`. Batches are those that `dl` has alone, in the same order"
     def __init__(self,
         dl,       # fastai `TfmdDL` of pictures, one of the same in each process
         rank:int, # Number of this process, from 0
         world:int # Number of processes
     ):
-        if not dl.indexed or dl.bs is None: raise UnsupportedError('Only a `DataLoader` with numbered items and a batch size can be shared.', next='Make it with a `DataBlock`, or `folder_dls`.')
-        self.dl,self.rank,self.world,self.dataset,self.n = dl,rank,world,dl.dataset,dl.n
+        _check_shareable(dl)
+        self.dl = dl
+        self.rank,self.world = rank,world
+        self.dataset,self.n = dl.dataset,dl.n
         self.whole = max(world, dl.bs-dl.bs%world) # pictures a batch, all processes together
-        self.bs,self.drop_last,self.shuffle,self.indexed = self.whole//world,dl.drop_last,dl.shuffle,True
-        self.num_workers,self.offs,self.pin_memory,self.device = 1,0,dl.pin_memory,dl.device
+        self.bs = self.whole//world
+        self.drop_last,self.shuffle = dl.drop_last,dl.shuffle
+        self.indexed = True
+        self.num_workers,self.offs = 1,0
+        self.pin_memory,self.device = dl.pin_memory,dl.device
         fake = dl.fake_l
-        self.fake_l = _FakeLoader(self, fake.pin_memory, fake.num_workers, fake.timeout, fake.persistent_workers, fake.pin_memory_device)
-        self.chance,self.done = OwnChance(torch.initial_seed()%2**31+rank+1),0
+        self.fake_l = _FakeLoader(self, fake.pin_memory, fake.num_workers, fake.timeout, fake.persistent_workers,
+                                  fake.pin_memory_device)
+        self.chance = OwnChance(torch.initial_seed()%2**31+rank+1)
+        self.done = 0
     def __len__(self): return self.n//self.whole if self.drop_last else -(-self.n//self.whole)
-
-# %% ../../../nbs/engine/finetune/distributed.ipynb #542f99ba
-from fastcore.basics import patch
-
-@patch
-def get_idxs(self:SharedLoader) -> list: # Whole numbers
-    "The items of this process, batch after batch; pictures of a last batch that cannot be cut evenly are repeated"
-    mine = list(self.dl.get_idxs()) # in all processes, so that their generators stay side by side
-    every,res = from_first(lambda: mine, self.rank),[]
-    self.n = len(every)
-    for batch in (every[i*self.whole:(i+1)*self.whole] for i in range(len(self))):
-        k = -(-len(batch)//self.world)
-        res += (batch*self.world)[:k*self.world][self.rank*k:(self.rank+1)*k]
-    return res
-
-@patch
-def create_batches(self:SharedLoader,
-    samps # Items of this process
-):        # Yields batches; raises `DataError` where an item is skipped: the others would wait for it
-    "Make the batches of this process"
-    for part in chunked(samps, self.bs):
-        with nullcontext() if get_worker_info() else self.chance:
-            items = [self.dl.do_item(i) for i in part]
-            if any(o is None for o in items): raise DataError('An item was skipped, and each of several processes needs all of its items.', next='Take the file out of the folder: `fastclass quickstart` lists those that cannot be read.')
-            batch = self.dl.do_batch(items)
-        yield batch
-
-# %% ../../../nbs/engine/finetune/distributed.ipynb #e1d389ea
-@patch
-def wif(self:SharedLoader):
-    "Random numbers of a worker process: other ones in each of the processes that train"
-    set_seed((get_worker_info().seed+7919*self.rank)%2**32)
-
-@patch
-def before_iter(self:SharedLoader):
-    "Start to count batches"
-    self.done = 0
-    self.dl.before_iter()
-
-@patch
-def after_batch(self:SharedLoader,
-    b # A batch as it comes from a worker
-):    # The batch after its transforms
-    "Batch transforms, with this process's own random numbers"
-    self.done += 1
-    with self.chance: return self.dl.after_batch(b)
-
-@patch
-def randomize(self:SharedLoader):
-    "A new order for the next epoch"
-    self.dl.randomize()
-
-@patch
-def after_iter(self:SharedLoader):
-    "The end of an epoch"
-    self.dl.after_iter()
-
-# %% ../../../nbs/engine/finetune/distributed.ipynb #c4bdafb5
-@patch
-def gathered(self:SharedLoader,
-    t # Tensor of this process's part of the batch
-):    # That of the whole batch, in its order, without what was repeated
-    "Put the parts of all processes together"
-    if not isinstance(t, torch.Tensor): return t
-    mine = t.as_subclass(torch.Tensor).contiguous()
-    every = [torch.empty_like(mine) for _ in range(self.world)]
-    dist.all_gather(every, mine)
-    return torch.cat(every)[:min(self.whole, self.n-(self.done-1)*self.whole)].as_subclass(type(t))
-
-@patch
-def to_detach(self:SharedLoader,
-    b,           # A tensor, or a tuple of tensors
-    cpu=True,    # Put them on the CPU?
-    gather=True  # Of no use here: `gathered` has done it
-):               # The same without gradients; in training the mean over the processes, where it is one number
-    "What fastai's metrics call"
-    return detached(b, cpu, gather and self.split_idx==0)
+    def get_idxs(self) -> list: # Whole numbers
+        "The items of this process, batch after batch; pictures of a last batch that cannot be cut evenly are repeated"
+        mine = list(self.dl.get_idxs()) # in all processes, so that their generators stay side by side
+        every = from_first(lambda: mine, self.rank)
+        self.n = len(every)
+        batches = [every[i*self.whole:(i+1)*self.whole] for i in range(len(self))]
+        return [i for batch in batches for i in _part_of(batch, self.rank, self.world)]
+    def create_batches(self,
+        samps # Items of this process
+    ):        # Yields batches; raises `DataError` where an item is skipped
+        "Make the batches of this process"
+        for part in chunked(samps, self.bs):
+            with nullcontext() if get_worker_info() else self.chance: batch = _batch_of(self.dl, part)
+            yield batch
+    def gathered(self,
+        t # Tensor of this process's part of the batch
+    ):    # That of the whole batch, in its order, without what was repeated
+        "Put the parts of all processes together"
+        if not isinstance(t, torch.Tensor): return t
+        n = min(self.whole, self.n-(self.done-1)*self.whole)
+        return _all_parts(t, self.world)[:n].as_subclass(type(t))
+    def to_detach(self,
+        b,           # A tensor, or a tuple of tensors
+        cpu=True,    # Put them on the CPU?
+        gather=True  # Of no use here: `gathered` has done it
+    ):               # The same without gradients; in training the mean over the processes, where it is one number
+        "What fastai's metrics call"
+        return to_detach(b, cpu, gather and self.split_idx==0)
 
 # %% ../../../nbs/engine/finetune/distributed.ipynb #de6cf4c8
 class _Sum(torch.autograd.Function):
@@ -207,11 +226,14 @@ class _SharedNorm:
     "Batch norm over the batches of all processes, which are of one size"
     def forward(self, x):
         if not self.training or self.running_mean is None: return super().forward(x)
-        n,dims,wide = num_distrib(),[d for d in range(x.ndim) if d!=1],x.float() if x.element_size()<4 else x
+        n = num_distrib()
+        dims = [d for d in range(x.ndim) if d!=1]
         shape = [1, -1]+[1]*(x.ndim-2)
+        wide = x.float() if x.element_size()<4 else x
         mean = _Sum.apply(wide.mean(dims))/n
         gap = wide-mean.view(shape)
-        var,total = _Sum.apply(gap.square().mean(dims))/n, n*x.numel()//x.shape[1]
+        var = _Sum.apply(gap.square().mean(dims))/n
+        total = n*x.numel()//x.shape[1]
         with torch.no_grad():
             share = _count(self)
             self.running_mean.lerp_(mean.to(self.running_mean), share)
@@ -224,9 +246,10 @@ class _SharedDropout:
     "Dropout that draws for the whole batch and uses the part of this process"
     def forward(self, x):
         if not self.training or self.p==0: return x
-        world,rank = num_distrib(),rank_distrib()
-        keep = nn.functional.dropout(torch.ones(world*len(x), *x.shape[1:], device=x.device, dtype=x.dtype), self.p)
-        return x*keep[rank*len(x):(rank+1)*len(x)]
+        n,rank = len(x),rank_distrib()
+        ones = torch.ones(num_distrib()*n, *x.shape[1:], device=x.device, dtype=x.dtype)
+        keep = nn.functional.dropout(ones, self.p)
+        return x*keep[rank*n:(rank+1)*n]
 
 # %% ../../../nbs/engine/finetune/distributed.ipynb #f8ede60a
 def _shared_class(layer):
@@ -256,26 +279,34 @@ PROCESS_TIMEOUT = 1800. # Seconds that one process waits for another
 
 def _accelerate():
     "The module, or an error that says how to get it"
-    if find_spec('accelerate') is None: raise UnsupportedError('Training on several processes needs accelerate.', next='pip install "fastclass-course[parallel]", or pip install accelerate')
+    if find_spec('accelerate') is None:
+        raise UnsupportedError('Training on several processes needs accelerate.',
+                               next='pip install "fastclass-course[parallel]", or pip install accelerate')
     import accelerate
     return accelerate
 
 def _take_gpu():
     "Make this process's GPU the one that is used when none is named"
-    rank,gpus = int(os.environ.get('LOCAL_RANK', 0)),torch.cuda.device_count()
+    rank = int(os.environ.get('LOCAL_RANK', 0))
+    gpus = torch.cuda.device_count()
     if rank<gpus: return torch.cuda.set_device(rank)
     if gpus and os.environ.get('FASTCLASS_DEVICE')!='cpu' and pick_device().type=='cuda':
-        raise UnsupportedError(f'Process {rank} has no GPU of its own: this machine has {gpus}.', next=f'Start {gpus}, or set FASTCLASS_DEVICE=cpu.')
+        raise UnsupportedError(f'Process {rank} has no GPU of its own: this machine has {gpus}.',
+                               next=f'Start {gpus}, or set FASTCLASS_DEVICE=cpu.')
 
+# %% ../../../nbs/engine/finetune/distributed.ipynb #2e7eb102
 @contextmanager
 def joined(
     timeout:float=PROCESS_TIMEOUT # Seconds to wait for another process before this one gives up
 ):                        # Yields accelerate's `Accelerator`; None where this process is the only one
     "In the block, this process is one of those that a launcher started"
-    if num_distrib()<2 or dist.is_initialized():
-        yield _accelerate().Accelerator(cpu=pick_device().type=='cpu') if num_distrib()>1 else None
+    if num_distrib()<2:
+        yield None
         return
     accelerate = _accelerate()
+    if dist.is_initialized():
+        yield accelerate.Accelerator(cpu=pick_device().type=='cpu')
+        return
     _take_gpu()
     wait = accelerate.InitProcessGroupKwargs(timeout=timedelta(seconds=timeout))
     try: yield accelerate.Accelerator(cpu=pick_device().type=='cpu', kwargs_handlers=[wait])
@@ -290,7 +321,7 @@ def _leave():
 
 @contextmanager
 def alone():
-    "In the block, fastai takes this process for the only one, for work after the training that the others have no part in"
+    "In the block, fastai takes this process for the only one, for work after the training without the others"
     names = ('RANK', 'LOCAL_RANK', 'WORLD_SIZE')
     before = {k: os.environ.pop(k) for k in names if k in os.environ}
     try: yield
@@ -308,7 +339,9 @@ def _check_same_split(dls):
     mine = [_digest(dl) for dl in dls]
     every = [None]*num_distrib()
     dist.all_gather_object(every, mine)
-    if any(o!=every[0] for o in every): raise DataError('The processes do not have the same split: each would train on what another one validates.', next='Use `folder_dls`, `stable_split`, or a splitter with a seed.')
+    if any(o!=every[0] for o in every):
+        raise DataError('The processes do not have the same split: each would train on what another one validates.',
+                        next='Use `folder_dls`, `stable_split`, or a splitter with a seed.')
 
 # %% ../../../nbs/engine/finetune/distributed.ipynb #138e30d1
 class Together(Callback):
@@ -316,8 +349,12 @@ class Together(Callback):
     order = 11 # after mixed precision
     def __init__(self,
         accelerator # accelerate's `Accelerator`
-    ): self.accelerator,self.own,self.layers = accelerator,None,None
-    def _shared(self, dl): return dl if isinstance(dl, SharedLoader) else SharedLoader(dl, rank_distrib(), num_distrib())
+    ):
+        self.accelerator = accelerator
+        self.own = None
+        self.layers = None
+    def _shared(self, dl):
+        return dl if isinstance(dl, SharedLoader) else SharedLoader(dl, rank_distrib(), num_distrib())
     def before_fit(self):
         "Check, share the layers, and wrap"
         _check_same_split(self.dls)
@@ -326,27 +363,25 @@ class Together(Callback):
         self.own = self.model,list(self.dls.loaders)
         self.learn.model = self.accelerator.prepare(self.model)
         self.learn.dls.loaders = [self._shared(dl) for dl in self.dls.loaders]
-        if not len(self.dls.train): raise DataError(f'There is no full batch: {self.dls.train.n} pictures and a batch size of {self.dls.train.whole}.', next='Make `bs` smaller.')
+        train = self.dls.train
+        if not len(train):
+            raise DataError(f'There is no full batch: {train.n} pictures and a batch size of {train.whole}.',
+                            next='Make `bs` smaller.')
         if rank_distrib(): self.learn.logger = noop
     def _share_dl(self): self.learn.dl = self._shared(self.learn.dl)
     before_train = before_validate = _share_dl
-
-# %% ../../../nbs/engine/finetune/distributed.ipynb #2515ca9e
-@patch
-def after_pred(self:Together):
-    "In validation, every process gets the whole batch"
-    if self.training: return
-    self.learn.pred = apply(self.dl.gathered, self.pred)
-    self.learn.yb = tuple(apply(self.dl.gathered, o) for o in self.yb)
-
-@patch
-def after_fit(self:Together):
-    "Take all of it back"
-    if self.own is None: return
-    self.learn.model,self.learn.dls.loaders = self.own
-    self.layers.__exit__(None, None, None)
-    self.own = None
-    self.accelerator.free_memory() # it keeps the models that it prepared
+    def after_pred(self):
+        "In validation, every process gets the whole batch"
+        if self.training: return
+        self.learn.pred = apply(self.dl.gathered, self.pred)
+        self.learn.yb = tuple(apply(self.dl.gathered, o) for o in self.yb)
+    def after_fit(self):
+        "Take all of it back"
+        if self.own is None: return
+        self.learn.model,self.learn.dls.loaders = self.own
+        self.layers.__exit__(None, None, None)
+        self.own = None
+        self.accelerator.free_memory() # it keeps the models that it prepared
 
 # %% ../../../nbs/engine/finetune/distributed.ipynb #1ced0f33
 @contextmanager
@@ -354,7 +389,7 @@ def in_parallel(
     learn,                # A fastai `Learner`, made alike in each process: same data, same split, same batch size
     timeout:float=PROCESS_TIMEOUT # Seconds to wait for another process
 ):                        # Yields `learn`; in a single process nothing is changed
-    "In the block, `learn` trains together with the other processes; `bs` of its loaders is that of all of them together"
+    "In the block, `learn` trains with the other processes; `bs` of its loaders is that of all of them together"
     with joined(timeout) as accelerator:
         if accelerator is None:
             yield learn
@@ -371,27 +406,40 @@ def in_parallel(
 # %% ../../../nbs/engine/finetune/distributed.ipynb #a8e3314c
 def _environment(rank, world, port):
     "What torch, accelerate and fastai read; the parent keeps the address book, as torchrun does"
-    return dict(RANK=rank, LOCAL_RANK=rank, WORLD_SIZE=world, LOCAL_WORLD_SIZE=world, MASTER_ADDR='127.0.0.1', MASTER_PORT=port,
-                TORCHELASTIC_USE_AGENT_STORE=True, TORCHELASTIC_RESTART_COUNT=0, USE_LIBUV=int(sys.platform!='win32'), OMP_NUM_THREADS=max(1, cpu_count()//world),
-                PYTHONWARNINGS='ignore::FutureWarning:torch.jit._script') # torch, about its own parts, while it is imported
+    return dict(
+        RANK=rank,
+        LOCAL_RANK=rank,
+        WORLD_SIZE=world,
+        LOCAL_WORLD_SIZE=world,
+        MASTER_ADDR='127.0.0.1',
+        MASTER_PORT=port,
+        TORCHELASTIC_USE_AGENT_STORE=True,
+        TORCHELASTIC_RESTART_COUNT=0,
+        USE_LIBUV=int(sys.platform!='win32'),
+        OMP_NUM_THREADS=max(1, cpu_count()//world),
+        PYTHONWARNINGS='ignore::FutureWarning:torch.jit._script') # torch, about its own parts, while it is imported
 
 def _end_with_parent():
     "Wait for the end of the parent, and end with it, whatever ended it"
     connection.wait([parent_process().sentinel])
     os._exit(1)
 
+# %% ../../../nbs/engine/finetune/distributed.ipynb #dfc3ca62
 def _portable(error):
     "The error as it is, where it can be sent; else one with its text"
     try: pickle.loads(pickle.dumps(error))
     except Exception: return RuntimeError(f'{type(error).__name__}: {error}')
     return error
 
-# %% ../../../nbs/engine/finetune/distributed.ipynb #dfc3ca62
 def _told(error, timeout):
     "The error to show: waiting in vain gets words that say so"
-    if not isinstance(error, RuntimeError) or not re.search('timed? ?out', str(error).lower()): return _portable(error) # gloo and NCCL say "timed out", the address book "wait timeout"
-    return UnsupportedError(f'A process waited {timeout:g} s in vain for another one.', next='Look whether one of them has much more to do, or give a larger timeout.')
+    # gloo and NCCL say "timed out", the address book "wait timeout"
+    if isinstance(error, RuntimeError) and re.search('timed? ?out', str(error).lower()):
+        return UnsupportedError(f'A process waited {timeout:g} s in vain for another one.',
+                                next='Look whether one of them has much more to do, or give a larger timeout.')
+    return _portable(error)
 
+# %% ../../../nbs/engine/finetune/distributed.ipynb #b62f2fc9
 def _enter(answer, aside, func, args, timeout):
     "What a new process does: call `func`, and tell the parent how it went"
     signal.signal(signal.SIGINT, signal.SIG_IGN) # Ctrl-C goes to the parent, which ends all
@@ -405,13 +453,14 @@ def _enter(answer, aside, func, args, timeout):
             answer.send((func(*args), None, ''))
         except Exception as e:
             answer.send((None, _told(e, timeout), traceback.format_exc()))
-            time.sleep(60) # the parent ends all; to close the connection first would make the others raise errors of their own
+            time.sleep(60) # the parent ends all; to leave first would make the others raise errors of their own
 
 # %% ../../../nbs/engine/finetune/distributed.ipynb #5e109a84
 @contextmanager
 def _set_for_child(environment):
     "A process that is started in the block has these variables, and does not hear Ctrl-C while it imports"
-    before,main = os.environ.copy(),threading.current_thread() is threading.main_thread()
+    before = os.environ.copy()
+    main = threading.current_thread() is threading.main_thread()
     heard = signal.signal(signal.SIGINT, signal.SIG_IGN) if main else None
     os.environ.update({k: str(v) for k,v in environment.items()})
     try: yield
@@ -425,17 +474,22 @@ def _start(rank, world, port, func, args, timeout):
     "`(process, connection)`"
     ctx = get_context('spawn')
     ours,theirs = ctx.Pipe(duplex=False)
-    p = ctx.Process(target=_enter, args=(theirs, sys.stdout is sys.stderr, func, args, timeout), name=f'fastclass {rank} of {world}')
-    with _set_for_child(_environment(rank, world, port)): p.start()
+    args = (theirs, sys.stdout is sys.stderr, func, args, timeout)
+    process = ctx.Process(target=_enter, args=args, name=f'fastclass {rank} of {world}')
+    with _set_for_child(_environment(rank, world, port)): process.start()
     theirs.close()
-    return p,ours
+    return process,ours
 
 def _died(process):
     "The error for a process that ended without an answer"
     process.join(5)
     code = process.exitcode
-    how = f'was ended by signal {-code}' if code and code<0 else f'ended with code {code}'
-    tip = 'Often the memory is full: take a smaller batch size, or fewer processes.' if code and code<0 else 'In a script, call this below `if __name__=="__main__":`, as each process reads the script again.'
+    if code and code<0:
+        how = f'was ended by signal {-code}'
+        tip = 'Often the memory is full: take a smaller batch size, or fewer processes.'
+    else:
+        how = f'ended with code {code}'
+        tip = 'In a script, call this below `if __name__=="__main__":`, as each process reads the script again.'
     return UnsupportedError(f'The process {process.name} {how} before it was done.', next=tip)
 
 # %% ../../../nbs/engine/finetune/distributed.ipynb #3f6803ea
@@ -448,21 +502,24 @@ def _answer(process, conn):
 
 def _answers(started):
     "What all processes returned, in their order"
-    waiting,res = dict(enumerate(started)),[None]*len(started)
+    waiting = dict(enumerate(started))
+    answers = [None]*len(started)
     while waiting:
         ready = set(connection.wait([o for p,c in waiting.values() for o in (c, p.sentinel)]))
-        for rank,(p,c) in list(waiting.items()):
-            if c in ready or p.sentinel in ready: res[rank],_ = _answer(p, c),waiting.pop(rank)
-    return res
+        done = [rank for rank,(p,c) in waiting.items() if c in ready or p.sentinel in ready]
+        for rank in done:
+            answers[rank] = _answer(*waiting[rank])
+            del waiting[rank]
+    return answers
 
 def _end(started):
     "End what still runs, and wait for it"
-    for p,_ in started: p.terminate()
-    for p,c in started:
-        p.join(5)
-        if p.is_alive(): p.kill()
-        p.join()
-        c.close()
+    for process,_ in started: process.terminate()
+    for process,conn in started:
+        process.join(5)
+        if process.is_alive(): process.kill()
+        process.join()
+        conn.close()
 
 # %% ../../../nbs/engine/finetune/distributed.ipynb #0aa36eb4
 def launch(
@@ -474,7 +531,8 @@ def launch(
     "Call `func` in several new processes at once, as one of several each"
     _accelerate()
     process_count(processes)
-    store = dist.TCPStore('127.0.0.1', 0, is_master=True, wait_for_workers=False, use_libuv=sys.platform!='win32')
+    libuv = sys.platform!='win32'
+    store = dist.TCPStore('127.0.0.1', 0, is_master=True, wait_for_workers=False, use_libuv=libuv)
     started = []
     try:
         for rank in range(processes): started.append(_start(rank, processes, store.port, func, args, timeout))

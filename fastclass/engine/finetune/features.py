@@ -20,7 +20,7 @@ from fastai.layers import Flatten as FastaiFlatten
 from fastai.torch_core import TensorCategory, TensorMultiCategory
 from fastai.vision.augment import RandTransform, Resize, ResizeMethod
 from fastai.vision.core import PILImage
-from fastcore.basics import GetAttr, patch
+from fastcore.basics import GetAttr
 from fasttransform import Pipeline
 
 from ..base.errors import DataError, UnsupportedError, storage_guard
@@ -32,7 +32,8 @@ __all__ = ['FIXED_LAYERS', 'split_model', 'fast_body', 'FeatureStore', 'items_va
            'Features', 'compute_features', 'FeatureLoader', 'HeadOnFeatures', 'head_params']
 
 # %% ../../../nbs/engine/finetune/features.ipynb #e12e5c1b
-FIXED_LAYERS = (AdaptiveConcatPool2d, FastaiFlatten, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.AvgPool2d, nn.MaxPool2d, nn.Flatten, nn.Identity)
+FIXED_LAYERS = (AdaptiveConcatPool2d, FastaiFlatten, nn.AdaptiveAvgPool2d, nn.AdaptiveMaxPool2d, nn.AvgPool2d,
+                nn.MaxPool2d, nn.Flatten, nn.Identity)
 
 # %% ../../../nbs/engine/finetune/features.ipynb #a30f2e93
 def split_model(
@@ -40,9 +41,12 @@ def split_model(
 )->tuple: # `(frozen, head)`: what gives the features and what is trained on them; raises `UnsupportedError`
     "Cut `model` behind the last layer that has nothing to learn and no chance in it"
     if not isinstance(model, nn.Sequential) or len(model)!=2:
-        raise UnsupportedError(f'The model is a {type(model).__name__}, not a body followed by a head.', next='Use a learner from `vision_learner`, or `fine_tune` for this one.')
+        raise UnsupportedError(f'The model is a {type(model).__name__}, not a body followed by a head.',
+                               next='Use a learner from `vision_learner`, or `fine_tune` for this one.')
     body,head = model
-    if not any(p.numel() for p in head.parameters()): raise UnsupportedError(f'The head ({type(head).__name__}) has nothing to train.', next='Give `vision_learner` a `custom_head` with weights.')
+    if not any(p.numel() for p in head.parameters()):
+        raise UnsupportedError(f'The head ({type(head).__name__}) has nothing to train.',
+                               next='Give `vision_learner` a `custom_head` with weights.')
     if not isinstance(head, nn.Sequential): return nn.Sequential(body), head
     n = next(i for i,l in enumerate(head) if not isinstance(l, FIXED_LAYERS))
     return nn.Sequential(body, *head[:n]), head[n:]
@@ -57,7 +61,8 @@ def fast_body(
     dtype = fast_dtype(device.type)
     def run(xb):
         xb = torch.as_tensor(xb).as_subclass(torch.Tensor).contiguous(memory_format=torch.channels_last)
-        with torch.inference_mode(), torch.autocast(device.type, dtype=dtype, enabled=dtype!=torch.float32): return model(xb)
+        fast = torch.autocast(device.type, dtype=dtype, enabled=dtype!=torch.float32)
+        with torch.inference_mode(), fast: return model(xb)
     with evaluating(model):
         try:
             model.to(device=device, memory_format=torch.channels_last)
@@ -73,7 +78,8 @@ class FeatureStore:
         limit:int|None=None # Bytes that may lie in memory; None: a quarter of what is free
     ):
         size = math.prod(shape)*dtype.itemsize
-        self.on_disk = size>(free_memory()//4 if limit is None else limit)
+        if limit is None: limit = free_memory()//4
+        self.on_disk = size>limit
         self.data = _on_disk(shape, dtype, size) if self.on_disk else torch.empty(shape, dtype=dtype)
 
 # %% ../../../nbs/engine/finetune/features.ipynb #1db2dae0
@@ -88,7 +94,7 @@ def _on_disk(shape, dtype, size):
             return torch.from_file(f.name, shared=True, size=math.prod(shape), dtype=dtype).view(shape)
 
 def _remove(file, older=None):
-    "Windows refuses that for a file in use: what is left, a later call of `_on_disk` removes when it is `older`, in seconds"
+    "Remove `file`, where it is `older`, in seconds; Windows refuses for a file in use, and a later call does it"
     with suppress(FileNotFoundError, PermissionError):
         if older is None or time.time()-file.stat().st_mtime>older: file.unlink()
 
@@ -101,37 +107,45 @@ def _fill_file(f, size, block=1<<24):
 # %% ../../../nbs/engine/finetune/features.ipynb #cc048ace
 def _batches_ahead(batches, n=3):
     "Iterate over `batches` on a thread of its own, at most `n` ahead; errors come out here"
-    q,stop,end = queue.Queue(n),threading.Event(),object()
-    def put(o):
-        while not stop.is_set():
-            try: return q.put(o, timeout=.1)
-            except queue.Full: continue
-    def work():
-        try:
-            for b in batches:
-                put((b, None))
-                if stop.is_set(): return
-            put((end, None))
-        except BaseException as e: put((end, e))
-    thread = threading.Thread(target=work, daemon=True)
+    waiting = queue.Queue(n)
+    stop = threading.Event()
+    end = object()
+    thread = threading.Thread(target=_put_all, args=(batches, waiting, stop, end), daemon=True)
     thread.start()
     try:
         while True:
-            b,err = q.get()
-            if err is not None: raise err
-            if b is end: return
-            yield b
+            batch,error = waiting.get()
+            if error is not None: raise error
+            if batch is end: return
+            yield batch
     finally:
         stop.set()
         thread.join()
 
+# %% ../../../nbs/engine/finetune/features.ipynb #4aa14573
+def _put_all(batches, waiting, stop, end):
+    "Put each batch and then `end` on the queue `waiting`, with the error where there was one, until `stop` is set"
+    def put(batch, error=None):
+        while not stop.is_set():
+            try: return waiting.put((batch, error), timeout=.1)
+            except queue.Full: continue
+    try:
+        for batch in batches:
+            put(batch)
+            if stop.is_set(): return
+        put(end)
+    except BaseException as e: put(end, e)
+
 # %% ../../../nbs/engine/finetune/features.ipynb #5c29ddbe
+def _varies(t):
+    "Has the item transform `t` chance in it? A `Resize` that squishes has none"
+    return isinstance(t, RandTransform) and not (isinstance(t, Resize) and t.method==ResizeMethod.Squish)
+
 def items_vary(
     dl # fastai `TfmdDL`
 )->bool: # True when the same item comes out of the item transforms in another way each time
     "Is there chance in the item transforms, as in `RandomResizedCrop` or a `Resize` that crops?"
-    tfms = [t for t in dl.after_item.fs if isinstance(t, RandTransform)]
-    return not dl.split_idx and any(not (isinstance(t, Resize) and t.method==ResizeMethod.Squish) for t in tfms)
+    return not dl.split_idx and any(map(_varies, dl.after_item.fs))
 
 def batches_vary(
     dl # fastai `TfmdDL`
@@ -143,14 +157,20 @@ def batches_vary(
 class _Lean:
     "The item transforms of `dl`, in a shorter way where they are a squishing `Resize` and `ToTensor` alone"
     def __init__(self, dl):
-        self.full,fs = dl.after_item,list(dl.after_item.fs)
-        ok = [type(t) for t in fs]==[Resize, ToTensor] and fs[0].method==ResizeMethod.Squish and fs[0].p==1
-        self.resize = fs[0] if ok else None
+        self.full = dl.after_item
+        fs = list(self.full.fs)
+        usual = [type(t) for t in fs]==[Resize, ToTensor] and fs[0].method==ResizeMethod.Squish and fs[0].p==1
+        self.resize = fs[0] if usual else None
     def __call__(self, item):
-        usual = self.resize and type(item) is tuple and isinstance(item[0], PILImage) and item[0].mode=='RGB'
-        if not usual or not all(type(y) in (TensorCategory, TensorMultiCategory) for y in item[1:]): return self.full(item)
-        im = np.array(item[0].resize(self.resize.size, self.resize.mode))
-        return item[0]._tensor_cls(torch.from_numpy(im).permute(2, 0, 1)), *item[1:]
+        if not self.resize or not _is_usual(item): return self.full(item)
+        picture,*targets = item
+        pixels = np.array(picture.resize(self.resize.size, self.resize.mode))
+        return picture._tensor_cls(torch.from_numpy(pixels).permute(2, 0, 1)), *targets
+
+def _is_usual(item):
+    "Is it a tuple of an RGB picture and categories?"
+    if type(item) is not tuple or not isinstance(item[0], PILImage) or item[0].mode!='RGB': return False
+    return all(type(y) in (TensorCategory, TensorMultiCategory) for y in item[1:])
 
 # %% ../../../nbs/engine/finetune/features.ipynb #b3ac249c
 def _on_cpu(dl): return torch.device(dl.device or 'cpu').type=='cpu'
@@ -166,7 +186,7 @@ def raw_loader(
     dl,       # fastai `TfmdDL`
     bs:int|None=None # Pictures a batch; None: `pass_size`
 ):            # A `TfmdDL` in the order of the data set, with the item transforms and without the batch transforms
-    "The pictures of `dl` as they are before the batch transforms, by worker processes where there are processors to spare"
+    "The pictures of `dl` before the batch transforms, by worker processes where there are processors to spare"
     if bs is None: bs = pass_size(dl)
     workers = dl.fake_l.num_workers if cpu_count()>2 else 0 # `dl.num_workers` is never below 1
     plain = dl.new(shuffle=False, drop_last=False, bs=bs, num_workers=workers, after_batch=Pipeline([]))
@@ -195,14 +215,17 @@ class Features:
 class _Filler:
     "Collects the features of a pass, in as much room as its first batch shows to be needed"
     def __init__(self, n, views, x, y, limit):
-        self.n,self.rows,self.types = n,[0]*views,[type(o) for o in y]
+        self.n = n
+        self.rows = [0]*views
+        self.types = [type(o) for o in y]
         self.x = FeatureStore((views, n, *x.shape[1:]), x.dtype, limit)
         self.y = [torch.empty((views, n, *o.shape[1:]), dtype=o.dtype) for o in y]
     def add(self, view, x, y):
-        i = self.rows[view]
-        self.x.data[view, i:i+len(x)] = x
-        for store,o in zip(self.y, y): store[view, i:i+len(x)] = o
-        self.rows[view] += len(x)
+        start = self.rows[view]
+        end = start+len(x)
+        self.x.data[view, start:end] = x
+        for store,o in zip(self.y, y): store[view, start:end] = o
+        self.rows[view] = end
     def done(self, seconds):
         n = min(self.rows) # fewer than the items when the data set skipped some
         self.x.data = self.x.data[:, :n]
@@ -223,102 +246,120 @@ def _seconds_per_view(dl, b, run):
 # %% ../../../nbs/engine/finetune/features.ipynb #38d170e8
 def _core_by_core(plain, dl, run, size=4):
     "`_one_view` of each `size` pictures of `plain`, in order, each batch on one thread"
-    n = torch.get_num_threads()
-    def work(i):
+    threads = torch.get_num_threads()
+    total = len(plain.dataset)
+    def work(start):
         torch.set_num_threads(1)
-        items = [o for o in map(plain.do_item, range(i, min(i+size, len(plain.dataset)))) if o is not None]
+        items = map(plain.do_item, range(start, min(start+size, total)))
+        items = [o for o in items if o is not None]
         return _one_view(dl, plain.do_batch(items), run) if items else None
-    pool = ThreadPoolExecutor(n)
-    try: yield from (o for o in pool.map(work, range(0, len(plain.dataset), size)) if o is not None)
+    pool = ThreadPoolExecutor(threads)
+    try: yield from (o for o in pool.map(work, range(0, total, size)) if o is not None)
     finally:
         pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(n)
+        torch.set_num_threads(threads)
 
 # %% ../../../nbs/engine/finetune/features.ipynb #efa1fc45
 def _batch_by_batch(plain, dl, run, views):
-    "`(view, features, targets)` of one batch after the other, in as many turns as the chance in the item transforms asks for"
-    turn,passes = 0,1
-    while turn<passes:
-        for b in plain if plain.fake_l.num_workers or items_vary(dl) else _batches_ahead(plain):
+    "`(views, view, features, targets)` of each batch, in as many turns as the chance in the item transforms asks for"
+    vary = items_vary(dl)
+    turn,turns = 0,1
+    while turn<turns:
+        for b in plain if plain.fake_l.num_workers or vary else _batches_ahead(plain):
             if callable(views): views = views(_seconds_per_view(dl, b, run))
-            passes = views if items_vary(dl) else 1 # how often each picture is decoded
-            for v in [turn] if passes>1 else range(views): yield views,v,*_one_view(dl, b, run)
+            turns = views if vary else 1 # how often each picture is decoded
+            for view in [turn] if turns>1 else range(views): yield views,view,*_one_view(dl, b, run)
         turn += 1
+
+def _parts(plain, dl, run, views):
+    "What `_batch_by_batch` gives, in the faster way where that is open"
+    chance = plain.fake_l.num_workers or items_vary(dl) or batches_vary(dl)
+    if views!=1 or not plain.indexed or chance or not _on_cpu(dl): return _batch_by_batch(plain, dl, run, views)
+    return ((1, 0, *o) for o in _core_by_core(plain, dl, run))
 
 # %% ../../../nbs/engine/finetune/features.ipynb #3732276f
 def compute_features(
     dl,                 # fastai `TfmdDL` of items with one input
     run,                # What `fast_body` gives
-    views=1,            # How often each picture is kept; a function is asked after the first batch, with the seconds that a picture and view takes
+    views=1,            # How often each picture is kept; or a function from the seconds of a picture and view to that
     limit:int|None=None,# Bytes of features that may lie in memory; None: a quarter of what is free
     bar=None            # Called after each batch with the number of views done and their total
 )->Features:            # Raises `DataError` when there is nothing to compute, `StorageError` on a full disk
     "Run the frozen body over all pictures of `dl`"
-    start,fill,plain = time.perf_counter(),None,raw_loader(dl)
+    start = time.perf_counter()
+    filler = None
+    plain = raw_loader(dl)
     dl.before_iter() # tells the batch transforms whether this is training or validation
-    same = views==1 and plain.indexed and not (plain.fake_l.num_workers or items_vary(dl) or batches_vary(dl))
-    if same and _on_cpu(dl): parts = ((1, 0, *o) for o in _core_by_core(plain, dl, run))
-    else: parts = _batch_by_batch(plain, dl, run, views)
-    for n,view,x,y in parts:
-        if fill is None: fill = _Filler(len(dl.dataset), n, x, y, limit)
-        fill.add(view, x, y)
-        if bar: bar(sum(fill.rows), fill.n*n)
-    if fill is None: raise DataError('There is no picture to compute features of.', next='Look at `len(dls.train_ds)` and `len(dls.valid_ds)`.')
-    return fill.done(time.perf_counter()-start)
+    for n,view,x,y in _parts(plain, dl, run, views):
+        if filler is None: filler = _Filler(len(dl.dataset), n, x, y, limit)
+        filler.add(view, x, y)
+        if bar: bar(sum(filler.rows), filler.n*n)
+    if filler is None:
+        raise DataError('There is no picture to compute features of.',
+                        next='Look at `len(dls.train_ds)` and `len(dls.valid_ds)`.')
+    return filler.done(time.perf_counter()-start)
 
 # %% ../../../nbs/engine/finetune/features.ipynb #68861a3e
 class FeatureLoader(GetAttr):
-    "Batches of features and targets, for fastai's training loop; anything else is asked of the `DataLoader` of pictures"
-    _default,n_inp = 'source',1
+    "Batches of features and targets for fastai's training loop; all else is asked of the `DataLoader` of pictures"
+    _default = 'source'
+    n_inp = 1
     def __init__(self,
         feats:Features, # Features and targets of all pictures
         source,         # The `DataLoader` that they were computed from
         bs:int,         # Pictures a batch
         train:bool      # In training, pictures come in a new order and view each epoch
     ):
-        self.feats,self.source,self.train,self.bs,self.epoch = feats,source,train,min(bs, feats.n),0
+        self.feats = feats
+        self.source = source
+        self.train = train
+        self.bs = min(bs, feats.n)
+        self.epoch = 0
         self.device = source.device if source.device is not None else torch.device('cpu')
     def __len__(self): return self.feats.n//self.bs if self.train else math.ceil(self.feats.n/self.bs)
     def __iter__(self):
-        order = torch.randperm(self.feats.n) if self.train else torch.arange(self.feats.n)
-        view = (torch.arange(self.feats.n)+self.epoch)%self.feats.views if self.train else torch.zeros(self.feats.n, dtype=torch.long)
-        for i in order.split(self.bs)[:len(self)]: yield self._batch(view[i], i)
+        n = self.feats.n
+        if self.train:
+            order = torch.randperm(n)
+            view = (torch.arange(n)+self.epoch)%self.feats.views
+        else:
+            order = torch.arange(n)
+            view = torch.zeros(n, dtype=torch.long)
+        for rows in order.split(self.bs)[:len(self)]: yield self._batch(view[rows], rows)
         self.epoch += 1
-    def _batch(self, v, i):
-        f = self.feats
-        return f.x.data[v, i].float().to(self.device), *(y[v, i].to(self.device).as_subclass(t) for y,t in zip(f.y, f.types))
+    def _batch(self, views, rows):
+        feats = self.feats
+        x = feats.x.data[views, rows].float().to(self.device)
+        targets = (y[views, rows].to(self.device).as_subclass(kind) for y,kind in zip(feats.y, feats.types))
+        return x, *targets
 
 # %% ../../../nbs/engine/finetune/features.ipynb #4a9e334c
 class HeadOnFeatures(nn.Module):
-    "The head of `model` as a model of its own; its state is that of the whole model, so that callbacks save and load the whole"
+    "The head of `model` as a model; its state is that of the whole, so that callbacks save and load the whole"
     def __init__(self,
         model, # The whole model
         head   # What is trained, a part of it
     ):
         super().__init__()
-        self.head,self.whole = head,[model] # in a list, so that it is no sub-module
+        self.head = head
+        self.whole = [model] # in a list, so that it is no sub-module
     def forward(self,
         x # Features, float `(n, ...)`
     ):    # What the head makes of them
         "Run the head"
         return self.head(x)
-
-# %% ../../../nbs/engine/finetune/features.ipynb #13c6b74d
-@patch
-def state_dict(self:HeadOnFeatures,
-    *args,   # As in `nn.Module.state_dict`
-    **kwargs # As there
-):           # The state of the whole model
-    "What callbacks save"
-    return self.whole[0].state_dict(*args, **kwargs)
-
-@patch
-def load_state_dict(self:HeadOnFeatures,
-    *args,   # As in `nn.Module.load_state_dict`
-    **kwargs # As there
-):           # What is missing and unexpected
-    "Load a state of the whole model"
-    return self.whole[0].load_state_dict(*args, **kwargs)
+    def state_dict(self,
+        *args,   # As in `nn.Module.state_dict`
+        **kwargs # As there
+    ):           # The state of the whole model
+        "What callbacks save"
+        return self.whole[0].state_dict(*args, **kwargs)
+    def load_state_dict(self,
+        *args,   # As in `nn.Module.load_state_dict`
+        **kwargs # As there
+    ):           # What is missing and unexpected
+        "Load a state of the whole model"
+        return self.whole[0].load_state_dict(*args, **kwargs)
 
 # %% ../../../nbs/engine/finetune/features.ipynb #4a1a8b73
 def head_params(

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from copy import deepcopy
 
 import torch
-from fastai.callback.schedule import Learner # its import gives learners `fit_one_cycle`
+import fastai.callback.schedule # noqa: F401 - its import gives learners `fit_one_cycle`
 from fastai.data.core import DataLoaders, TfmdDL
 from fastprogress.fastprogress import progress_bar
 
@@ -28,13 +28,27 @@ def check_learner(
     learn # What `quick_tune` was given
 ):        # Raises `UnsupportedError`, `DataError`
     "Raise unless `learn` is one that `quick_tune` can train and leave as `fine_tune` would"
-    for dl in (learn.dls.train, learn.dls.valid):
-        if type(dl) is not TfmdDL: raise UnsupportedError(f'{type(dl).__name__} is no plain DataLoader of fastai.', next='Use fine_tune for this one.')
-        if not len(dl.dataset): raise DataError('One side of the split is empty.', next='Look at `len(dls.train_ds)` and `len(dls.valid_ds)`; give the splitter another share.')
-    Report([o for o in check_dls(learn.dls, look=False) if o.kind!='no_batch']).raise_if_bad() # it makes batches of its own
-    if getattr(learn.dls, 'n_inp', 1)!=1: raise UnsupportedError(f'The items have {learn.dls.n_inp} inputs.', next='quick_tune takes one picture an item; use fine_tune for this one.')
+    for dl in (learn.dls.train, learn.dls.valid): _check_loader(dl)
+    found = [o for o in check_dls(learn.dls, look=False) if o.kind!='no_batch'] # it makes batches of its own
+    Report(found).raise_if_bad()
+    inputs = getattr(learn.dls, 'n_inp', 1)
+    if inputs!=1:
+        raise UnsupportedError(f'The items have {inputs} inputs.',
+                               next='quick_tune takes one picture an item; use fine_tune for this one.')
     odd = [cb.name for cb in learn.cbs if cb.name in ('cut_mix', 'channels_last')]
-    if odd: raise UnsupportedError(f'The callback {odd[0]} works on pictures, and quick_tune trains on features.', next='Remove it with `learn.remove_cbs`, or use fine_tune.')
+    if odd:
+        raise UnsupportedError(f'The callback {odd[0]} works on pictures, and quick_tune trains on features.',
+                               next='Remove it with `learn.remove_cbs`, or use fine_tune.')
+
+# %% ../../../nbs/engine/finetune/head.ipynb #918268f2
+def _check_loader(dl):
+    "Raise unless `dl` is a plain `DataLoader` of fastai with something in it"
+    if type(dl) is not TfmdDL:
+        raise UnsupportedError(f'{type(dl).__name__} is no plain DataLoader of fastai.',
+                               next='Use fine_tune for this one.')
+    if not len(dl.dataset):
+        raise DataError('One side of the split is empty.',
+                        next='Look at `len(dls.train_ds)` and `len(dls.valid_ds)`; give the splitter another share.')
 
 # %% ../../../nbs/engine/finetune/head.ipynb #02188b12
 MAX_VIEWS = 4 # More views of a picture than this have not been worth their time
@@ -47,8 +61,9 @@ def _choose_views(learn, valid, seconds, views):
     each = valid.seconds/valid.n # decoding and body, one after the other or side by side
     def fit_budget(cost):
         n = len(train.dataset)
+        left = seconds-n*(each+cost)
         more = each+cost if items_vary(train) else cost
-        return int(min(MAX_VIEWS, max(1, 1+(seconds-n*(each+cost))/(n*more))))
+        return int(min(MAX_VIEWS, max(1, 1+left/(n*more))))
     return fit_budget
 
 def _choose_bs(n):
@@ -82,7 +97,9 @@ def features_of_both_sides(
     bar = _body_bar(learn)
     with fast_body(frozen, device_of(learn)) as run:
         valid = compute_features(learn.dls.valid, run, limit=limit)
-        return valid, compute_features(learn.dls.train, run, _choose_views(learn, valid, seconds, views), limit, bar)
+        views = _choose_views(learn, valid, seconds, views)
+        train = compute_features(learn.dls.train, run, views, limit, bar)
+    return valid,train
 
 # %% ../../../nbs/engine/finetune/head.ipynb #e7265c37
 SMALL = 8192 # Numbers a picture up to which features count as small
@@ -90,10 +107,14 @@ SMALL = 8192 # Numbers a picture up to which features count as small
 @contextmanager
 def _trains_head(learn, model, dls):
     "While the block runs, `learn` trains `model` on `dls` with an optimizer of its own; then it is as before"
-    before = learn.model,learn.dls,learn.splitter,learn.opt
-    learn.model,learn.dls,learn.splitter,learn.opt = model,dls,head_params,None
+    before = {name: getattr(learn, name) for name in ('model', 'dls', 'splitter', 'opt')}
+    learn.model = model
+    learn.dls = dls
+    learn.splitter = head_params
+    learn.opt = None
     try: yield
-    finally: learn.model,learn.dls,learn.splitter,learn.opt = before
+    finally:
+        for name,value in before.items(): setattr(learn, name, value)
 
 @contextmanager
 def _few_threads(device, size):
@@ -116,10 +137,14 @@ def train_head(
     cbs     # Callbacks
 )->int:     # Epochs that were trained
     "One cycle for the head, with the loss, metrics, callbacks and progress table of the learner"
-    dls,bs = learn.dls,_choose_bs(train.n) if bs is None else bs
-    loaders = DataLoaders(FeatureLoader(train, dls.train, bs, True), FeatureLoader(valid, dls.valid, 256, False), path=dls.path)
-    epochs = _choose_epochs(train.n, loaders.train.bs, train.views) if epochs is None else epochs
-    with _few_threads(device_of(learn), train.x.data[0, 0].numel()), _trains_head(learn, HeadOnFeatures(learn.model, head), loaders):
+    dls = learn.dls
+    if bs is None: bs = _choose_bs(train.n)
+    batches = FeatureLoader(train, dls.train, bs, True)
+    loaders = DataLoaders(batches, FeatureLoader(valid, dls.valid, 256, False), path=dls.path)
+    if epochs is None: epochs = _choose_epochs(train.n, batches.bs, train.views)
+    size = train.x.data[0, 0].numel()
+    model = HeadOnFeatures(learn.model, head)
+    with _few_threads(device_of(learn), size), _trains_head(learn, model, loaders):
         learn.fit_one_cycle(epochs, lr, wd=wd, cbs=cbs)
     return epochs
 
@@ -129,8 +154,11 @@ def batch_seconds(
     n      # How many batches
 )->list:   # Seconds of each
     "Seconds of `n` training batches on a copy of the model, after one to warm up; decoding counts"
-    dl,model,times = learn.dls.train,deepcopy(learn.model).to(learn.dls.device).train(),[]
-    batches,start = iter(dl),time.perf_counter()
+    dl = learn.dls.train
+    model = deepcopy(learn.model).to(learn.dls.device).train()
+    times = []
+    batches = iter(dl)
+    start = time.perf_counter()
     for _,b in zip(range(n+1), batches):
         loss = learn.loss_func(model(*b[:dl.n_inp]), *b[dl.n_inp:])
         if loss.requires_grad: loss.backward()

@@ -27,8 +27,8 @@ from ..base.torch_tools import device_of, fast_dtype
 from .features import items_vary
 
 # %% auto #0
-__all__ = ['MMAP_THRESHOLD', 'TRIM_THRESHOLD', 'MMAP_MAX', 'FULL', 'Settings', 'Precision', 'KeptItems', 'speed_up',
-           'is_out_of_memory', 'within_memory']
+__all__ = ['MMAP_THRESHOLD', 'TRIM_THRESHOLD', 'MMAP_MAX', 'KEEP_ALL', 'GIVE_BACK', 'FULL', 'Settings', 'Precision', 'KeptItems',
+           'speed_up', 'is_out_of_memory', 'within_memory']
 
 # %% ../../../nbs/engine/finetune/speed.ipynb #50878827
 @dataclass
@@ -36,14 +36,18 @@ class Settings:
     "What `speed_up` changed for the time of its block"
     dtype:str='float32'       # Number format of the network: 'float32', 'bfloat16' or 'float16'
     channels_last:bool=False  # Do the numbers of one pixel lie side by side in memory?
-    kept:int=0                # Pictures that are kept in memory as they come out of the item transforms, or decoded
+    kept:int=0                # Pictures kept in memory, as they come out of the item transforms or decoded
     total:int=0               # Pictures of both sides
     workers:int=0             # Processes that decode
     memory_kept:bool=False    # Is memory of one batch kept for the next?
     def __str__(self):
-        parts = [f'numbers as {self.dtype}', 'channels last'*self.channels_last, f'{self.kept} of {self.total} pictures kept in memory',
-                 f'{self.workers} processes that decode', 'memory used again'*self.memory_kept]
-        return 'Faster: ' + ', '.join(o for o in parts if o) + '.'
+        parts = [f'numbers as {self.dtype}']
+        if self.channels_last: parts.append('channels last')
+        parts.append(f'{self.kept} of {self.total} pictures kept in memory')
+        parts.append(f'{self.workers} processes that decode')
+        if self.memory_kept: parts.append('memory used again')
+        said = ', '.join(parts)
+        return f'Faster: {said}.'
 
 # %% ../../../nbs/engine/finetune/speed.ipynb #efa658f8
 class Precision(MixedPrecision):
@@ -53,10 +57,13 @@ class Precision(MixedPrecision):
         dtype   # `torch.bfloat16` or `torch.float16`
     ):
         super().__init__(AMPMode.BF16 if dtype==torch.bfloat16 else AMPMode.FP16)
-        self.kind,self.dtype,self.open = device.type,dtype,False
+        self.kind = device.type
+        self.dtype = dtype
+        self.open = False
     def before_fit(self):
         "Make what fastai's own callback makes, for this device"
-        self.autocast,self.scales = autocast(self.kind, dtype=self.dtype),[]
+        self.autocast = autocast(self.kind, dtype=self.dtype)
+        self.scales = []
         self.learn.scaler = GradScaler(self.kind, enabled=self.dtype==torch.float16)
     def before_batch(self):
         "Switch it on"
@@ -75,7 +82,8 @@ def _item_bytes(o):
     "Bytes of an item, roughly"
     if isinstance(o, (tuple, list)): return sum(map(_item_bytes, o))
     if isinstance(o, torch.Tensor): return o.nelement()*o.element_size()
-    return o.size[0]*o.size[1]*len(o.getbands()) if hasattr(o, 'getbands') else 64
+    if hasattr(o, 'getbands'): return o.size[0]*o.size[1]*len(o.getbands())
+    return 64
 
 def _all_fixed(dl):
     "Are the item transforms ones of which we know that they give the same each time?"
@@ -89,7 +97,10 @@ class KeptItems:
         limit:int,     # Bytes that may be used
         bar=None       # Called with the number of items that were read
     ):
-        self.dl,self.fixed,self.items,self.free = dl,_all_fixed(dl),{},limit
+        self.dl = dl
+        self.fixed = _all_fixed(dl)
+        self.items = {}
+        self.free = limit
         dl.before_iter() # tells the transforms whether this is training or validation
         with ThreadPoolExecutor(cpu_count()) as pool: self._fill(pool, bar)
     def _make(self, i):
@@ -97,30 +108,36 @@ class KeptItems:
         try: return self.dl.create_item(i)
         except SkipItemException: return None # fastai's word for an item to leave out
     def _fill(self, pool, bar, block=64):
-        for start in range(0, len(self.dl.dataset), block):
-            for i,o in zip(todo := range(start, min(start+block, len(self.dl.dataset))), pool.map(self._make, todo)):
-                self.free -= _item_bytes(o)
-                if self.free>0: self.items[i] = o
-            if bar: bar(len(todo))
+        total = len(self.dl.dataset)
+        for start in range(0, total, block):
+            numbers = range(start, min(start+block, total))
+            for i,item in zip(numbers, pool.map(self._make, numbers)):
+                self.free -= _item_bytes(item)
+                if self.free>0: self.items[i] = item
+            if bar: bar(len(numbers))
             if self.free<=0: return
     def __call__(self, i):
         if i not in self.items: return type(self.dl).do_item(self.dl, i)
-        return self.items[i] if self.fixed or self.items[i] is None else self.dl.after_item(self.items[i])
+        item = self.items[i]
+        return item if self.fixed or item is None else self.dl.after_item(item)
 
 # %% ../../../nbs/engine/finetune/speed.ipynb #7f7ae16b
 def _can_keep(dl):
     "Can items of `dl` be kept: an indexed fastai loader whose workers, if any, see this process's memory?"
+    if type(dl) is not TfmdDL or not dl.indexed or 'do_item' in vars(dl): return False
     forks = (get_start_method(allow_none=True) or get_all_start_methods()[0])=='fork'
-    return type(dl) is TfmdDL and dl.indexed and (not dl.fake_l.num_workers or forks) and 'do_item' not in vars(dl)
+    return forks or not dl.fake_l.num_workers
 
 def _items_bar(learn, total):
     "A function that moves a progress bar on by some pictures, where the learner shows any"
     if not hasattr(learn, 'progress'): return None
-    bar,done = progress_bar(range(total), leave=False),[0]
+    bar = progress_bar(range(total), leave=False)
+    done = 0
     bar.update(0)
     def tell(n):
-        done[0] += n
-        bar.update(done[0])
+        nonlocal done
+        done += n
+        bar.update(done)
     return tell
 
 # %% ../../../nbs/engine/finetune/speed.ipynb #fa3e0227
@@ -130,12 +147,16 @@ def _pictures_kept(learn, limit, settings):
     loaders = [dl for dl in learn.dls.loaders if _can_keep(dl)]
     before = [dl.fake_l.num_workers for dl in loaders]
     settings.total = sum(len(dl.dataset) for dl in learn.dls.loaders)
-    bar,limit = _items_bar(learn, settings.total),free_memory()//4 if limit is None else limit
+    bar = _items_bar(learn, settings.total)
+    if limit is None: limit = free_memory()//4
     try:
         for dl in loaders:
             kept = KeptItems(dl, limit, bar)
-            dl.do_item,limit,settings.kept = kept,max(0, kept.free),settings.kept+len(kept.items)
-            if kept.fixed and len(kept.items)==len(dl.dataset): dl.fake_l.num_workers = 0 # nothing is left for them to do
+            dl.do_item = kept
+            limit = max(0, kept.free)
+            settings.kept += len(kept.items)
+            nothing_left = kept.fixed and len(kept.items)==len(dl.dataset)
+            if nothing_left: dl.fake_l.num_workers = 0 # its processes have nothing to do
         settings.workers = max((dl.fake_l.num_workers for dl in learn.dls.loaders), default=0)
         yield
     finally:
@@ -144,7 +165,12 @@ def _pictures_kept(learn, limit, settings):
             dl.fake_l.num_workers = n
 
 # %% ../../../nbs/engine/finetune/speed.ipynb #7ae215ad
-MMAP_THRESHOLD,TRIM_THRESHOLD,MMAP_MAX = -3,-1,-4 # Numbers of glibc's mallopt
+# Numbers of glibc's mallopt
+MMAP_THRESHOLD = -3
+TRIM_THRESHOLD = -1
+MMAP_MAX = -4
+KEEP_ALL = {MMAP_THRESHOLD:1<<30, MMAP_MAX:0, TRIM_THRESHOLD:(1<<31)-1}
+GIVE_BACK = {MMAP_THRESHOLD:32<<20, MMAP_MAX:65536, TRIM_THRESHOLD:64<<20} # what glibc comes to with large pieces
 
 @lru_cache
 def _libc():
@@ -154,24 +180,27 @@ def _libc():
     except OSError: return None
     return libc if hasattr(libc, 'mallopt') and hasattr(libc, 'malloc_trim') else None
 
+# %% ../../../nbs/engine/finetune/speed.ipynb #2ba1f082
 @contextmanager
 def _memory_kept(device, settings):
     "While the block runs, this process keeps what it freed; then it gives it back"
     libc = _libc() if device.type=='cpu' else None
     settings.memory_kept = libc is not None
-    if libc is not None:
-        for what,value in ((MMAP_THRESHOLD, 1<<30), (MMAP_MAX, 0), (TRIM_THRESHOLD, (1<<31)-1)): libc.mallopt(what, value)
+    if libc is None:
+        yield
+        return
+    for what,value in KEEP_ALL.items(): libc.mallopt(what, value)
     try: yield
     finally:
-        if libc is not None: # the limits that glibc itself comes to in a process with large pieces
-            for what,value in ((MMAP_THRESHOLD, 32<<20), (MMAP_MAX, 65536), (TRIM_THRESHOLD, 64<<20)): libc.mallopt(what, value)
-            libc.malloc_trim(0)
+        for what,value in GIVE_BACK.items(): libc.mallopt(what, value)
+        libc.malloc_trim(0)
 
 # %% ../../../nbs/engine/finetune/speed.ipynb #cd4c341f
 @contextmanager
 def _channels_last(learn, device, settings):
     "While the block runs, the network has its weights in the order that convolutions like"
-    settings.channels_last = device.type in ('cpu', 'cuda') and 'channels_last' not in [cb.name for cb in learn.cbs]
+    names = [cb.name for cb in learn.cbs]
+    settings.channels_last = device.type in ('cpu', 'cuda') and 'channels_last' not in names
     model = learn.model
     if settings.channels_last: model.to(memory_format=torch.channels_last)
     try: yield
@@ -182,14 +211,16 @@ def _channels_last(learn, device, settings):
 def _precision(learn, device, dtype, settings):
     "While the block runs, `learn` calculates in `dtype`"
     own = any(isinstance(cb, MixedPrecision) for cb in learn.cbs)
-    cb = None if own or dtype==torch.float32 else Precision(device, dtype)
     settings.dtype = 'as the learner says' if own else str(dtype).split('.')[1]
-    if cb: learn.add_cb(cb)
+    if own or dtype==torch.float32:
+        yield
+        return
+    cb = Precision(device, dtype)
+    learn.add_cb(cb)
     try: yield
     finally:
-        if cb:
-            cb.close()
-            learn.remove_cb(cb)
+        cb.close()
+        learn.remove_cb(cb)
 
 # %% ../../../nbs/engine/finetune/speed.ipynb #e6181a38
 @contextmanager
@@ -199,11 +230,13 @@ def speed_up(
     memory_limit:int|None=None, # Bytes of pictures to keep in memory; 0: none; None: a quarter of what is free
 ):                              # Yields the `Settings` that were chosen
     "While the block runs, `learn` trains faster and to the same result but for rounding; then all is as before"
-    device,settings = device_of(learn),Settings()
+    device = device_of(learn)
+    settings = Settings()
     with ExitStack() as stack:
         stack.enter_context(_memory_kept(device, settings))
         stack.enter_context(_channels_last(learn, device, settings))
-        stack.enter_context(_precision(learn, device, fast_dtype(device.type, train=True) if dtype is None else dtype, settings))
+        if dtype is None: dtype = fast_dtype(device.type, train=True)
+        stack.enter_context(_precision(learn, device, dtype, settings))
         stack.enter_context(_pictures_kept(learn, memory_limit, settings))
         yield settings
 
@@ -214,7 +247,8 @@ def is_out_of_memory(
     error # An exception
 )->bool:  # True when memory was full, on whatever device
     "Was there too little memory?"
-    return isinstance(error, (torch.cuda.OutOfMemoryError, MemoryError)) or isinstance(error, RuntimeError) and bool(FULL.search(str(error)))
+    if isinstance(error, (torch.cuda.OutOfMemoryError, MemoryError)): return True
+    return isinstance(error, RuntimeError) and bool(FULL.search(str(error)))
 
 # %% ../../../nbs/engine/finetune/speed.ipynb #ef99ed47
 def _clean_up(learn, state):
@@ -249,7 +283,9 @@ def within_memory(
         bs = learn.dls.train.bs
         if bs//2<least:
             for dl,n in before: dl.bs = n
-            raise UnsupportedError(f'Not even {bs} pictures a batch fit into the memory of {device_of(learn)}.', next='Make `size` smaller, or take a smaller architecture.') from error
+            raise UnsupportedError(f'Not even {bs} pictures a batch fit into the memory of {device_of(learn)}.',
+                                   next='Make `size` smaller, or take a smaller architecture.') from error
         for dl in learn.dls.loaders: dl.bs = max(least, dl.bs//2)
-        print(f'Out of memory ({device_of(learn)}) with {bs} pictures a batch. Starting again from the same weights with {bs//2}: half the memory, twice as many steps.')
+        print(f'Out of memory ({device_of(learn)}) with {bs} pictures a batch. Starting again from the same weights '
+              f'with {bs//2}: half the memory, twice as many steps.')
     return learn.dls.train.bs

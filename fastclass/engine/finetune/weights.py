@@ -37,7 +37,9 @@ class Weights:
         "Has it learned from photos, so that its body can stay as it is?"
         return self.source in ('cache', 'download')
     def __str__(self):
-        return f'Weights of {self.arch}: ' + (f'{self.source}, {self.path.name}.' if self.path else f'{self.source}.') + (f' {self.why}' if self.why else '')
+        file = f', {self.path.name}' if self.path else ''
+        why = f' {self.why}' if self.why else ''
+        return f'Weights of {self.arch}: {self.source}{file}.{why}'
 
 # %% ../../../nbs/engine/finetune/weights.ipynb #5951d794
 def find_arch(
@@ -46,12 +48,17 @@ def find_arch(
     "What fastai's `vision_learner` takes as `arch`"
     from torchvision import models
     if callable(arch): return arch
-    if not isinstance(arch, str): raise UnsupportedError(f'An architecture is a function or a name, not {arch!r}.', next="Try 'resnet18' or 'squeezenet1_1'.")
+    if not isinstance(arch, str):
+        raise UnsupportedError(f'An architecture is a function or a name, not {arch!r}.',
+                               next="Try 'resnet18' or 'squeezenet1_1'.")
     if arch in models.list_models(module=models): return models.get_model_builder(arch)
     try: import timm
     except ImportError as e:
-        raise UnsupportedError(f'torchvision has no architecture {arch!r}.', next=f'{_close_names(arch)}For the architectures of timm: pip install timm.') from e
-    if not timm.is_model(arch): raise UnsupportedError(f'Neither torchvision nor timm has an architecture {arch!r}.', next=_close_names(arch))
+        close = _close_names(arch)
+        raise UnsupportedError(f'torchvision has no architecture {arch!r}.',
+                               next=f'{close}For the architectures of timm: pip install timm.') from e
+    if not timm.is_model(arch):
+        raise UnsupportedError(f'Neither torchvision nor timm has an architecture {arch!r}.', next=_close_names(arch))
     return arch
 
 # %% ../../../nbs/engine/finetune/weights.ipynb #63313b1f
@@ -59,8 +66,8 @@ def _close_names(name):
     "A sentence with the architectures whose names are nearest"
     from difflib import get_close_matches
     from torchvision import models
-    close = get_close_matches(name, models.list_models(module=models), cutoff=.5)
-    return f"Did you mean {' or '.join(close)}? " if close else "Try 'resnet18' or 'squeezenet1_1'. "
+    close = ' or '.join(get_close_matches(name, models.list_models(module=models), cutoff=.5))
+    return f'Did you mean {close}? ' if close else "Try 'resnet18' or 'squeezenet1_1'. "
 
 def arch_name(
     arch # A function or a name
@@ -94,14 +101,17 @@ def check_weights(
 )->dict:    # The state dict, on the CPU; raises `WeightsError`
     "Read a file of weights and see that it is whole and fits `arch`"
     import torch
-    file,todo = Path(file),f'Delete {file} and run this again.'
-    if not file.stat().st_size: raise WeightsError(f'The weights file {file.name} has zero bytes.', next=todo)
+    file = Path(file)
+    size = file.stat().st_size
+    todo = f'Delete {file} and run this again.'
+    if not size: raise WeightsError(f'The weights file {file.name} has zero bytes.', next=todo)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')
             state = torch.load(file, map_location='cpu', weights_only=True)
     except Exception as e: # torch raises nearly every type here; which one depends on where the file was cut
-        raise WeightsError(f'The weights file {file} ({file.stat().st_size/1e6:.1f} MB) is truncated or not a file of weights.', next=todo) from e
+        raise WeightsError(f'The weights file {file} ({size/1e6:.1f} MB) is truncated or not a file of weights.',
+                           next=todo) from e
     _check_fit(state, arch, file, todo)
     return state
 
@@ -110,11 +120,14 @@ def _check_fit(state, arch, file, todo):
     "Raise `WeightsError` unless names and shapes in `state` are those that `arch` needs"
     import torch
     with torch.device('meta'): need = arch(weights=None).state_dict()
-    if not isinstance(state, dict): raise WeightsError(f'{file} holds a {type(state).__name__}, not weights.', next=todo)
+    if not isinstance(state, dict):
+        raise WeightsError(f'{file} holds a {type(state).__name__}, not weights.', next=todo)
     miss = [k for k in need if k not in state and not k.endswith('num_batches_tracked')]
     odd = [k for k in need if k in state and state[k].shape!=need[k].shape]
     if miss or odd:
-        raise WeightsError(f'{file} does not hold the weights of {arch_name(arch)}: {len(miss)} of {len(need)} missing, {len(odd)} of another shape.', next=todo)
+        name = arch_name(arch)
+        raise WeightsError(f'{file} does not hold the weights of {name}: '
+                           f'{len(miss)} of {len(need)} missing, {len(odd)} of another shape.', next=todo)
 
 # %% ../../../nbs/engine/finetune/weights.ipynb #cfe97928
 def find_weights(
@@ -124,11 +137,14 @@ def find_weights(
 )->Weights:                  # What was found; raises `WeightsError` for a broken file in the cache
     "Find the best weights for `arch` that can be had here: cache, download, bundled, untrained"
     arch = find_arch(arch)
-    name,why = arch_name(arch),[]
+    name = arch_name(arch)
+    why = []
     for place in (_cached, _downloaded, _bundled):
         found = place(arch, name, why, download, deadline)
         if found: return found
-    return Weights(name, 'untrained', why=f"{' '.join(why)} It has learned nothing yet, so expect a far lower accuracy." + ''.join(f' fastclass has weights for {o}.' for o in bundled_archs()))
+    why.append('It has learned nothing yet, so expect a far lower accuracy.')
+    why += [f'fastclass has weights for {o}.' for o in bundled_archs()]
+    return Weights(name, 'untrained', why=' '.join(why))
 
 # %% ../../../nbs/engine/finetune/weights.ipynb #d6028f21
 def _cached(arch, name, why, download, deadline):
@@ -146,7 +162,8 @@ def bundled_archs()->list: # Names of architectures
 
 def _bundled(arch, name, why, download, deadline):
     if name not in bundled_archs(): return None
-    return Weights(name, 'bundled', BUNDLED_FOLDER/f'{name}.safetensors', f"{' '.join(why)} This body was pretrained on drawn pictures, not on photos: it is better than none.")
+    why.append('This body was pretrained on drawn pictures, not on photos: it is better than none.')
+    return Weights(name, 'bundled', BUNDLED_FOLDER/f'{name}.safetensors', ' '.join(why))
 
 # %% ../../../nbs/engine/finetune/weights.ipynb #1ecff210
 def _downloaded(arch, name, why, download, deadline):
@@ -173,7 +190,7 @@ def _timm_cached(arch, why):
     from huggingface_hub.errors import LocalEntryNotFoundError
     try: file = _timm_file(arch, local_files_only=True)
     except LocalEntryNotFoundError: file = None
-    return Weights(arch, 'cache', file) if file else why.append("Not in the Hugging Face cache.")
+    return Weights(arch, 'cache', file) if file else why.append('Not in the Hugging Face cache.')
 
 def _timm_downloaded(arch, why, deadline):
     from concurrent.futures import ThreadPoolExecutor, TimeoutError
@@ -191,7 +208,7 @@ def make_learner(
     download:bool|None=None, # May weights be downloaded? None: when `choose_source()` says `live`
     deadline:float=120,      # Seconds for a download
     **kwargs                 # Passed on to `vision_learner`
-):                           # fastai `Learner` with the extra attribute `weights`; raises `WeightsError`, `UnsupportedError`
+):      # fastai `Learner` with the extra attribute `weights`; raises `WeightsError`, `UnsupportedError`
     "fastai's `vision_learner` with the best weights that can be had here, and one line that says which"
     from fastai.vision.all import accuracy, vision_learner
     weights = find_weights(arch, download, deadline)
@@ -218,7 +235,8 @@ def load_body(
     "Put the weights that fastclass brings along into a body"
     from safetensors.torch import load_file
     try: unwrap(body).load_state_dict({k:v.float() for k,v in load_file(file).items()})
-    except Exception as e: # safetensors has errors of its own for a broken file, torch a RuntimeError for one that does not fit
+    # safetensors has errors of its own for a broken file, torch a RuntimeError for one that does not fit
+    except Exception as e:
         raise WeightsError(f'{file} does not fit this body, or is broken.', next='Install fastclass again.') from e
 
 # %% ../../../nbs/engine/finetune/weights.ipynb #e772aa5c
@@ -227,7 +245,8 @@ def add_normalize(
 ):
     "ImageNet's `Normalize`, which all bodies here have learned with, where there is none"
     from fastai.vision.all import Normalize, imagenet_stats, risinstance
-    if not dls.after_batch.fs.filter(risinstance(Normalize)): dls.add_tfms([Normalize.from_stats(*imagenet_stats)], 'after_batch')
+    if dls.after_batch.fs.filter(risinstance(Normalize)): return
+    dls.add_tfms([Normalize.from_stats(*imagenet_stats)], 'after_batch')
 
 def _use_bundled(learn, file):
     "What `vision_learner(pretrained=True)` does with weights that it knows: load, normalise, freeze"
