@@ -9,6 +9,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
             'fastclass.collect': { 'fastclass.collect._checked_terms': ('collect.html#_checked_terms', 'fastclass/collect.py'),
                                    'fastclass.collect._found': ('collect.html#_found', 'fastclass/collect.py'),
                                    'fastclass.collect._listed': ('collect.html#_listed', 'fastclass/collect.py'),
+                                   'fastclass.collect._names_a_folder': ('collect.html#_names_a_folder', 'fastclass/collect.py'),
                                    'fastclass.collect._own': ('collect.html#_own', 'fastclass/collect.py'),
                                    'fastclass.collect._same_bytes': ('collect.html#_same_bytes', 'fastclass/collect.py'),
                                    'fastclass.collect.collect': ('collect.html#collect', 'fastclass/collect.py'),
