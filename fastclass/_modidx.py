@@ -2746,6 +2746,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                      'fastclass.interpret._heading': ('interpret.html#_heading', 'fastclass/interpret.py'),
                                      'fastclass.interpret._loss_panel': ('interpret.html#_loss_panel', 'fastclass/interpret.py'),
                                      'fastclass.interpret._percent': ('interpret.html#_percent', 'fastclass/interpret.py'),
+                                     'fastclass.interpret._verdict': ('interpret.html#_verdict', 'fastclass/interpret.py'),
                                      'fastclass.interpret.describe_top_losses': ( 'interpret.html#describe_top_losses',
                                                                                   'fastclass/interpret.py'),
                                      'fastclass.interpret.plot_top_losses': ('interpret.html#plot_top_losses', 'fastclass/interpret.py'),

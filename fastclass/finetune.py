@@ -128,7 +128,7 @@ def quick_tune(
     bs:int|None=None,       # Pictures a batch for the head; None: a sixth of them, from 8 to 64
     wd:float|None=None,     # Weight decay; None: that of the learner
     cbs=None,               # Callbacks for the training of the head
-    memory_limit:int|None=None # Bytes of features before they go to disk; None: a quarter of the free
+    memory_limit:int|None=None # Bytes of features in memory; None: a quarter of what is free
 )->Tuned:                   # Raises `UnsupportedError`, `DataError`, `StorageError`
     "Train the head on features that the frozen body computes once, and leave a normal `Learner`"
     check_learner(learn)
