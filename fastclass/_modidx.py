@@ -2787,6 +2787,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                    'fastclass.segment.MaskScores.interval': ('segment.html#maskscores.interval', 'fastclass/segment.py'),
                                    'fastclass.segment.MaskScores.mean_iou': ('segment.html#maskscores.mean_iou', 'fastclass/segment.py'),
                                    'fastclass.segment._fitting': ('segment.html#_fitting', 'fastclass/segment.py'),
+                                   'fastclass.segment._with_masks': ('segment.html#_with_masks', 'fastclass/segment.py'),
                                    'fastclass.segment.plot_worst': ('segment.html#plot_worst', 'fastclass/segment.py'),
                                    'fastclass.segment.predict_mask': ('segment.html#predict_mask', 'fastclass/segment.py'),
                                    'fastclass.segment.quick_segment': ('segment.html#quick_segment', 'fastclass/segment.py'),
