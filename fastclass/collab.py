@@ -54,17 +54,20 @@ def similar(
     learn,    # A trained learner, or `Factors` from `load_factors`
     item,     # Name of the item, as in the ratings
     k:int=5   # How many
-) -> Recommendations: # Raises `DataError` for k below 1, `UnsupportedError` for a model without factors
-    "The items that the same people like; for an unknown one those with the most ratings, and a note"
+) -> Recommendations:  # Raises `DataError` for k below 1, `UnsupportedError` without factors
+    "The items that the same people like; for an unknown one the most rated ones, and a note"
     known = factors_of(learn)
     check_size(k)
     i = known.at['item'].get(item) if isinstance(item, (str, int, float, np.number)) else None
-    if i is None: return best_of(known, np.argsort(-known.counts, kind='stable'), k, f'{unknown_item(known, item)} These have the most ratings.')
+    if i is None:
+        order = np.argsort(-known.counts, kind='stable')
+        return best_of(known, order, k, f'{unknown_item(known, item)} These have the most ratings.')
     length = np.linalg.norm(known.item_factors, axis=1)+1e-9
     cosine = known.item_factors@known.item_factors[i]/(length*length[i])
     order = [o for o in np.argsort(-cosine) if o!=i]
-    few = known.counts[i]<10
-    return best_of(known, order, k, f'{item!r} has {known.counts[i]} training ratings: do not trust this much.' if few else '', cosine=cosine)
+    n = known.counts[i]
+    note = f'{item!r} has {n} training ratings: do not trust this much.' if n<10 else ''
+    return best_of(known, order, k, note, cosine=cosine)
 
 # %% ../nbs/08_collab.ipynb #f25dc324
 def recommend(
@@ -72,22 +75,28 @@ def recommend(
     user=None,   # Name of a user as in the ratings, what `add_user` gave, or None for anybody
     k:int=5,     # How many
     least:int=1  # Ratings that an item must have in training
-) -> Recommendations: # Raises `DataError` for k below 1, `UnsupportedError` for a model without factors
-    "The items with the most predicted stars that the user has not rated; an unknown user gets what the average user likes, and a note"
+) -> Recommendations: # Raises `DataError` for k below 1, `UnsupportedError` without factors
+    "The items with the most predicted stars that the user has not rated; for unknown users, a note"
     known = factors_of(learn)
     check_size(k)
     stars = known.scores(known.theta(user))
-    seen = set(user.seen if isinstance(user, NewUser) else known.seen.get(user, ()))
+    if isinstance(user, NewUser): seen,note = user.seen,user.note
+    else: seen,note = known.seen.get(user, ()),_note_on(user, known)
+    seen = set(seen)
     order = [i for i in np.argsort(-stars) if i not in seen and known.counts[i]>=least]
-    unknown = not isinstance(user, NewUser) and user not in known.at['user']
-    note = user.note if isinstance(user, NewUser) else f'Nothing is known about {"the user" if user is None else repr(user)}: this is what the average user likes.' if unknown else ''
     if len(order)<k: note = f'{note} There are only {len(order)} left to recommend.'.strip()
     return best_of(known, order, k, note, stars=stars)
+
+def _note_on(user, known):
+    "What to say where nothing is known about a user"
+    if user in known.at['user']: return ''
+    who = 'the user' if user is None else repr(user)
+    return f'Nothing is known about {who}: this is what the average user likes.'
 
 # %% ../nbs/08_collab.ipynb #934331dc
 def add_user(
     learn,         # A trained learner, or `Factors` from `load_factors`
     ratings:dict   # Item to stars
-) -> NewUser:      # For `recommend`; the learner is not changed; raises `DataError` for no ratings, text, or stars off the scale
-    "A new user from a few ratings, solved with the items fixed"
+) -> NewUser:      # Raises `DataError` for no ratings, text, or stars off the scale
+    "A new user for `recommend`, solved from a few ratings; the learner is not changed"
     return solve_user(factors_of(learn), ratings)

@@ -5,6 +5,8 @@
 # %% ../nbs/01_collect.ipynb #675c5b78
 from __future__ import annotations
 
+import math
+from collections import Counter
 from pathlib import Path
 
 from .engine.base.errors import (BlockedError, DataError, NoInternetError,
@@ -27,16 +29,16 @@ __all__ = ['collect', 'collect_urls', 'collect_folder', 'rebuild', 'collect_clas
 
 # %% ../nbs/01_collect.ipynb #bb581d1c
 def collect(
-    terms:dict,   # Class to what to search for, or to a list of searches: `{'cyclist': 'cyclist photo'}`
+    terms:dict,   # Class to its search, or to a list of searches: `{'cyclist': 'cyclist photo'}`
     dest,         # Folder for the pictures, one sub-folder a class; what is there is kept
     n:int=150,    # Addresses to ask for, a class
     sources=None, # Names of sources in order, see `find_hits`; None for those that fit this run
     safe:bool=True,   # Strict safe search
     min_ok:int=10,    # Pictures that each class needs
-    kept=(),      # Pictures (paths) that must not get into the set, such as those kept for a last prediction
+    kept=(),      # Pictures (paths) that must not get into the set, kept for a last prediction
     **options     # For the download, see `gather`
-) -> Collection:  # What was collected; `DataError` when a class has too few pictures or more than half was refused
-    "Search for every class, fetch what is found, check it, and write down what became of each address"
+) -> Collection:  # `DataError` when a class has too few pictures or more than half was refused
+    "Search for every class, fetch and check what is found, and note what became of each address"
     jobs,said = _found(_checked_terms(terms), dest, n, sources, safe)
     return gather(jobs, dest, said=said, min_ok=min_ok, kept=kept, **options)
 
@@ -44,39 +46,57 @@ def _found(searches, dest, n, sources=None, safe=True):
     "A job for each address that the searches of each class give, and what was said"
     jobs,said = [],{}
     for label,queries in searches.items():
+        each = math.ceil(n/len(queries))
         for query in queries:
-            found = known_hits(dest, label, query) or find_hits(query, -(-n//len(queries)), sources, safe)
+            found = known_hits(dest, label, query) or find_hits(query, each, sources, safe)
             said[label] = f'{said[label]}; {found.said}' if label in said else found.said
-            jobs += [(label, query, h) for h in found]
+            jobs += [(label, query, hit) for hit in found]
     return jobs,said
 
 # %% ../nbs/01_collect.ipynb #79bdafc8
+def _names_a_folder(label):
+    "Can a folder have this name on every system?"
+    if not isinstance(label, str) or not label or label.strip()!=label: return False
+    return label[0] not in '._' and not set('/\\:*?"<>|\n') & set(label)
+
 def _checked_terms(terms):
     "Class to a list of searches; `DataError` for names that cannot be those of folders"
-    if not isinstance(terms, dict) or not terms: raise DataError('There is no class to collect.', "Give a dict such as {'cyclist': 'cyclist photo'}.")
+    if not isinstance(terms, dict) or not terms:
+        raise DataError('There is no class to collect.',
+                        "Give a dict such as {'cyclist': 'cyclist photo'}.")
     for label in terms:
-        if not isinstance(label, str) or label.strip()!=label or not label or label[0] in '._' or set('/\\:*?"<>|\n')&set(label):
-            raise DataError(f'{label!r} cannot be the name of a folder.', 'Use letters, digits, spaces and hyphens.')
-    if twice := [k for k in terms if sum(o.lower()==k.lower() for o in terms)>1]:
-        raise DataError(f'{" and ".join(twice)} would be one folder on Windows and Mac.', 'Give them names that differ in more than capitals.')
+        if not _names_a_folder(label):
+            raise DataError(f'{label!r} cannot be the name of a folder.',
+                            'Use letters, digits, spaces and hyphens.')
+    times = Counter(label.lower() for label in terms)
+    twice = ' and '.join(label for label in terms if times[label.lower()]>1)
+    if twice:
+        raise DataError(f'{twice} would be one folder on Windows and Mac.',
+                        'Give them names that differ in more than capitals.')
     found = {k:list(v) if isinstance(v, (list, tuple)) else [v] for k,v in terms.items()}
-    if empty := [k for k,v in found.items() if not v]: raise DataError(f'There is nothing to look for: {empty[0]}.', 'Give each class one query or more.')
+    empty = [label for label,queries in found.items() if not queries]
+    if empty:
+        raise DataError(f'There is nothing to look for: {empty[0]}.',
+                        'Give each class one query or more.')
     return found
 
 # %% ../nbs/01_collect.ipynb #8c259be9
 def collect_urls(
-    lists,        # Class to its addresses: `{'cat': 'cats.txt'}`, a list, a column of pandas; or one table with a column of labels
+    lists,        # Class to its addresses (file, list, column of pandas), or one table with labels
     dest,         # Folder for the pictures, one sub-folder a class; what is there is kept
-    root=None,    # Folder that names of files in a table are relative to; None for that of the table
+    root=None,    # Folder that names of files in a table are relative to; None: the table's
     column=None,  # Name of the column with the addresses; None to find it
     min_ok:int=10,    # Pictures that each class needs
     kept=(),      # Pictures (paths) that must not get into the set
     **options     # For the download, see `gather`
 ) -> Collection:  # What was collected; `DataError` as for `collect`
     "Fetch, check and write down the pictures of a list of addresses"
-    found = {k:read_urls(v, column) for k,v in lists.items()} if isinstance(lists, dict) else read_labelled(lists, column)
+    if isinstance(lists, dict): found = {k:read_urls(v, column) for k,v in lists.items()}
+    else: found = read_labelled(lists, column)
     if root is None: root = Path(lists).parent if isinstance(lists, (str, Path)) else '.'
-    jobs = [(k, 'list', _listed(o, root)) for k,v in _checked_terms(found).items() for o in v]
+    jobs = []
+    for label,addresses in _checked_terms(found).items():
+        jobs += [(label, 'list', _listed(o, root)) for o in addresses]
     return gather(jobs, dest, min_ok=min_ok, kept=kept, **options)
 
 # %% ../nbs/01_collect.ipynb #6233fe84
@@ -86,7 +106,9 @@ def _listed(text, root):
     path = local_file(text, root)
     return Hit(text if path is None else path.resolve().as_uri(), title=text, source='files')
 
-def _own(path, src): return Hit(path.resolve().as_uri(), title=path.relative_to(src).as_posix(), source='files')
+def _own(path, src):
+    "A file below the folder `src` as a `Hit`"
+    return Hit(path.resolve().as_uri(), title=path.relative_to(src).as_posix(), source='files')
 
 # %% ../nbs/01_collect.ipynb #eb03ff1a
 def collect_folder(
@@ -97,17 +119,25 @@ def collect_folder(
     kept=(),      # Pictures (paths) that must not get into the set
     **options     # For the check of the pictures, see `gather`
 ) -> Collection:  # What was collected; `DataError` where there is no picture
-    "Check copies of your own photos and write down what became of each; the originals stay as they are"
+    "Check copies of your own photos and write down what became of each; the originals stay"
     src = Path(src)
-    if not src.is_dir(): raise DataError(f'There is no folder {src}.', 'Name a folder that has one sub-folder a class.')
-    folders = {label:src} if label else {p.name:p for p in sorted(src.iterdir()) if p.is_dir() and p.name[0] not in '._'}
-    jobs = [(k, 'folder', _own(p, src)) for k,f in folders.items() for p in sorted(f.rglob('*')) if p.is_file() and p.name[0]!='.']
-    if not jobs: raise DataError(f'{src} has no files in sub-folders.', 'Make one sub-folder a class, or name the class: label=...')
+    if not src.is_dir():
+        raise DataError(f'There is no folder {src}.',
+                        'Name a folder that has one sub-folder a class.')
+    inside = [p for p in sorted(src.iterdir()) if p.is_dir() and p.name[0] not in '._']
+    folders = {label:src} if label else {p.name:p for p in inside}
+    jobs = []
+    for name,folder in folders.items():
+        files = [p for p in sorted(folder.rglob('*')) if p.is_file() and p.name[0]!='.']
+        jobs += [(name, 'folder', _own(p, src)) for p in files]
+    if not jobs:
+        raise DataError(f'{src} has no files in sub-folders.',
+                        'Make one sub-folder a class, or name the class: label=...')
     return gather(jobs, dest, min_ok=min_ok, kept=kept, **options)
 
 # %% ../nbs/01_collect.ipynb #cf0de96b
 def _same_bytes(a, b):
-    "What came or what is kept: another version of Pillow may write other bytes from the same picture"
+    "What came or what is kept: another version of Pillow may write other bytes of the same picture"
     return any(a[k] and a[k]==b[k] for k in ('raw_hash', 'hash'))
 
 def rebuild(
@@ -117,31 +147,40 @@ def rebuild(
 ) -> Collection: # With `.changed`: the addresses whose picture is another one now, or gone
     "Fetch the pictures of a manifest again and check that they are the same"
     path = Path(manifest)
-    rows = [o for o in Manifest(path.parent if path.is_file() else path) if o['status']=='ok']
+    folder = path.parent if path.is_file() else path
+    rows = [o for o in Manifest(folder) if o['status']=='ok']
     if not rows: raise DataError(f'{path} lists no picture.', 'Name the folder of a collection.')
     hits = [current(hit_of(o)) for o in rows]
-    made = gather([(o['label'], o['query'], h) for o,h in zip(rows, hits)], dest, min_ok=0, **options)
+    jobs = [(o['label'], o['query'], hit) for o,hit in zip(rows, hits)]
+    made = gather(jobs, dest, min_ok=0, **options)
     now = {(o['label'], o['url']):o for o in made.rows}
-    made.changed = [h.url for o,h in zip(rows, hits) if not _same_bytes(o, now[o['label'], h.url])]
+    made.changed = []
+    for o,hit in zip(rows, hits):
+        if not _same_bytes(o, now[o['label'], hit.url]): made.changed.append(hit.url)
     return made
 
 # %% ../nbs/01_collect.ipynb #806988b4
 def collect_classes(
-    classes:str='',        # The classes and their searches, such as "cyclist=cyclist photo, pedestrian=pedestrian photo"; without = the class is searched for
+    classes:str='',        # Classes, each with its search: "cat=cat photo, dog=dog photo", or "cat"
     dest:str='pictures',   # Folder for the pictures, one sub-folder a class
     n:int=150,             # Addresses to ask for, a class
     min_ok:int=10,         # Pictures that each class needs
-    hits_to:str='',        # Download nothing: write the addresses to this .parquet file, for img2dataset
-    shards:str='',         # Folder that img2dataset filled: take its pictures, and search for nothing
+    hits_to:str='',        # Download nothing: write the addresses to this .parquet, for img2dataset
+    shards:str='',         # Folder that img2dataset filled: take its pictures, search for nothing
     as_json:bool=False     # Print one JSON object as the last line
 ) -> dict:                 # `ok`, `dest`, `counts` and `said`
-    "Collect pictures for some classes: search, download, check, and write down where each came from"
+    "Collect pictures for some classes: search, download, check, and note where each came from"
     from fastclass.engine.collect.shards import collect_shards, export_hits
     pairs = [o.partition('=') for o in classes.split(',') if o.strip()]
-    if not pairs and not shards: raise DataError('There is no class to collect.', 'Name some: --classes "cyclist=cyclist photo, pedestrian=pedestrian photo".')
-    terms = {k.strip():(v or k).strip() for k,_,v in pairs}
+    if not pairs and not shards:
+        example = '--classes "cyclist=cyclist photo, pedestrian=pedestrian photo"'
+        raise DataError('There is no class to collect.', f'Name some: {example}.')
+    terms = {name.strip():(search or name).strip() for name,_,search in pairs}
     if hits_to: return export_hits(*_found(_checked_terms(terms), dest, n), dest, hits_to)
-    made = collect_shards(shards, dest, min_ok=min_ok) if shards else collect(terms, dest, n, min_ok=min_ok)
-    made.credits(), made.card()
+    if shards: made = collect_shards(shards, dest, min_ok=min_ok)
+    else: made = collect(terms, dest, n, min_ok=min_ok)
+    made.credits()
+    made.card()
     print(made, made.table().to_string(), f'Now: fastclass quickstart --data {dest}', sep='\n')
-    return dict(ok=True, dest=str(dest), counts={k:dict(c) for k,c in made.counts.items()}, said=made.said)
+    counts = {label:dict(o) for label,o in made.counts.items()}
+    return dict(ok=True, dest=str(dest), counts=counts, said=made.said)

@@ -35,14 +35,25 @@ def fitting_bs(
     steps:int=8  # Steps that an epoch should have, where there are items enough
 ) -> int:        # At least 1
     "A batch size that gives an epoch enough steps and leaves out few items"
-    if n<1: raise DataError(f'{n} training items make no batch.', next='Look at the path and at the splitter.')
-    return max(1, min(most, 2**max(0, (n//steps).bit_length()-1)))
+    if n<1:
+        raise DataError(f'{n} training items make no batch.',
+                        next='Look at the path and at the splitter.')
+    bs = 1
+    while 2*bs <= n//steps: bs *= 2
+    return max(1, min(most, bs))
 
 # %% ../nbs/02_datablock.ipynb #90eee94f
 def manifest_items(
     dest        # Folder of a collection, with its `manifest.jsonl`
-) -> tuple:     # `(files, labels, groups)`, one of each a picture that is in the folder; raises `DataError`
+) -> tuple:     # `(files, labels, groups)`, one of each a picture that is there; raises `DataError`
     "What a collection holds, as `stable_split` takes it"
-    rows = [o for o in Manifest(dest) if o['status']=='ok' and (Path(dest)/o['file']).is_file()]
-    if not rows: raise DataError(f'{dest} holds no collected pictures.', next='Collect some with lesson 1, or use `picture_files` for a folder without a manifest.')
-    return [Path(dest)/o['file'] for o in rows],[o['label'] for o in rows],[o['group'] for o in rows]
+    dest = Path(dest)
+    rows = [o for o in Manifest(dest) if o['status']=='ok' and (dest/o['file']).is_file()]
+    if not rows:
+        raise DataError(f'{dest} holds no collected pictures.',
+                        next='Collect some with lesson 1, or use `picture_files` for a folder '
+                             'without a manifest.')
+    files = [dest/o['file'] for o in rows]
+    labels = [o['label'] for o in rows]
+    groups = [o['group'] for o in rows]
+    return files,labels,groups

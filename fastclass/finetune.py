@@ -42,28 +42,37 @@ def what_trains(
     fit,     # A training method of a `Learner`, for example `learn.fine_tune`
     *args,   # Its arguments, for example the number of epochs
     **kwargs # Its keyword arguments
-)->dict:     # For each part of the model, the share of its weight tensors that are different afterwards, 0 to 1
+)->dict:     # For each part of the model, the share of its weight tensors that changed, 0 to 1
     "Call `fit`, and see which parts of a body and a head it changed"
     model = fit.__self__.model
-    norm = {id(p) for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) for p in m.parameters()}
-    before,found = {n:p.detach().clone() for n,p in model.named_parameters()},{}
+    norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    in_norms = {id(p) for m in norms for p in m.parameters()}
+    before = {name:p.detach().clone() for name,p in model.named_parameters()}
     fit(*args, **kwargs)
-    for n,p in model.named_parameters():
-        part = 'head' if n.startswith('1.') else 'body: batch norm' if id(p) in norm else 'body: filters'
-        found.setdefault(part, []).append(not torch.equal(p, before[n]))
-    return {k:sum(v)/len(v) for k,v in found.items()}
+
+    changed = {}
+    for name,p in model.named_parameters():
+        if name.startswith('1.'): part = 'head'
+        elif id(p) in in_norms: part = 'body: batch norm'
+        else: part = 'body: filters'
+        changed.setdefault(part, []).append(not torch.equal(p, before[name]))
+    return {part:sum(flags)/len(flags) for part,flags in changed.items()}
 
 # %% ../nbs/03_finetune.ipynb #6b61caf1
 def seconds_per_epoch(
     learn:Learner, # A learner, set up as it will be trained
     n:int=2        # Batches to measure, after one to warm up
 )->float:          # Seconds; weights and random numbers are as before
-    "How long an epoch will take, from a few batches: training, and validation at a third of its cost a batch"
-    if not len(learn.dls.train): raise DataError(f'There is no full batch: {len(learn.dls.train_ds)} pictures and a batch size of {learn.dls.bs}.', next='Make `bs` smaller.')
+    "How long an epoch takes, from a few batches; those of validation count as a third"
+    train,valid = learn.dls.train,learn.dls.valid
+    if not len(train):
+        raise DataError(f'There is no full batch: {len(learn.dls.train_ds)} pictures '
+                        f'and a batch size of {learn.dls.bs}.',
+                        next='Make `bs` smaller.')
     state = random.getstate()
     with torch.random.fork_rng(): times = batch_seconds(learn, n)
     random.setstate(state)
-    return sum(times)/len(times)*(len(learn.dls.train)+len(learn.dls.valid)/3)
+    return sum(times)/len(times)*(len(train)+len(valid)/3)
 
 def epochs_within(
     learn:Learner, # A learner, set up as it will be trained
@@ -78,18 +87,23 @@ def how_long(
     epochs:int,         # As in `fine_tune`: epochs of the whole network
     freeze_epochs:int=1 # As there: epochs of the head before
 )->float:               # Seconds; the learner is as before
-    "Say in one line how long `learn.fine_tune(epochs)` will take here, from a few batches of each stage"
-    flags,opt,each = [(p, p.requires_grad) for p in learn.model.parameters()],learn.opt,[]
+    "Say how long `learn.fine_tune(epochs)` will take here, from a few batches of each stage"
+    flags = [(p, p.requires_grad) for p in learn.model.parameters()]
+    opt = learn.opt
+    measured = []
     try:
         for stage in (learn.freeze, learn.unfreeze):
             learn.opt = None # the stages below reset the optimizer that they find
             stage()
-            each.append(seconds_per_epoch(learn, 1))
+            measured.append(seconds_per_epoch(learn, 1))
     finally:
         learn.opt = opt
         for p,flag in flags: p.requires_grad_(flag)
-    total = freeze_epochs*each[0]+epochs*each[1]
-    print(f'fine_tune({epochs}): about {total:.0f} s here, {each[0]:.1f} s for an epoch of the head and {each[1]:.1f} s for one of everything.')
+
+    of_head,of_all = measured
+    total = freeze_epochs*of_head+epochs*of_all
+    print(f'fine_tune({epochs}): about {total:.0f} s here, {of_head:.1f} s for an epoch '
+          f'of the head and {of_all:.1f} s for one of everything.')
     return total
 
 # %% ../nbs/03_finetune.ipynb #26b06e6b
@@ -106,40 +120,49 @@ class Tuned:
 
 # %% ../nbs/03_finetune.ipynb #75abb06c
 def quick_tune(
-    learn:Learner,          # From `vision_learner`: a frozen body and a head, with any loss and metrics
+    learn:Learner,          # From `vision_learner`: a frozen body and a head, any loss and metrics
     epochs:int|None=None,   # Epochs of the head; None: enough for about 48 steps
     lr:float=3e-3,          # Highest learning rate of the one-cycle schedule
-    views:int|None=None,    # Augmented views of each training picture; None: as many as `seconds` allow, at most 4
+    views:int|None=None,    # Augmented views of each training picture; None: up to 4 in `seconds`
     seconds:float=30.,      # Time to aim at; it decides on the number of views
-    bs:int|None=None,       # Pictures a batch while the head is trained; None: a sixth of them, at least 8 and at most 64
+    bs:int|None=None,       # Pictures a batch for the head; None: a sixth of them, from 8 to 64
     wd:float|None=None,     # Weight decay; None: that of the learner
     cbs=None,               # Callbacks for the training of the head
-    memory_limit:int|None=None # Bytes of features to keep in memory before they go to disk; None: a quarter of what is free
-)->Tuned:                   # What was done; `learn` is trained; raises `UnsupportedError`, `DataError`, `StorageError`
-    "Train the head of `learn` on features that the frozen body computes once, and leave a normal `Learner`"
+    memory_limit:int|None=None # Bytes of features in memory; None: a quarter of what is free
+)->Tuned:                   # Raises `UnsupportedError`, `DataError`, `StorageError`
+    "Train the head on features that the frozen body computes once, and leave a normal `Learner`"
     check_learner(learn)
-    learn.model.to(device_of(learn))
-    start,(frozen,head) = time.perf_counter(),split_model(learn.model)
+    device = device_of(learn)
+    learn.model.to(device)
+    start = time.perf_counter()
+    frozen,head = split_model(learn.model)
     valid,train = features_of_both_sides(learn, frozen, seconds, views, memory_limit)
     body_done = time.perf_counter()
     epochs = train_head(learn, head, train, valid, epochs, lr, bs, wd, cbs)
-    return Tuned(epochs, train.views, train.n, valid.n, str(fast_dtype(device_of(learn).type)).split('.')[1], body_done-start, time.perf_counter()-body_done)
+
+    dtype = str(fast_dtype(device.type)).split('.')[1]
+    seconds_body,seconds_head = body_done-start,time.perf_counter()-body_done
+    return Tuned(epochs, train.views, train.n, valid.n, dtype, seconds_body, seconds_head)
 
 # %% ../nbs/03_finetune.ipynb #4000acb3
 def compare_archs(
     dls,          # `DataLoaders` of pictures with one class each
     archs,        # Architectures: torchvision functions, their names, or names of timm
     seconds:float=20 # Time to aim at for each
-)->pd.DataFrame:  # A row each: weights, parameters in millions, accuracy and its 95% interval, seconds of `quick_tune`, estimated seconds for an epoch of everything
-    "Train the head of each architecture on features that its body computes once, and put the results side by side"
+)->pd.DataFrame:  # A row each: weights, millions of parameters, accuracy with its interval, seconds
+    "Train the head of each architecture on features computed once, and compare the results"
     rows = {}
     for arch in archs:
         learn = make_learner(dls, arch)
         start = time.perf_counter()
         with learn.no_bar(), learn.no_logging(): quick_tune(learn, seconds=seconds)
-        took,acc,n = time.perf_counter()-start,float(learn.recorder.values[-1][-1]),len(dls.valid_ds)
+        took = time.perf_counter()-start
+        share,n = float(learn.recorder.values[-1][-1]),len(dls.valid_ds)
+        low,high = accuracy_interval(round(share*n), n)
+        millions = sum(p.numel() for p in learn.model.parameters())/1e6
         learn.unfreeze()
-        low,high = accuracy_interval(round(acc*n), n)
-        rows[arch_name(arch)] = dict(weights=learn.weights.source, parameters=sum(p.numel() for p in learn.model.parameters())/1e6, accuracy=acc, low=low, high=high,
-                                     seconds=took, epoch_seconds=seconds_per_epoch(learn, 1))
+        rows[arch_name(arch)] = dict(
+            weights=learn.weights.source, parameters=millions,
+            accuracy=share, low=low, high=high,
+            seconds=took, epoch_seconds=seconds_per_epoch(learn, 1))
     return pd.DataFrame(rows.values(), index=list(rows))

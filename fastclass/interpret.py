@@ -43,7 +43,8 @@ def top_losses(
     k:int=9         # How many rows; all when there are fewer
 ) -> pd.DataFrame:  # The rows with the largest loss first
     "The `k` pictures that the model got most wrong"
-    if k<1: raise DataError(f'k is {k}; at least 1 is needed.', next='Ask for one or more pictures.')
+    if k<1:
+        raise DataError(f'k is {k}; at least 1 is needed.', next='Ask for one or more pictures.')
     return as_table(learn_or_frame).sort_values('loss', ascending=False, kind='stable').head(k)
 
 # %% ../nbs/04_interpret.ipynb #bfb8a00f
@@ -53,6 +54,12 @@ def _percent(
     "A probability for people"
     return '>99%' if .995<=p<1 else f'{p:.0%}'
 
+def _verdict(
+    row  # A row of the table of predictions
+) -> str: # 'right' or 'wrong'
+    "Was it right?"
+    return 'right' if row.actual==row.predicted else 'wrong'
+
 def _loss_panel(
     ax,          # Where to draw
     row,         # A row of the table of predictions
@@ -61,21 +68,28 @@ def _loss_panel(
     "One picture and what the model made of it"
     ax.set_axis_off()
     try: ax.imshow(read_picture(row.file) if picture is None else picture)
-    except (PictureError, OSError): ax.text(.5, .5, 'cannot be read', ha='center', va='center', transform=ax.transAxes)
-    verdict = 'right' if row.actual==row.predicted else 'wrong'
-    ax.set_title(f'said {row.predicted} ({_percent(row.probability)}), {verdict}\nis {row.actual}, loss {row.loss:.2f}', fontsize=9, parse_math=False)
+    except (PictureError, OSError):
+        ax.text(.5, .5, 'cannot be read', ha='center', va='center', transform=ax.transAxes)
+    said = f'said {row.predicted} ({_percent(row.probability)}), {_verdict(row)}'
+    ax.set_title(f'{said}\nis {row.actual}, loss {row.loss:.2f}', fontsize=9, parse_math=False)
 
 # %% ../nbs/04_interpret.ipynb #3bcb8655
 def _glowing(learn, rows):
     "For each row the picture as the model got it, with the heat of the class that it said"
-    if learn is None: raise DataError('A heatmap needs the model.', next='Give the learner: plot_top_losses(learn, heatmap=True), or learn=learn beside a table.')
+    if learn is None:
+        raise DataError('A heatmap needs the model.',
+                        next='Give the learner: plot_top_losses(learn, heatmap=True), '
+                             'or learn=learn beside a table.')
     seen = heatmaps(learn, list(rows.file), of=list(rows.predicted))
     return [overlay(p, h) for p,h in zip(seen.pictures, seen.maps)]
 
 def _heading(n, narrow, heatmap):
     "What stands above the figure of the top losses"
-    lines = ['The largest loss' if n==1 else f'The {n} largest losses', *(['in brackets: probability', 'of the class it said'] if narrow else ['in brackets: probability of the class it said'])]
-    return '\n'.join([*lines, *(['light: what spoke for it'] if heatmap else [])])
+    lines = ['The largest loss' if n==1 else f'The {n} largest losses']
+    if narrow: lines += ['in brackets: probability', 'of the class it said']
+    else: lines.append('in brackets: probability of the class it said')
+    if heatmap: lines.append('light: what spoke for it')
+    return '\n'.join(lines)
 
 # %% ../nbs/04_interpret.ipynb #526ccdda
 def plot_top_losses(
@@ -88,13 +102,15 @@ def plot_top_losses(
     "The `k` pictures with the largest loss, each with prediction, actual class and loss"
     if learn is None and not isinstance(learn_or_frame, pd.DataFrame): learn = learn_or_frame
     worst = top_losses(learn_or_frame, k)
-    pictures = _glowing(learn, worst) if heatmap else [None]*len(worst)
-    columns = min(columns, len(worst)); rows = math.ceil(len(worst)/columns)
+    n = len(worst)
+    pictures = _glowing(learn, worst) if heatmap else [None]*n
+    columns = min(columns, n)
+    rows = math.ceil(n/columns)
     fig = Figure(figsize=(2.5*columns, 2.6*rows+.7), layout='constrained')
     axes = np.atleast_1d(fig.subplots(rows, columns)).ravel()
-    for ax in axes[len(worst):]: ax.set_axis_off()
-    for ax,(_,row),picture in zip(axes, worst.iterrows(), pictures): _loss_panel(ax, row, picture)
-    fig.suptitle(_heading(len(worst), columns==1, heatmap), fontsize=10)
+    for ax in axes[n:]: ax.set_axis_off()
+    for ax,row,picture in zip(axes, worst.itertuples(), pictures): _loss_panel(ax, row, picture)
+    fig.suptitle(_heading(n, columns==1, heatmap), fontsize=10)
     return fig
 
 # %% ../nbs/04_interpret.ipynb #b5774540
@@ -103,18 +119,22 @@ def describe_top_losses(
     k:int=9         # How many pictures; all when there are fewer
 ) -> str:           # A line a picture
     "The figure of the top losses in words"
-    rows = top_losses(learn_or_frame, k).itertuples()
-    return '\n'.join(f'{i}. Said {o.predicted} with {_percent(o.probability)}, is labelled {o.actual}: {"right" if o.actual==o.predicted else "wrong"}, loss {o.loss:.2f}.' for i,o in enumerate(rows, 1))
+    lines = []
+    for i,row in enumerate(top_losses(learn_or_frame, k).itertuples(), 1):
+        lines.append(f'{i}. Said {row.predicted} with {_percent(row.probability)}, '
+                     f'is labelled {row.actual}: {_verdict(row)}, loss {row.loss:.2f}.')
+    return '\n'.join(lines)
 
 # %% ../nbs/04_interpret.ipynb #3970e72d
 def review(
     learn,         # A learner whose pictures lie in class folders
     k:int=50,      # How many of the most suspicious pictures
-    folder=None,   # The folder that holds the class folders; None: the one that the learner was made from
+    folder=None,   # The folder of the class folders; None: the one that the learner was made from
     log=None,      # CSV file for the decisions; None: `review.csv` in the folder
     table=None     # What `find_label_issues` gave; None: it is made now
-) -> Review:       # Put `.widget()` on the last line of a cell for buttons and keys; raises `DataError`
-    "Go through the pictures whose label is most likely wrong, and keep, relabel or set them aside"
-    if k<1: raise DataError(f'k is {k}; at least 1 is needed.', next='Ask for one or more pictures.')
+) -> Review:       # With `.widget()` on the last line of a cell: buttons; raises `DataError`
+    "Go through the pictures with the most doubtful labels, and keep, relabel or set them aside"
+    if k<1:
+        raise DataError(f'k is {k}; at least 1 is needed.', next='Ask for one or more pictures.')
     table = find_label_issues(learn) if table is None else table
     return Review(table.head(k), learn.dls.path if folder is None else folder, log, learn.dls.vocab)

@@ -30,13 +30,16 @@ __all__ = ['predict_one', 'predict_files', 'choose_threshold', 'predict', 'Bundl
 # %% ../nbs/05_predict.ipynb #0b2659a1
 def predict_one(
     model,     # A learner, a bundle that `load_bundle` opened, or the path of a bundle
-    picture,   # A path, bytes, an open file, a PIL picture of any mode, or a `FileUpload` with one file
+    picture,   # A path, bytes, an open file, a PIL picture, or a `FileUpload` with one file
     tta:int=0  # Test-time augmentation: how many crops are asked about in addition, 0 to 5
-) -> Prediction: # `label`, `probability` (of that label), `probabilities` (of each class); raises `PictureError`, `DataError`
+) -> Prediction: # `label`, its `probability`, `probabilities`; raises `PictureError`, `DataError`
     "The class of one picture and the probability of that class"
     found = named_sources(picture)
-    if len(found)>1: raise DataError(f'{len(found)} pictures were given.', next='Use predict_files for more than one.')
-    predictor,source = as_predictor(model),found[0][1]
+    if len(found)>1:
+        raise DataError(f'{len(found)} pictures were given.',
+                        next='Use predict_files for more than one.')
+    predictor = as_predictor(model)
+    _,source = found[0]
     if not tta: return predictor.predict(source)
     answer = predict_tta(predictor, [source], tta)[0]
     return answer if not answer.error else predictor.predict(source) # which raises what was wrong
@@ -46,54 +49,72 @@ def _row(name, answer, vocab, threshold):
     "One row of the table"
     row = dict(file=name, prediction=answer.label, confidence=answer.probability)
     if threshold is not None: row['sure'] = answer.probability>=threshold # False for NaN
-    return row | dict(error=answer.error) | {f'p_{k}': answer.probabilities.get(k, math.nan) for k in vocab}
+    row['error'] = answer.error
+    return row | {f'p_{label}': answer.probabilities.get(label, math.nan) for label in vocab}
 
 def predict_files(
     model,         # A learner, a bundle that `load_bundle` opened, or the path of a bundle
-    files,         # A folder (all files in it), a file, an upload, or a list of files, bytes and PIL pictures
-    csv=None,      # A .csv file to write the table to
+    files,         # A folder, a file, an upload, or a list of files, bytes and PIL pictures
+    csv=None,      # A .csv file to write the table to; raises `StorageError`
     tta:int=0,     # Test-time augmentation: how many crops are asked about in addition, 0 to 5
     threshold:float=None, # Adds the column `sure`: is the confidence at least this?
     bs:int=32,     # Pictures at once
     progress:bool=True # Show a progress bar?
-) -> pd.DataFrame: # file, prediction, confidence, (sure,) error, and p_<class> for each class; raises `DataError`, `StorageError`
-    "What a model says about many pictures, one row each; a file that cannot be read has its reason in `error`"
-    if csv is not None and not str(csv).lower().endswith('.csv'): raise DataError(f'{csv} is no name for a table.', next='Name a file that ends in .csv.')
-    predictor,(names,sources) = as_predictor(model),zip(*named_sources(files))
+) -> pd.DataFrame: # file, prediction, confidence, (sure,) error, p_<class>; raises `DataError`
+    "What a model says about many pictures, a row each; a bad file has its reason in `error`"
+    if csv is not None and not str(csv).lower().endswith('.csv'):
+        raise DataError(f'{csv} is no name for a table.', next='Name a file that ends in .csv.')
+    predictor = as_predictor(model)
+    names,sources = zip(*named_sources(files))
     answers = predict_tta(predictor, list(sources), tta, bs, progress)
-    table = pd.DataFrame([_row(n, a, predictor.vocab, threshold) for n,a in zip(names, answers)])
+    rows = [_row(name, a, predictor.vocab, threshold) for name,a in zip(names, answers)]
+    table = pd.DataFrame(rows)
     if csv is not None: write_atomic(csv, table.to_csv(index=False).encode('utf-8', 'replace'))
     return table
 
 # %% ../nbs/05_predict.ipynb #6d49b6ea
 def choose_threshold(
-    table:pd.DataFrame,  # What `fastclass.interpret.predictions` gave for honest validation pictures: `probability` and `correct`
+    table:pd.DataFrame,  # What `fastclass.interpret.predictions` gave for a fair validation
     accuracy:float=.95   # Share of the answers that should be right, between 0 and 1
-) -> tuple:              # `(threshold, share of pictures that are answered)`; `(inf, 0.)` when no threshold does it
+) -> tuple:              # `(threshold, share of pictures answered)`; `(inf, 0.)` when none does it
     "The smallest confidence from which on at least `accuracy` of the answers are right"
-    if not 0<accuracy<1: raise DataError(f'The accuracy is {accuracy}.', next='It lies between 0 and 1, for example 0.95.')
-    if not len(table): raise DataError('The table of predictions is empty.', next='Give it at least one row.')
+    if not 0<accuracy<1:
+        raise DataError(f'The accuracy is {accuracy}.',
+                        next='It lies between 0 and 1, for example 0.95.')
+    if not len(table):
+        raise DataError('The table of predictions is empty.', next='Give it at least one row.')
     ordered = table.sort_values('probability', ascending=False, kind='stable')
-    right,n = ordered.correct.astype(float).cumsum().to_numpy(),len(ordered)
-    last = ordered.probability.to_numpy()!=ordered.probability.shift(-1).to_numpy() # of those with the same confidence, all or none
-    good = [i for i in range(n) if last[i] and right[i]>=accuracy*(i+1)]
-    return (float(ordered.probability.iloc[good[-1]]), (good[-1]+1)/n) if good else (math.inf, 0.)
+    confidence,n = ordered.probability.to_numpy(),len(ordered)
+    right = ordered.correct.astype(float).cumsum().to_numpy()
+    best = None
+    for i in range(n):
+        same_as_next = i+1<n and confidence[i]==confidence[i+1] # these stay together
+        if not same_as_next and right[i]>=accuracy*(i+1): best = i
+    if best is None: return math.inf,0.
+    return float(confidence[best]),(best+1)/n
 
 # %% ../nbs/05_predict.ipynb #a7f091bb
 def predict(
     bundle:str,              # A bundle: the folder or .zip that save_bundle or quickstart wrote
     files:list,              # Pictures, or folders of pictures
-    csv:str|None=None,       # Write the table to this .csv file (predictions.csv when no name is given)
+    csv:str|None=None,       # Write the table to this .csv file (predictions.csv without a name)
     tta:int=0,               # Ask about this many crops of each picture in addition, 0 to 5
     threshold:float|None=None, # Say "don't know" below this confidence, 0 to 1
     as_json:bool=False       # Print one JSON object as the last line
 ) -> dict:                   # `ok` (was any picture read?), `rows`, `failed` and `csv`
     "Predict pictures with a bundle: one line a picture, bad files included"
     table = predict_files(bundle, files, csv, tta, threshold)
-    for r in table.itertuples(): print(f'{r.file}: ' + (f'no prediction. {r.error}' if r.error else f'{_said(r, threshold)} ({r.confidence:.1%})'))
-    failed = int((table.error!='').sum())
-    print(f'{len(table)-failed} of {len(table)} pictures predicted.' + (f' Table: {csv}' if csv else ''))
-    rows = table.astype(object).where(table.notna(), None).to_dict('records') if as_json else []
-    return dict(ok=failed<len(table), pictures=len(table), failed=failed, csv=csv, rows=rows)
+    for row in table.itertuples(): print(f'{row.file}: {_said(row, threshold)}')
+    n,failed = len(table),int((table.error!='').sum())
+    written = f' Table: {csv}' if csv else ''
+    print(f'{n-failed} of {n} pictures predicted.{written}')
+    rows = []
+    if as_json: rows = table.astype(object).where(table.notna(), None).to_dict('records')
+    return dict(ok=failed<n, pictures=n, failed=failed, csv=csv, rows=rows)
 
-def _said(row, threshold): return row.prediction if threshold is None or row.sure else f"don't know, perhaps {row.prediction}"
+def _said(row, threshold):
+    "What is printed about one picture"
+    if row.error: return f'no prediction. {row.error}'
+    sure = threshold is None or row.sure
+    answer = row.prediction if sure else f"don't know, perhaps {row.prediction}"
+    return f'{answer} ({row.confidence:.1%})'

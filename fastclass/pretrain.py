@@ -32,29 +32,49 @@ __all__ = ['BODIES', 'learner_on', 'compare_bodies', 'Bank', 'DataError', 'Dice'
 BODIES = 'random','bundled','imagenet'
 
 def learner_on(
-    dls,      # `DataLoaders` of pictures of classes; they get ImageNet's `Normalize` where they have none
+    dls,      # `DataLoaders` of pictures of classes; they get ImageNet's `Normalize` if without
     body,     # One of `BODIES`, or the path of a safetensors file that `fastclass pretrain` wrote
     arch='squeezenet1_1' # A torchvision function or its name
-):            # fastai `Learner`; raises `DataError` for another word, `WeightsError` where the weights are not there
+):            # fastai `Learner`; raises `DataError`, `WeightsError`
     "A learner with a new head on a frozen body"
-    file = BUNDLED_FOLDER/f'{find_arch(arch).__name__}.safetensors' if body=='bundled' else None if body in BODIES else Path(body)
-    if file is not None and not file.exists(): raise DataError(f'{body!r} is no body.', next=f"Take one of {', '.join(BODIES)}, or the path of a safetensors file.")
-    if body=='imagenet' and find_weights(arch, download=False).source!='cache': raise WeightsError(f"ImageNet's weights of {arch} are not in torch's cache.", next='Leave them out, or run this once with internet: find_weights(arch).')
+    file = _file_of(body, arch)
+    if body=='imagenet' and find_weights(arch, download=False).source!='cache':
+        raise WeightsError(f"ImageNet's weights of {arch} are not in torch's cache.",
+                           next='Leave them out, or run this once with internet: '
+                                'find_weights(arch).')
     add_normalize(dls)
-    learn = vision_learner(dls, find_arch(arch), pretrained=body=='imagenet', normalize=False, metrics=accuracy)
+    learn = vision_learner(dls, find_arch(arch), pretrained=body=='imagenet', normalize=False,
+                           metrics=accuracy)
     if file: load_body(learn.model[0], file)
     learn.freeze()
     return learn
 
+# %% ../nbs/10_pretrain.ipynb #cbd02fcd
+def _file_of(body, arch):
+    "The file with the weights of a body, None where there is none; `DataError` for another word"
+    if body in ('random', 'imagenet'): return None
+    if body=='bundled': file = BUNDLED_FOLDER/f'{find_arch(arch).__name__}.safetensors'
+    else: file = Path(body)
+    if not file.exists():
+        known = ', '.join(BODIES)
+        raise DataError(f'{body!r} is no body.',
+                        next=f'Take one of {known}, or the path of a safetensors file.')
+    return file
+
 # %% ../nbs/10_pretrain.ipynb #522081b3
 def compare_bodies(
-    make_dls,    # A function of a seed that gives `DataLoaders`, for example `lambda seed: folder_dls(folder, seed=seed)`
+    make_dls,    # A function of a seed that gives `DataLoaders`, for example with `folder_dls`
     bodies=None, # Some of `BODIES`, and paths of weights; None: those of `BODIES` that are in reach
     seeds=3      # How many splits and new heads
-) -> pd.DataFrame: # One row a head: seed, body, accuracy (0 to 1), seconds; raises what `learner_on` does
+) -> pd.DataFrame: # One row a head: seed, body, accuracy (0 to 1), seconds; raises as `learner_on`
     "The accuracy of the same head on different bodies"
-    if bodies is None: bodies = BODIES if find_weights('squeezenet1_1', download=False).source=='cache' else BODIES[:2]
-    return pd.DataFrame([(seed, str(body), *_tuned(make_dls(seed), body, seed)) for seed in range(seeds) for body in bodies], columns=['seed', 'body', 'accuracy', 'seconds'])
+    if bodies is None:
+        in_reach = find_weights('squeezenet1_1', download=False).source=='cache'
+        bodies = BODIES if in_reach else BODIES[:2]
+    rows = []
+    for seed in range(seeds):
+        for body in bodies: rows.append((seed, str(body), *_tuned(make_dls(seed), body, seed)))
+    return pd.DataFrame(rows, columns=['seed', 'body', 'accuracy', 'seconds'])
 
 def _tuned(dls, body, seed):
     "`(accuracy, seconds)` of `quick_tune`"

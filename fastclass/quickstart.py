@@ -5,7 +5,7 @@
 # %% ../nbs/quickstart.ipynb #3f9d062d
 from __future__ import annotations
 
-import time
+import math, time
 from pathlib import Path
 
 from .engine.base.errors import storage_guard
@@ -17,7 +17,7 @@ from .report import check_numbers, describe_folder, evaluate, result_folder, wri
 __all__ = ['PACK', 'SIZE', 'WHOLE_SIZE', 'WHOLE_BATCH', 'WHOLE_STEPS', 'WHOLE_LR', 'quickstart']
 
 # %% ../nbs/quickstart.ipynb #167e7395
-PACK = 'crests','train' # The bundled pack that the main job uses when it is given no folder, and the folder of class folders in it
+PACK = 'crests','train' # Without a folder: this bundled pack, and its folder of class folders
 
 # %% ../nbs/quickstart.ipynb #db12272d
 def _find_data(data):
@@ -29,38 +29,53 @@ def _find_data(data):
     return pack(name)/part, 'bundled'
 
 # %% ../nbs/quickstart.ipynb #184eb905
-SIZE = 192                       # Where the body has learned from photos and only the head is trained
-WHOLE_SIZE,WHOLE_BATCH = 96,16   # Where all of the network is: smaller pictures and batches make more steps in the same time
-WHOLE_STEPS = 240                # Fewer steps than these teach a network next to nothing
-WHOLE_LR = dict(bundled=slice(5e-4, 1.5e-3), untrained=5e-4) # Highest learning rates, found on the crests; the first layers of a body that knows something get less
+SIZE = 192           # Where the body has learned from photos and only the head is trained
+
+# Where all of the network is: smaller pictures and batches make more steps in the same time
+WHOLE_SIZE,WHOLE_BATCH = 96,16
+WHOLE_STEPS = 240    # Fewer steps than these teach a network next to nothing
+
+# Highest learning rates, found on the crests; first layers that know something get less
+WHOLE_LR = dict(bundled=slice(5e-4, 1.5e-3), untrained=5e-4)
 
 # %% ../nbs/quickstart.ipynb #b19b477e
 def _quick_learner(folder, arch, valid_pct, seed):
-    "A learner with the best weights that can be had for `arch`, and pictures of a size that suits them"
+    "A learner with the best weights that can be had for `arch`, and pictures of a size that suits"
     from fastclass.engine.datablock.loaders import folder_dls
     from fastclass.engine.finetune.weights import DEFAULT_ARCH, find_weights, make_learner
-    kwargs = dict(size=SIZE) if find_weights(arch or DEFAULT_ARCH).from_photos else dict(size=WHOLE_SIZE, bs=WHOLE_BATCH)
-    return make_learner(folder_dls(folder, valid_pct=valid_pct, seed=seed, **kwargs), arch or DEFAULT_ARCH)
+    arch = arch or DEFAULT_ARCH
+    if find_weights(arch).from_photos: sizes = dict(size=SIZE)
+    else: sizes = dict(size=WHOLE_SIZE, bs=WHOLE_BATCH)
+    return make_learner(folder_dls(folder, valid_pct=valid_pct, seed=seed, **sizes), arch)
 
 # %% ../nbs/quickstart.ipynb #42134028
 def _train(learn, epochs, seconds, seed):
-    "Train `learn` in about `seconds`: the head on cached features, or, where the body has seen no photo, all of it"
+    "Train in about `seconds`: the head on cached features, or all of a body that has seen no photo"
     import torch
     from fastai.callback.channelslast import ChannelsLast
     from fastai.torch_core import set_seed
-    from fastclass.finetune import epochs_within, quick_tune
+    from fastclass.finetune import quick_tune
     set_seed(seed, reproducible=True)
     if learn.weights.from_photos: return quick_tune(learn, epochs, seconds=seconds or 20)
-    if learn.weights.pretrained: quick_tune(learn, seconds=5) # so that the new head does not spoil the body
+    # first the head, so that a new one does not spoil the body
+    if learn.weights.pretrained: quick_tune(learn, seconds=5)
     learn.unfreeze()
-    learn.model.to(memory_format=torch.channels_last) # as it will be trained, so that the estimate is one of that
-    least = -(-WHOLE_STEPS//max(1, len(learn.dls.train))) # a busy machine makes the time look short: then it takes longer, unless a time was asked for
-    epochs = epochs or (epochs_within(learn, seconds) if seconds else max(least, epochs_within(learn, 48)))
+    # as it will be trained, so that the estimate is one of that
+    learn.model.to(memory_format=torch.channels_last)
+    epochs = epochs or _whole_epochs(learn, seconds)
     learn.fit_one_cycle(epochs, WHOLE_LR[learn.weights.source], cbs=ChannelsLast())
+
+def _whole_epochs(learn, seconds):
+    "How many epochs of the whole network to train: those of a given time, or enough steps"
+    from fastclass.finetune import epochs_within
+    if seconds: return epochs_within(learn, seconds)
+    # a busy machine makes the time look short: then it takes longer
+    least = math.ceil(WHOLE_STEPS/max(1, len(learn.dls.train)))
+    return max(least, epochs_within(learn, 48))
 
 # %% ../nbs/quickstart.ipynb #4dc84a8e
 def quickstart(
-    data:str|None=None,   # Folder with one sub-folder of photos a class; without it a bundled pack is used
+    data:str|None=None,   # Folder with one sub-folder of photos a class; without it a bundled pack
     arch:str|None=None,   # Architecture, for example resnet18; without it one that is fast
     out:str='fastclass-out', # Folder for the report, the predictions and the model
     seconds:float|None=None, # Time to aim at for the training itself
@@ -68,8 +83,10 @@ def quickstart(
     valid_pct:float=0.2,  # Share of each class that is kept for validation
     seed:int=42,          # Decides on the split and on the training
     as_json:bool=False    # Print one JSON object as the last line
-) -> dict:                # accuracy, interval, seconds, n_train, n_valid, classes, source, weights and more
-    "From a folder of photos to a trained, explained and exported model. Raises `DataError`, `WeightsError` or `StorageError`."
+) -> dict:                # accuracy, interval, seconds, n_train, n_valid, classes, source and more
+    """From a folder of photos to a trained, explained and exported model.
+
+    Raises `DataError`, `WeightsError` or `StorageError`."""
     start = time.perf_counter()
     quiet()
     check_numbers(seconds, epochs, valid_pct)
@@ -81,4 +98,5 @@ def quickstart(
         learn = _quick_learner(folder, arch, valid_pct, seed)
         _train(learn, epochs, seconds, seed)
         outcome = evaluate(learn)
-        with storage_guard(out): return write_results(learn, folder, outcome, work, Path(out), source, start)
+        with storage_guard(out):
+            return write_results(learn, folder, outcome, work, Path(out), source, start)

@@ -14,7 +14,8 @@ from pathlib import Path
 from .engine.base.errors import DataError, StorageError, storage_guard
 
 # %% auto #0
-__all__ = ['STYLE', 'PAGE', 'USE', 'check_numbers', 'describe_folder', 'result_folder', 'Outcome', 'evaluate', 'write_results']
+__all__ = ['STYLE', 'PAGE', 'USE', 'NOTES', 'check_numbers', 'describe_folder', 'result_folder', 'Outcome', 'evaluate',
+           'write_results']
 
 # %% ../nbs/report.ipynb #08fee6c7
 def check_numbers(
@@ -23,18 +24,30 @@ def check_numbers(
     valid_pct  # Share of the pictures for validation
 ) -> None:     # Raises `DataError`
     "Refuse what cannot be meant, before any work is done"
-    if not 0<valid_pct<1: raise DataError(f'The share for validation is {valid_pct}.', next='Take a number between 0 and 1, for example --valid 0.2.')
-    if epochs is not None and epochs<1: raise DataError(f'{epochs} epochs would train nothing.', next='Take 1 or more.')
-    if seconds is not None and seconds<=0: raise DataError(f'{seconds} seconds are no time to train in.', next='Take a number above 0.')
+    if not 0<valid_pct<1:
+        raise DataError(f'The share for validation is {valid_pct}.',
+                        next='Take a number between 0 and 1, for example --valid 0.2.')
+    if epochs is not None and epochs<1:
+        raise DataError(f'{epochs} epochs would train nothing.', next='Take 1 or more.')
+    if seconds is not None and seconds<=0:
+        raise DataError(f'{seconds} seconds are no time to train in.',
+                        next='Take a number above 0.')
 
 # %% ../nbs/report.ipynb #e0c5b45d
 def describe_folder(
     folder # What `scan_folder` gave
 ) -> None:
     "Say what was found in the folder, and what was left out and why"
-    print(f"{len(folder)} pictures of {len(folder.classes)} classes: " + ', '.join(f'{k} {n}' for k,n in folder.counts.items()) + '.')
-    if folder.refused: print(f'{len(folder.refused)} left out: ' + ', '.join(f'{n} {k}' for k,n in Counter(o[1] for o in folder.refused).most_common()) + ' (listed in the report).')
-    if folder.stray: print('No part of the data: ' + ', '.join(o.name for o in folder.stray[:5]) + ('...' if len(folder.stray)>5 else '') + '.')
+    counts = ', '.join(f'{label} {n}' for label,n in folder.counts.items())
+    print(f'{len(folder)} pictures of {len(folder.classes)} classes: {counts}.')
+    if folder.refused:
+        times = Counter(reason for _,reason,_ in folder.refused)
+        reasons = ', '.join(f'{n} {reason}' for reason,n in times.most_common())
+        print(f'{len(folder.refused)} left out: {reasons} (listed in the report).')
+    if folder.stray:
+        names = ', '.join(o.name for o in folder.stray[:5])
+        more = '...' if len(folder.stray)>5 else ''
+        print(f'No part of the data: {names}{more}.')
 
 # %% ../nbs/report.ipynb #830293d1
 @contextmanager
@@ -43,7 +56,8 @@ def result_folder(
 ):      # Yields a folder to write into; raises `StorageError` when nothing can be written there
     "A folder whose files are moved to `out` at the end of the block, all or none"
     out = Path(out).expanduser().resolve()
-    if out.exists() and not out.is_dir(): raise StorageError(f'{out} is a file.', next='Name a folder for the results with --out.')
+    if out.exists() and not out.is_dir():
+        raise StorageError(f'{out} is a file.', next='Name a folder for the results with --out.')
     with storage_guard(out):
         out.parent.mkdir(parents=True, exist_ok=True)
         work = Path(tempfile.mkdtemp(prefix=f'.{out.name}-', dir=out.parent))
@@ -81,34 +95,49 @@ def evaluate(
     from fastclass import interpret
     frame = interpret.predictions(learn)
     low,high = interpret.accuracy_interval(int(frame.correct.sum()), len(frame))
-    return Outcome(frame, low, high, interpret.most_confused(frame), interpret.per_class(frame).reset_index(), interpret.describe_confusion(frame))
+    pairs,classes = interpret.most_confused(frame),interpret.per_class(frame).reset_index()
+    return Outcome(frame, low, high, pairs, classes, interpret.describe_confusion(frame))
 
 # %% ../nbs/report.ipynb #5fd79791
 def _figures(outcome, folder):
     "Write the figures into `folder`; `(title, file, text that says what it shows)` of each"
     from fastclass import interpret
     folder.mkdir()
-    worst = interpret.top_losses(outcome.frame, 9)
-    told = '; '.join(f'{Path(r.file).name} is {r.actual}, taken for {r.predicted}' for r in worst.itertuples())
-    todo = [('The pictures that it got most wrong', 'top_losses.png', interpret.plot_top_losses(outcome.frame, 9), f'The pictures with the largest loss: {told}.'),
-            ('Which class is taken for which', 'confusion.png', interpret.plot_confusion(outcome.frame), outcome.in_words)]
-    for _,name,fig,_ in todo: fig.savefig(folder/name, dpi=90)
-    return [(title, name, text) for title,name,_,text in todo]
+    frame = outcome.frame
+    interpret.plot_top_losses(frame, 9).savefig(folder/'top_losses.png', dpi=90)
+    interpret.plot_confusion(frame).savefig(folder/'confusion.png', dpi=90)
+    told = []
+    for row in interpret.top_losses(frame, 9).itertuples():
+        name = Path(row.file).name
+        told.append(f'{name} is {row.actual}, taken for {row.predicted}')
+    worst = 'The pictures with the largest loss: ' + '; '.join(told) + '.'
+    return [('The pictures that it got most wrong', 'top_losses.png', worst),
+            ('Which class is taken for which', 'confusion.png', outcome.in_words)]
 
 # %% ../nbs/report.ipynb #2c66906c
-STYLE = '''body{font:16px/1.5 system-ui,sans-serif;max-width:56rem;margin:2rem auto;padding:0 1rem;color:#1b1b1b;background:#fff}
-h1{margin-bottom:.2rem}.big{font-size:2.2rem;font-weight:600}table{border-collapse:collapse;margin:1rem 0}
-th,td{padding:.25rem .8rem;text-align:left;border-bottom:1px solid #ddd}td.n{text-align:right;font-variant-numeric:tabular-nums}
-img{max-width:100%;height:auto}details{margin:.5rem 0}pre{white-space:pre-wrap;background:#f5f5f5;padding:.6rem}'''
+STYLE = '''body{font:16px/1.5 system-ui,sans-serif;max-width:56rem;margin:2rem auto;\
+padding:0 1rem;color:#1b1b1b;background:#fff}
+h1{margin-bottom:.2rem}.big{font-size:2.2rem;font-weight:600}\
+table{border-collapse:collapse;margin:1rem 0}
+th,td{padding:.25rem .8rem;text-align:left;border-bottom:1px solid #ddd}\
+td.n{text-align:right;font-variant-numeric:tabular-nums}
+img{max-width:100%;height:auto}details{margin:.5rem 0}\
+pre{white-space:pre-wrap;background:#f5f5f5;padding:.6rem}'''
 
 # %% ../nbs/report.ipynb #e0803251
-PAGE = '''<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>fastclass report: {{ title }}</title><style>{{ style }}</style></head><body><h1>{{ title }}</h1><p>{{ intro }}</p>
-<p><span class="big">{{ accuracy }}</span> of {{ n_valid }} validation pictures are right. {{ interval }}</p>{% for o in notes %}<p>{{ o }}</p>{% endfor %}
-{% for f in figures %}<h2>{{ f.title }}</h2><img src="data:image/png;base64,{{ f.data }}" alt="{{ f.text }}">
+PAGE = '''<!doctype html><html lang="en"><head><meta charset="utf-8">\
+<meta name="viewport" content="width=device-width">
+<title>fastclass report: {{ title }}</title><style>{{ style }}</style></head>\
+<body><h1>{{ title }}</h1><p>{{ intro }}</p>
+<p><span class="big">{{ accuracy }}</span> of {{ n_valid }} validation pictures are right. \
+{{ interval }}</p>{% for o in notes %}<p>{{ o }}</p>{% endfor %}
+{% for f in figures %}<h2>{{ f.title }}</h2>\
+<img src="data:image/png;base64,{{ f.data }}" alt="{{ f.text }}">
 <details><summary>The figure in words</summary><pre>{{ f.text }}</pre></details>{% endfor %}
-{% for t in tables %}{% if t.rows %}<h2>{{ t.title }}</h2><table><tr>{% for c in t.columns %}<th>{{ c }}</th>{% endfor %}</tr>
-{% for r in t.rows %}<tr>{% for c in r %}<td>{{ c }}</td>{% endfor %}</tr>{% endfor %}</table>{% endif %}{% endfor %}
+{% for t in tables %}{% if t.rows %}<h2>{{ t.title }}</h2>\
+<table><tr>{% for c in t.columns %}<th>{{ c }}</th>{% endfor %}</tr>
+{% for r in t.rows %}<tr>{% for c in r %}<td>{{ c }}</td>{% endfor %}</tr>{% endfor %}</table>\
+{% endif %}{% endfor %}
 <h2>Use the model</h2><pre>{{ code }}</pre></body></html>'''
 
 # %% ../nbs/report.ipynb #d8c5a620
@@ -116,53 +145,98 @@ USE = '''from fastclass.predict import load_bundle
 model = load_bundle({path!r})
 print(model.predict('photo.jpg'))'''
 
-def _cells_of(df): return [[f'{v:.1%}' if isinstance(v, float) else str(v) for v in r] for r in df.itertuples(index=False)]
+def _cell_text(value):
+    "A value as a cell of a table shows it"
+    return f'{value:.1%}' if isinstance(value, float) else str(value)
 
-def _report_table(title, df): return dict(title=title, columns=[str(c).replace('_', ' ') for c in df.columns], rows=_cells_of(df))
+def _report_table(title, df):
+    "A table as the page takes it"
+    columns = [str(name).replace('_', ' ') for name in df.columns]
+    rows = [list(map(_cell_text, row)) for row in df.itertuples(index=False)]
+    return dict(title=title, columns=columns, rows=rows)
 
 # %% ../nbs/report.ipynb #53d565d5
 def _render(**parts):
     "The report as HTML; whatever a file or a class is called, it is shown as text"
     from jinja2 import Environment
-    html = Environment(autoescape=True).from_string(PAGE).render(style=STYLE, **parts)
+    template = Environment(autoescape=True).from_string(PAGE)
+    html = template.render(style=STYLE, **parts)
     return html.encode('utf-8', 'replace') # names of files need not be valid text
 
 # %% ../nbs/report.ipynb #78696e83
+def _tables(outcome, folder):
+    "The tables of the page"
+    import pandas as pd
+    refused = [(os.path.relpath(file, folder.path), reason, found)
+               for file,reason,found in folder.refused]
+    refused = pd.DataFrame(refused, columns=['file', 'reason', 'what was found'])
+    of_classes = ('Each class: how much of it was found (recall, with its 95% interval), '
+                  'and how often its name was right (precision)')
+    return [_report_table('Most confused', outcome.most_confused.head(5)),
+            _report_table(of_classes, outcome.per_class),
+            _report_table('Left out', refused)]
+
+def _interval_text(outcome):
+    "What the interval means, in a sentence"
+    n = len(outcome.frame)
+    return (f'With 95% confidence the true accuracy is between {outcome.low:.1%} '
+            f'and {outcome.high:.1%}: one of these {n} pictures is worth {100/n:.1f} points.')
+
+# %% ../nbs/report.ipynb #3a833d52
 def _report(outcome, folder, learn, figures, work, out, notes):
     "Write the page"
-    import pandas as pd
-    shown = [dict(title=t, text=text, data=base64.b64encode((work/'figures'/name).read_bytes()).decode()) for t,name,text in figures]
-    refused = pd.DataFrame([(os.path.relpath(f, folder.path), why, text) for f,why,text in folder.refused], columns=['file', 'reason', 'what was found'])
-    tables = [_report_table('Most confused', outcome.most_confused.head(5)), _report_table('Each class: how much of it was found (recall, with its 95% interval), and how often its name was right (precision)', outcome.per_class), _report_table('Left out', refused)]
-    n = len(outcome.frame)
-    html = _render(title=f"{' or '.join(folder.classes)}?" if len(folder.classes)<4 else f'{len(folder.classes)} classes',
-        intro=f'{len(folder)} pictures in {folder.path.name}. {learn.weights}', accuracy=f'{outcome.accuracy:.1%}', n_valid=n, notes=notes,
-        interval=_interval_text(outcome), figures=shown, tables=tables, code=USE.format(path=str(out/'bundle')))
+    shown = []
+    for title,name,text in figures:
+        data = base64.b64encode((work/'figures'/name).read_bytes()).decode()
+        shown.append(dict(title=title, text=text, data=data))
+    classes = folder.classes
+    html = _render(
+        title=' or '.join(classes)+'?' if len(classes)<4 else f'{len(classes)} classes',
+        intro=f'{len(folder)} pictures in {folder.path.name}. {learn.weights}',
+        accuracy=f'{outcome.accuracy:.1%}',
+        n_valid=len(outcome.frame),
+        notes=notes,
+        interval=_interval_text(outcome),
+        figures=shown,
+        tables=_tables(outcome, folder),
+        code=USE.format(path=str(out/'bundle')))
     (work/'report.html').write_bytes(html)
-
-def _interval_text(o):
-    n = len(o.frame)
-    return f'With 95% confidence the true accuracy is between {o.low:.1%} and {o.high:.1%}: one of these {n} pictures is worth {100/n:.1f} points.'
 
 # %% ../nbs/report.ipynb #da894266
 def _export(learn, outcome, work, metrics):
     "Write the table of predictions and the bundle"
     from fastclass.engine.predict.predictor import save_bundle
-    with open(work/'predictions.csv', 'w', encoding='utf-8', errors='replace', newline='') as f: outcome.frame.to_csv(f, index=False)
+    with open(work/'predictions.csv', 'w', encoding='utf-8', errors='replace', newline='') as f:
+        outcome.frame.to_csv(f, index=False)
     learn.model.eval()
     save_bundle(learn, work/'bundle', metrics=metrics, weights_source=learn.weights.source)
 
 def _summary(outcome, folder, out, source):
     "The lines that end the run"
-    pairs = ', '.join(f'{r.actual} taken for {r.predicted} ({r.count})' for r in outcome.most_confused.head(3).itertuples(index=False)) or 'none'
-    worst = outcome.frame.sort_values('loss', ascending=False).head(3)
     print(f'\nAccuracy {outcome.accuracy:.1%}. {_interval_text(outcome)}')
-    print(f'Most confused: {pairs}.')
-    for r in worst.itertuples(): print(f'Loss {r.loss:.2f}: {os.path.relpath(r.file, folder.path)} is {r.actual}, taken for {r.predicted} ({r.probability:.0%}).')
+    pairs = [f'{row.actual} taken for {row.predicted} ({row.count})'
+             for row in outcome.most_confused.head(3).itertuples(index=False)]
+    confused = ', '.join(pairs) or 'none'
+    print(f'Most confused: {confused}.')
+    worst = outcome.frame.sort_values('loss', ascending=False).head(3)
+    for row in worst.itertuples():
+        file = os.path.relpath(row.file, folder.path)
+        print(f'Loss {row.loss:.2f}: {file} is {row.actual}, '
+              f'taken for {row.predicted} ({row.probability:.0%}).')
     print(f'Report, figures, predictions and model: {out}')
-    print('Next: ' + ('fastclass quickstart --data FOLDER, with one sub-folder of photos a class.' if source=='bundled' else f'open {out/"report.html"} in a browser.'))
+    page = out/'report.html'
+    if source!='bundled': print(f'Next: open {page} in a browser.')
+    else: print('Next: fastclass quickstart --data FOLDER, with one sub-folder of photos a class.')
 
 # %% ../nbs/report.ipynb #bf9b5ea9
+NOTES = { # by the source of the weights
+    'bundled': ["ImageNet's weights were not to be had, so the network started from those that "
+                'fastclass brings along, made from drawings. '
+                "With ImageNet's, expect clearly more on photos."],
+    'untrained': ['No pretrained weights were to be had, so the network learned from these '
+                  'pictures alone. With weights, expect clearly more.']}
+
+# %% ../nbs/report.ipynb #043dacf4
 def write_results(
     learn,        # The trained learner
     folder,       # What `scan_folder` gave
@@ -171,15 +245,17 @@ def write_results(
     shown,        # Where the results will be, as the user named it
     source:str,   # 'folder' or 'bundled'
     start:float   # `time.perf_counter()` when the run began
-) -> dict:        # accuracy, interval, seconds, n_train, n_valid, classes, source, weights and more; raises `StorageError`
+) -> dict:        # accuracy, interval, n_train, n_valid, source and more; raises `StorageError`
     "Write everything, say what came out, and return it"
     out = Path(shown).expanduser().resolve()
     metrics = dict(accuracy=outcome.accuracy, accuracy_low=outcome.low, accuracy_high=outcome.high)
     figures = _figures(outcome, work/'figures')
-    notes = {'bundled': ["ImageNet's weights were not to be had, so the network started from those that fastclass brings along, made from drawings. With ImageNet's, expect clearly more on photos."],
-             'untrained': ['No pretrained weights were to be had, so the network learned from these pictures alone. With weights, expect clearly more.']}.get(learn.weights.source, [])
+    notes = NOTES.get(learn.weights.source, [])
     _report(outcome, folder, learn, figures, work, out, notes)
     _export(learn, outcome, work, metrics)
     _summary(outcome, folder, shown, source)
-    return dict(metrics, seconds=time.perf_counter()-start, n_train=len(learn.dls.train_ds), n_valid=len(outcome.frame), classes=list(folder.classes),
-                source=source, weights=learn.weights.source, arch=learn.weights.arch, refused=len(folder.refused), out=str(out))
+    return dict(metrics, seconds=time.perf_counter()-start,
+                n_train=len(learn.dls.train_ds), n_valid=len(outcome.frame),
+                classes=list(folder.classes), source=source,
+                weights=learn.weights.source, arch=learn.weights.arch,
+                refused=len(folder.refused), out=str(out))

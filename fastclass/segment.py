@@ -50,13 +50,21 @@ def _fitting(picture, longest=256):
     scale = min(1, longest/max(w, h))
     return tuple(max(32, round(o*scale/4)*4) for o in (h, w))
 
+def _with_masks(images, mask_of, codes, void):
+    "`images`, after every mask was looked at"
+    check_masks(images, mask_of, codes, void).raise_if_bad()
+    if len(images)<2:
+        raise DataError(f'There is {len(images)} picture.',
+                        next='Training and validation need at least one each.')
+    return images
+
 # %% ../nbs/06_segment.ipynb #cb188697
 def segment_dls(
     images:list,           # Paths of the pictures
-    mask_of,               # Function from the path of a picture to that of its mask; a named one
+    mask_of,               # Function from a picture's path to that of its mask; a named one
     codes:list,            # Names of the classes, in the order of their codes
-    void=None,             # Name of the class that is not scored; None: looked up; False: there is none
-    size:tuple|None=None,  # Height and width for training, multiples of 4; None: near those of the first picture
+    void=None,             # The class that is not scored; None: looked up; False: there is none
+    size:tuple|None=None,  # Height and width, multiples of 4; None: near those of the first picture
     valid_pct:float=.2,    # Share of the pictures for validation
     seed:int=42,           # Decides on the split
     bs:int=8,              # Pictures a batch
@@ -65,30 +73,34 @@ def segment_dls(
     device=None            # Where batches go; None: the device that works here
 ):                         # fastai `DataLoaders`; raises `DataError`
     "Stock `SegmentationDataLoaders` after every mask was looked at"
-    images = list(images)
-    check_masks(images, mask_of, codes, void).raise_if_bad()
-    if len(images)<2: raise DataError(f'There is {len(images)} picture.', next='Training and validation need at least one each.')
+    images = _with_masks(list(images), mask_of, codes, void)
     set_seed(seed)
     device = torch.device(pick_device().type if device is None else device)
-    tfms = [*([Flip()] if batch_tfms is None else batch_tfms), Normalize.from_stats(*imagenet_stats)]
-    return SegmentationDataLoaders.from_label_func(images[0].parent, images, mask_of, codes=list(codes), bs=min(bs, max(1, int(len(images)*(1-valid_pct)))), valid_pct=valid_pct, seed=seed,
-        item_tfms=Resize(size or _fitting(images[0]), method='squish'), batch_tfms=tfms, device=device, num_workers=worker_count(device) if workers is None else workers)
+    if batch_tfms is None: batch_tfms = [Flip()]
+    return SegmentationDataLoaders.from_label_func(
+        images[0].parent, images, mask_of, codes=list(codes), valid_pct=valid_pct, seed=seed,
+        bs=min(bs, max(1, int(len(images)*(1-valid_pct)))),
+        item_tfms=Resize(size or _fitting(images[0]), method='squish'),
+        batch_tfms=[*batch_tfms, Normalize.from_stats(*imagenet_stats)],
+        device=device, num_workers=worker_count(device) if workers is None else workers)
 
 # %% ../nbs/06_segment.ipynb #624f1a51
 def segment_learner(
-    dls,                     # From `segment_dls`, or other segmentation `DataLoaders` of pictures in sizes that are multiples of 4
+    dls,                     # From `segment_dls`, or others of pictures in multiples of 4
     arch='squeezenet1_1',    # A torchvision function, or its name: squeezenet1_1 or a resnet
     void=None,               # As in `segment_dls`
-    download:bool|None=None, # May weights be downloaded? None: when `choose_source()` says `live`
+    download:bool|None=None, # May weights be downloaded? None: if `choose_source()` says `live`
     **kwargs                 # Passed on to `Learner`
-)->Learner:                  # With the extra attribute `weights`; raises `UnsupportedError`, `DataError`, `WeightsError`
+)->Learner:                  # Has weights; raises `UnsupportedError`, `DataError`, `WeightsError`
     "A frozen body at all its scales with a light decoder, as a normal learner"
     codes = codes_of(dls)
-    weights,code = find_weights(arch, download),void_code(codes, void)
+    weights = find_weights(arch, download)
+    code = void_code(codes, void)
     print(weights)
     model = segment_model(arch, len(codes), size_of(dls), pretrained=weights.from_photos)
     loss = CrossEntropyLossFlat(axis=1, ignore_index=-100 if code is None else code)
-    learn = Learner(dls, model, **{'loss_func': loss, 'metrics': PixelAccuracy(code), 'splitter': body_and_decoder, **kwargs})
+    usual = dict(loss_func=loss, metrics=PixelAccuracy(code), splitter=body_and_decoder)
+    learn = Learner(dls, model, **{**usual, **kwargs})
     learn.weights = weights
     if weights.source=='bundled': load_body(model[0].body, weights.path)
     learn.freeze()
@@ -102,7 +114,7 @@ def quick_segment(
     views:int|None=2,     # How many augmented views of each training picture are kept
     bs:int=8,             # Pictures a batch
     **kwargs              # Passed on to `quick_tune`
-)->Tuned:                 # What was done; `learn` is trained; raises `UnsupportedError`, `DataError`, `StorageError`
+)->Tuned:                 # Raises `UnsupportedError`, `DataError`, `StorageError`
     "Compute what the frozen body says of every picture once, and train the decoder on that"
     n = len(learn.dls.train_ds)
     bs = min(bs, max(1, n))
@@ -113,7 +125,7 @@ def quick_segment(
 @dataclass(frozen=True)
 class MaskScores:
     "How well masks were predicted"
-    pairs:torch.Tensor    # `(classes, classes)` counts of pixels: row for the right class, column for the predicted one
+    pairs:torch.Tensor    # `(classes, classes)` counts of pixels: rows right, columns predicted
     codes:list            # Names of the classes
     pictures:pd.DataFrame # A row a picture: file, right, scored (pixels), accuracy; worst first
     @property
@@ -141,33 +153,46 @@ def score_masks(
 )->MaskScores: # Raises `DataError` when there is nothing to score
     "Run the model once over the pictures and count"
     dl = (learn.dls.valid if dl is None else dl).new(shuffle=False, drop_last=False)
-    if not len(dl.dataset): raise DataError('There are no pictures to score.', next='Give the DataLoaders a validation part.')
-    codes,rows = codes_of(learn.dls),[]
+    if not len(dl.dataset):
+        raise DataError('There are no pictures to score.',
+                        next='Give the DataLoaders a validation part.')
+    codes = codes_of(learn.dls)
     code = void_code(codes, void)
+    pairs = []
     with evaluating(learn.model):
         for xb,yb in dl:
             with torch.inference_mode(): pred = learn.model(xb.as_subclass(torch.Tensor)).argmax(1)
-            rows += [count_pairs(p, y, len(codes), code).cpu() for p,y in zip(pred, yb)]
-    right,scored = np.array([int(o.trace()) for o in rows]),np.array([int(o.sum()) for o in rows])
-    if not scored.sum(): raise DataError('Every pixel is void.', next='Look whether void is the right class.')
-    df = pd.DataFrame({'file': item_files(dl.dataset), 'right': right, 'scored': scored, 'accuracy': right/np.maximum(1, scored)})
-    return MaskScores(sum(rows), codes, df.sort_values('accuracy', kind='stable', ignore_index=True))
+            pairs += [count_pairs(p, y, len(codes), code).cpu() for p,y in zip(pred, yb)]
+    right = np.array([int(o.trace()) for o in pairs])
+    scored = np.array([int(o.sum()) for o in pairs])
+    if not scored.sum():
+        raise DataError('Every pixel is void.', next='Look whether void is the right class.')
+    df = pd.DataFrame({'file': item_files(dl.dataset), 'right': right, 'scored': scored})
+    df['accuracy'] = df.right/df.scored.clip(1)
+    worst_first = df.sort_values('accuracy', kind='stable', ignore_index=True)
+    return MaskScores(sum(pairs), codes, worst_first)
 
 # %% ../nbs/06_segment.ipynb #d16b2da6
 def plot_worst(
     learn,             # A learner that segments pictures
     scores:MaskScores, # What `score_masks` gave for its validation pictures
     k:int=3,           # How many pictures
-    pixels=None        # Pixels of each class, which decide on the colours; None: those of the right masks
+    pixels=None        # Pixels of each class, for the colours; None: those of the right masks
 )->Figure:             # A row a picture: the picture, the right mask, the predicted one
     "The pictures with the fewest right pixels"
-    if k<1: raise DataError(f'k is {k}; at least 1 is needed.', next='Ask for one or more pictures.')
-    ds,model,rows = learn.dls.valid_ds,segmenter_of(learn),[]
-    where = {str(f): i for i,f in enumerate(item_files(ds))}
-    for row in scores.pictures.head(k).itertuples():
-        true,pred = np.asarray(ds[where[str(row.file)]][1]),model.predict(row.file)
-        rows.append([('picture', pred.picture, None), ('right', pred.picture, true), (f'predicted ({row.accuracy:.0%})', pred.picture, np.asarray(pred.mask))])
-    return plot_masks(rows, scores.codes, model.void, scores.pairs.sum(1).numpy() if pixels is None else pixels)
+    if k<1:
+        raise DataError(f'k is {k}; at least 1 is needed.', next='Ask for one or more pictures.')
+    ds,model = learn.dls.valid_ds,segmenter_of(learn)
+    place = {str(file):i for i,file in enumerate(item_files(ds))}
+    rows = []
+    for worst in scores.pictures.head(k).itertuples():
+        _,right = ds[place[str(worst.file)]]
+        pred = model.predict(worst.file)
+        rows.append([('picture', pred.picture, None),
+                     ('right', pred.picture, np.asarray(right)),
+                     (f'predicted ({worst.accuracy:.0%})', pred.picture, np.asarray(pred.mask))])
+    if pixels is None: pixels = scores.pairs.sum(1).numpy()
+    return plot_masks(rows, scores.codes, model.void, pixels)
 
 # %% ../nbs/06_segment.ipynb #cec0c222
 def predict_mask(
@@ -175,4 +200,5 @@ def predict_mask(
     picture # Path, bytes, or PIL picture of any mode and size
 ):          # `MaskPrediction` in the size of the picture; raises `PictureError`, `UnsupportedError`
     "The mask of one picture, in its own size"
-    return (model if isinstance(model, Segmenter) else segmenter_of(model)).predict(picture)
+    if not isinstance(model, Segmenter): model = segmenter_of(model)
+    return model.predict(picture)

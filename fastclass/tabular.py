@@ -33,21 +33,44 @@ def train_table(
     target:str,      # Name of the column to predict: classes, at most 100
     categories=None, # Names of category columns; None to choose
     numbers=None,    # Names of number columns; None to choose
-    valid=.2,        # Share of the rows kept for validation, or `(training, validation)` positions in `df` without rows whose target is missing
+    valid=.2,        # Share of the rows, or `(training, validation)` positions where a target is
     seed:int=42,     # For the split and for training
     epochs:int=EPOCHS, # Times that every row is seen
     **kwargs         # For `fit_rows`
-) -> RowModel:       # With `columns`, `learn`, `about`, `train_rows`, `valid_rows`; raises `DataError`, `UnsupportedError`
+) -> RowModel:       # Raises `DataError`, `UnsupportedError`
     "A trained model of a table, with every choice on record"
-    y = check_table(df, target); columns = choose_columns(df, target, categories, numbers)
-    tidy = tidy_table(df, columns, y)
-    train,held = split_rows(df[y.notna()], valid, seed) if isinstance(valid, (int, float)) else map(list, valid)
-    lost = set(tidy[target])-set(tidy[target].iloc[train])
-    if lost or tidy[target].iloc[train].nunique()<2: raise DataError(f'The class {min(lost or set(tidy[target]))!r} has no row, or is alone, in training.', next='Leave it out, or collect more rows of each class.')
-    to = TabularPandas(close_gaps(tidy, columns.numbers, train), [Categorify, FillMissing, Normalize], list(columns.categories), list(columns.numbers), target, y_block=CategoryBlock(), splits=[train, held])
+    y = check_table(df, target)
+    columns = choose_columns(df, target, categories, numbers)
+    tidy,known = tidy_table(df, columns, y),df[y.notna()]
+    train,held = _two_sides(known, tidy[target], valid, seed)
+    to = TabularPandas(close_gaps(tidy, columns.numbers, train),
+                       [Categorify, FillMissing, Normalize], list(columns.categories),
+                       list(columns.numbers), target, y_block=CategoryBlock(), splits=[train, held])
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed); learn = fit_rows(tabular_learner(to.dataloaders(bs=64), metrics=accuracy), epochs, seed=seed, **kwargs)
+        torch.manual_seed(seed)
+        learn = tabular_learner(to.dataloaders(bs=64), metrics=accuracy)
+        learn = fit_rows(learn, epochs, seed=seed, **kwargs)
+    return _with_record(learn, columns, known.iloc[train], known.iloc[held])
+
+# %% ../nbs/07_tabular.ipynb #4bb066e3
+def _two_sides(known, classes, valid, seed):
+    "Positions of the training and validation rows; `DataError` where training lacks a class"
+    if isinstance(valid, (int, float)): train,held = split_rows(known, valid, seed)
+    else: train,held = map(list, valid)
+    in_training = classes.iloc[train]
+    lost = set(classes)-set(in_training)
+    if lost or in_training.nunique()<2:
+        label = min(lost or set(classes))
+        raise DataError(f'The class {label!r} has no row, or is alone, in training.',
+                        next='Leave it out, or collect more rows of each class.')
+    return train,held
+
+def _with_record(learn, columns, train_rows, valid_rows):
+    "The model of a trained learner, with the choices and rows that it was made from"
     model = RowModel(learn.model, plan_of(learn), learn)
-    model.columns,model.train_rows,model.valid_rows = columns,df[y.notna()].iloc[train],df[y.notna()].iloc[held]
-    model.about = dict(rows=len(train), choices=columns.table().to_dict('records'), metrics=dict(accuracy=model.accuracy(model.valid_rows)))
+    model.columns = columns
+    model.train_rows,model.valid_rows = train_rows,valid_rows
+    metrics = dict(accuracy=model.accuracy(valid_rows))
+    choices = columns.table().to_dict('records')
+    model.about = dict(rows=len(train_rows), choices=choices, metrics=metrics)
     return model

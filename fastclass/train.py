@@ -23,8 +23,10 @@ def _same_learner(folder, arch, size, bs, valid_pct, seed, drop):
     from fastai.torch_core import num_distrib
     from fastclass.engine.datablock.loaders import folder_dls
     from fastclass.engine.finetune.distributed import from_first
-    from fastclass.engine.finetune.weights import find_weights, make_learner
-    workers = worker_count(pick_device())//max(1, num_distrib()) # they share the processors too
+    from fastclass.engine.finetune.weights import DEFAULT_ARCH, find_weights, make_learner
+    arch = arch or DEFAULT_ARCH
+    # the processes share the processors too
+    workers = worker_count(pick_device())//max(1, num_distrib())
     dls = folder_dls(folder, size=size, bs=bs, valid_pct=valid_pct, seed=seed, workers=workers)
     from_first(lambda: find_weights(arch))
     return make_learner(dls, arch, download=False, ps=drop)
@@ -37,28 +39,36 @@ def _fit(learn, epochs, lr, processes):
     from fastclass.engine.finetune.distributed import in_parallel
     from fastclass.engine.finetune.speed import speed_up
     dtype = torch.float32 if pick_device().type=='cpu' else None
-    with speed_up(learn, dtype, memory_limit=free_memory()//(4*processes)), in_parallel(learn): learn.fine_tune(epochs, lr)
-    return [dict(zip(('train_loss', 'valid_loss', 'accuracy'), map(float, o))) for o in learn.recorder.values]
+    memory_limit = free_memory()//(4*processes)
+    with speed_up(learn, dtype, memory_limit=memory_limit), in_parallel(learn):
+        learn.fine_tune(epochs, lr)
+    names = ('train_loss', 'valid_loss', 'accuracy')
+    return [dict(zip(names, map(float, values))) for values in learn.recorder.values]
 
 # %% ../nbs/train.ipynb #198ffbd2
 def _job(folder, work, out, began, processes, fit, how):
-    "Train in this process, together with the others where there are any; the result in the first process, None elsewhere"
+    "Train in this process, with the others if any; the result in the first process, else None"
     from fastclass.engine.finetune.distributed import alone
-    start = time.perf_counter()-(time.time()-began) # each process has a clock of its own, and one on the wall
+    # each process has a clock of its own, and one on the wall
+    start = time.perf_counter()-(time.time()-began)
     quiet()
     learn = _same_learner(folder, **how)
     history = _fit(learn, *fit, processes)
     if work is None: return None
     with alone(), storage_guard(out):
-        return write_results(learn, folder, evaluate(learn), work, out, 'folder', start) | dict(processes=processes, history=history)
+        result = write_results(learn, folder, evaluate(learn), work, out, 'folder', start)
+        return result | dict(processes=processes, history=history)
 
 # %% ../nbs/train.ipynb #06a93847
 def _launched(processes):
     "How many processes a launcher has started, this one among them; 0 without a launcher"
     from fastai.torch_core import num_distrib
     n = num_distrib()
-    if n>1 and processes not in (None, n): raise DataError(f'{processes} processes were asked for, and the launcher has started {n}.', next='Leave --processes out: the launcher decides.')
-    return n if n>1 else 0
+    if n<=1: return 0
+    if processes not in (None, n):
+        raise DataError(f'{processes} processes were asked for, and the launcher has started {n}.',
+                        next='Leave --processes out: the launcher decides.')
+    return n
 
 def _one_of_several(data, out, began, n, fit, how, timeout):
     "`_job` in a process that a launcher started"
@@ -66,7 +76,8 @@ def _one_of_several(data, out, began, n, fit, how, timeout):
     from fastai.torch_core import rank_distrib
     from fastclass.engine.finetune.distributed import from_first, joined
     rank = rank_distrib()
-    if rank: os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno()) # one of them speaks
+    if rank: # only the first process speaks
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())
     with joined(timeout), ExitStack() as stack:
         folder = from_first(lambda: _scan(data))
         work = None if rank else stack.enter_context(result_folder(out))
@@ -87,8 +98,11 @@ def _start(data, out, began, processes, fit, how, timeout):
     folder = _scan(data)
     with result_folder(out) as work:
         if n==1: return _job(folder, work, Path(out), began, 1, fit, how)
-        print(f'Starting {n} processes, each with 1/{n} of every batch of {how["bs"]}: about ten seconds.')
-        return launch(_job_of_rank, folder, work, Path(out), began, n, fit, how, processes=n, timeout=timeout)[0]
+        bs = how['bs']
+        print(f'Starting {n} processes, each with 1/{n} of every batch of {bs}: about ten seconds.')
+        results = launch(_job_of_rank, folder, work, Path(out), began, n, fit, how,
+                         processes=n, timeout=timeout)
+        return results[0]
 
 def _job_of_rank(folder, work, *args):
     "`_job`, in which only the first process writes"
@@ -99,12 +113,16 @@ def _job_of_rank(folder, work, *args):
 def _check(timeout, epochs, valid_pct, bs, size, lr, drop):
     "Refuse what cannot be meant, before any work is done"
     check_numbers(timeout, epochs, valid_pct)
-    if bs<2 or size<16 or lr<=0 or not 0<=drop<1: raise DataError(f'A batch of {bs} pictures, {size} pixels, a rate of {lr} and a dropout of {drop} cannot be meant.', next='Take --bs 2 or more, --size 16 or more, --lr above 0, and --drop below 1.')
+    if bs<2 or size<16 or lr<=0 or not 0<=drop<1:
+        raise DataError(f'A batch of {bs} pictures, {size} pixels, a rate of {lr} '
+                        f'and a dropout of {drop} cannot be meant.',
+                        next='Take --bs 2 or more, --size 16 or more, --lr above 0, '
+                             'and --drop below 1.')
 
 # %% ../nbs/train.ipynb #c11221f4
 def train(
     data:str,                # Folder with one sub-folder of photos a class
-    processes:int|None=None, # How many train at once; without it one for each GPU, and one where there is none
+    processes:int|None=None, # How many train at once; without it one for each GPU, or one
     arch:str|None=None,      # Architecture, for example resnet18; without it one that is fast
     epochs:int=3,            # Epochs of the whole network, after one of the head
     out:str='fastclass-out', # Folder for the report, the predictions and the model
@@ -116,13 +134,14 @@ def train(
     drop:float=0.5,          # Dropout in the head, 0 to below 1
     timeout:float=1800,      # Seconds that a process waits for another one before all give up
     as_json:bool=False       # Print one JSON object as the last line
-) -> dict|None:              # accuracy, interval, seconds, history, processes and more; None in all but the first process under a launcher
-    "Fine-tune on a folder of photos, on one process or on several, and leave what quickstart leaves. Raises `DataError`, `WeightsError` or `StorageError`."
-    from fastclass.engine.finetune.weights import DEFAULT_ARCH
+) -> dict|None:              # accuracy, history and more; None in all but the first process
+    """Fine-tune on a folder of photos, on one process or several, and leave what quickstart leaves.
+
+    Raises `DataError`, `WeightsError` or `StorageError`."""
     began = time.time()
     quiet()
     _check(timeout, epochs, valid_pct, bs, size, lr, drop)
-    how = dict(arch=arch or DEFAULT_ARCH, size=size, bs=bs, valid_pct=valid_pct, seed=seed, drop=drop)
-    launched = _launched(processes)
-    if launched: return _one_of_several(data, out, began, launched, (epochs, lr), how, timeout)
-    return _start(data, out, began, processes, (epochs, lr), how, timeout)
+    how = dict(arch=arch, size=size, bs=bs, valid_pct=valid_pct, seed=seed, drop=drop)
+    n,fit = _launched(processes),(epochs, lr)
+    if n: return _one_of_several(data, out, began, n, fit, how, timeout)
+    return _start(data, out, began, processes, fit, how, timeout)

@@ -3,15 +3,16 @@ import argparse, json, re, sys
 
 from house import ROOT, settings
 
-CELL = '''# On Colab and Kaggle this adds fastclass and moves no package that is there. Where fastclass is installed, it does nothing.
-try: import fastclass.course
-except ImportError:
+CELL = '''try: import fastclass.course # noqa: F401
+except ImportError: # on Colab and Kaggle this adds fastclass, and moves no package that is there
     import glob, os, subprocess, sys
-    if not {{'COLAB_RELEASE_TAG', 'KAGGLE_KERNEL_RUN_TYPE'}} & set(os.environ): raise # elsewhere, install it as the README says
-    wheels = sorted(glob.glob('/kaggle/input/**/{wheel}-*.whl', recursive=True)) # in an attached data set: needs no internet
-    source = ['--no-index', wheels[-1]] if wheels else ['{address}']
-    failed = subprocess.call([sys.executable, '-m', 'pip', 'install', '-q', '--no-deps', '--retries=0', *source])
-    if failed: raise ImportError('fastclass was not installed. On Kaggle, switch on Internet under Settings in the side bar, and run this again.') from None
+    if not {{'COLAB_RELEASE_TAG', 'KAGGLE_KERNEL_RUN_TYPE'}} & set(os.environ): raise # see the README
+    wheels = sorted(glob.glob('/kaggle/input/**/{wheel}-*.whl', recursive=True))
+    source = ['--retries=0', '{address}']
+    if wheels: source = ['--no-index', wheels[-1]] # in an attached data set: needs no internet
+    failed = subprocess.call([sys.executable, '-m', 'pip', 'install', '-q', '--no-deps', *source])
+    if failed: raise ImportError('fastclass was not installed. On Kaggle, switch on Internet '
+                                 'under Settings in the side bar, and run this again.') from None
     from fastclass.course.install import install_missing
     install_missing()'''
 
