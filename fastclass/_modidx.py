@@ -585,6 +585,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                             'fastclass/engine/collect/collection.py'),
                                                      'fastclass.engine.collect.collection._path': ( 'engine/collect/collection.html#_path',
                                                                                                     'fastclass/engine/collect/collection.py'),
+                                                     'fastclass.engine.collect.collection._refused_of': ( 'engine/collect/collection.html#_refused_of',
+                                                                                                          'fastclass/engine/collect/collection.py'),
                                                      'fastclass.engine.collect.collection._tally': ( 'engine/collect/collection.html#_tally',
                                                                                                      'fastclass/engine/collect/collection.py'),
                                                      'fastclass.engine.collect.collection._title_and_maker': ( 'engine/collect/collection.html#_title_and_maker',

@@ -29,7 +29,7 @@ def check_counts(
         named = ', '.join(few)
         raise DataError(f'Too few pictures: {named}; {min_ok} are needed in each class.{_commonest(counts)}',
                         next='Ask for more (n=...), use other words, or allow fewer (min_ok=...).')
-    much = [f"{k} {c.total()-c['ok']} of {c.total()}" for k,c in counts.items() if c['ok']*2<c.total()]
+    much = [_refused_of(k, c) for k,c in counts.items() if c['ok']*2<c.total()]
     if much:
         named = ', '.join(much)
         raise DataError(f'More than half was refused: {named}.{_commonest(counts)}',
@@ -37,6 +37,11 @@ def check_counts(
                              'then use other words or another source.')
 
 # %% ../../../nbs/engine/collect/collection.ipynb #b03b06db
+def _refused_of(label, count):
+    n = count.total()
+    refused = n-count['ok']
+    return f'{label} {refused} of {n}'
+
 def _commonest(counts):
     why = Counter()
     for c in counts.values(): why.update({k:v for k,v in c.items() if k!='ok'})
@@ -228,7 +233,8 @@ def _class_line(label, count, said):
 def _counts_frame(counts):
     import pandas as pd
     words = _words_in(counts)
-    columns = {k:[c[w] for w in words] for k,c in counts.items()}
+    columns = {}
+    for label,count in counts.items(): columns[label] = [count[w] for w in words]
     df = pd.DataFrame(columns, index=words).T
     return df.assign(addresses=df.sum(axis=1))
 

@@ -141,8 +141,9 @@ class PracticeWeb:
             if name is None: continue
             folder,files = self._serve(pack, name, classes[name])
             return [_hit(self.address+path, files[k], name) for path,k in _addresses(folder, sorted(files))]
+        classes = ', '.join(known)
         raise NothingFoundError(f'The bundled packs have no class that "{query}" names.',
-                                next=f"Without internet there are: {', '.join(known)}.")
+                                next=f'Without internet there are: {classes}.')
     def here(self,
         url:str # An address that a practice web gave, maybe in another run and at another port
     ) -> str:   # Where the same picture is now

@@ -135,8 +135,9 @@ def _chosen(sources):
     if sources is None: return _fit_for_this_run(known)
     unknown = [o for o in sources if isinstance(o, str) and o not in known]
     if unknown:
-        raise BadQueryError(f"There is no source called {', '.join(unknown)}.",
-                            next=f"Choose from {', '.join(known)}.")
+        wrong = ', '.join(unknown)
+        choice = ', '.join(known)
+        raise BadQueryError(f'There is no source called {wrong}.', next=f'Choose from {choice}.')
     return [known[o] if isinstance(o, str) else o for o in sources],True
 
 def _fit_for_this_run(known):
