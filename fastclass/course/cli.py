@@ -32,7 +32,8 @@ def _source(
     "The definition of a function, parsed from its file without importing it"
     name,func = address.split(':')
     spec = importlib.util.find_spec(name)
-    if spec is None: raise ModuleNotFoundError(f'There is no module {name}, which a command needs.', name=name)
+    if spec is None:
+        raise ModuleNotFoundError(f'There is no module {name}, which a command needs.', name=name)
     text = spec.loader.get_source(name)
     found = None
     for node in ast.parse(text).body:

@@ -106,7 +106,8 @@ def check_python():
     "Python itself"
     python = sys.version.split()[0]
     found = f'{python}, {where()}, {cpu_count()} processors'
-    if sys.version_info<(3, 11): return Check('Python', 'fail', found, 'Make an environment with Python 3.11 or newer.')
+    if sys.version_info<(3, 11):
+        return Check('Python', 'fail', found, 'Make an environment with Python 3.11 or newer.')
     return Check('Python', 'ok', found)
 
 # %% ../../nbs/course/doctor.ipynb #9f55ff0e
@@ -224,7 +225,8 @@ def _try_steps():
         try: detail = step() if step else bool(__import__(name))
         except Exception as e:
             kind = type(e).__name__
-            _tell_parent(name, 'failed', f'{kind}: {first_line(e)} (in {_culprit(e)})')
+            file = _culprit(e)
+            _tell_parent(name, 'failed', f'{kind}: {first_line(e)} (in {file})')
         else: _tell_parent(name, 'ok', detail)
 
 # %% ../../nbs/course/doctor.ipynb #31c86672
@@ -295,7 +297,8 @@ def check_device(
     found = f"{kind}: {device['name']} ({why})"
     if kind!='cpu' or 'FASTCLASS_DEVICE' in why: return Check('Device', 'ok', found)
     if 'no GPU is listed' not in why: return Check('Device', 'warn', found, why.rpartition(': ')[2])
-    if not shutil.which('nvidia-smi'): return Check('Device', 'note', found, 'Nothing: every lesson runs on a CPU.')
+    if not shutil.which('nvidia-smi'):
+        return Check('Device', 'note', found, 'Nothing: every lesson runs on a CPU.')
     fix = 'This machine has an NVIDIA driver that torch cannot use: look at `nvidia-smi`, then at torch.version.cuda.'
     return Check('Device', 'note', found, fix)
 
@@ -345,7 +348,8 @@ def check_internet():
 # %% ../../nbs/course/doctor.ipynb #eabe975c
 def _shortened(path):
     "A path with the home folder as ~"
-    return re.sub(f'^{re.escape(str(Path.home()))}(?=/|$)', '~', str(path))
+    home = re.escape(str(Path.home()))
+    return re.sub(f'^{home}(?=/|$)', '~', str(path))
 
 # %% ../../nbs/course/doctor.ipynb #27f2d5f7
 def check_write():
@@ -353,7 +357,8 @@ def check_write():
     try: cache = cache_dir()
     except StorageError as e: return Check('Writing', 'fail', e.message, e.next)
     err = write_error(Path.cwd())
-    if err: return Check('Writing', 'warn', f'not in this folder ({err.strerror})', 'Start from a folder of your own.')
+    if err:
+        return Check('Writing', 'warn', f'not in this folder ({err.strerror})', 'Start from a folder of your own.')
     return Check('Writing', 'ok', f'here and in {_shortened(cache)}')
 
 # %% ../../nbs/course/doctor.ipynb #c71b2694
@@ -380,8 +385,9 @@ def check_kernel():
     bare = not os.path.isabs(python) # Jupyter puts its own Python in for a bare name
     if bare or os.path.dirname(python)==os.path.dirname(sys.executable):
         return Check('Kernel', 'ok', 'python3 runs this Python')
-    found = f'python3 runs {_shortened(python)}, not {_shortened(sys.executable)}'
-    return Check('Kernel', 'warn', found, fix)
+    theirs = _shortened(python)
+    ours = _shortened(sys.executable)
+    return Check('Kernel', 'warn', f'python3 runs {theirs}, not {ours}', fix)
 
 # %% ../../nbs/course/doctor.ipynb #6788e698
 OTHER_HALF = {(7,): (1,), (8,): (3,)} # First number of ipywidgets -> that of jupyterlab_widgets
@@ -390,7 +396,8 @@ def check_widgets():
     "Widgets, and their other half inside JupyterLab"
     have = version('ipywidgets')
     if not have: return Check('Widgets', 'warn', 'ipywidgets is missing', f'{PIP} ipywidgets')
-    if where() in ('kaggle', 'colab') or not version('jupyterlab'): return Check('Widgets', 'ok', f'ipywidgets {have}')
+    if where() in ('kaggle', 'colab') or not version('jupyterlab'):
+        return Check('Widgets', 'ok', f'ipywidgets {have}')
 
     lab = version('jupyterlab_widgets') or ''
     want = OTHER_HALF.get(_numbers(have)[:1])

@@ -50,12 +50,15 @@ def _install(names, options, pip):
 def _tell(added, trouble, old):
     "Print what was installed, what was not, and what is older than it should be"
     if added:
-        print(f"Installed beside fastclass: {', '.join(added)}")
+        names = ', '.join(added)
+        print(f'Installed beside fastclass: {names}')
     if trouble:
+        names = ', '.join(trouble)
         why = next(iter(trouble.values()))
-        print(f"Not installed: {', '.join(trouble)}. The lessons run without, and take what they have. pip says: {why}")
+        print(f'Not installed: {names}. The lessons run without, and take what they have. pip says: {why}')
     if old:
-        print(f"Left as it is: {', '.join(old)}. If a lesson fails, run `fastclass doctor`.")
+        names = ', '.join(old)
+        print(f'Left as it is: {names}. If a lesson fails, run `fastclass doctor`.')
 
 # %% ../../nbs/course/install.ipynb #19c52a55
 def install_missing(

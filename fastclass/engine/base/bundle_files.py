@@ -124,7 +124,8 @@ def _write_files(path, weights, text, check):
     "Write both files beside `path`, check them, move them in"
     with storage_guard(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        tmp = path.parent/f'.{path.name}-{uuid.uuid4().hex[:8]}'
+        unique = uuid.uuid4().hex[:8]
+        tmp = path.parent/f'.{path.name}-{unique}'
         try:
             tmp.mkdir()
             new = tmp/'bundle'
@@ -250,7 +251,9 @@ def weights_differ(
     if odd: return f'{len(odd)} names differ, the first is {odd[0]!r:.60}'
     for name,want in expected.items():
         got = tensors[name]
-        if got.shape!=want.shape: return f'{name} is {tuple(got.shape)} and should be {tuple(want.shape)}'
+        if got.shape==want.shape: continue
+        is_now,should_be = tuple(got.shape),tuple(want.shape)
+        return f'{name} is {is_now} and should be {should_be}'
     return ''
 
 def _most_bytes(expected):
