@@ -14,79 +14,136 @@ from ..packs.draw import planes, stream, to_picture, window
 from ..packs.photo_effects import GROUNDS, nuisance
 
 # %% auto #0
-__all__ = ['CORRUPTIONS', 'SIDE', 'Small', 'corrupt', 'siblings', 'write_series', 'scene_of']
+__all__ = ['SQUARE', 'CORRUPTIONS', 'SIDE', 'Small', 'corrupt', 'siblings', 'write_series', 'scene_of']
 
 # %% ../../../nbs/engine/predict/corruptions.ipynb #6132f2dd
+SQUARE = ((-1, -1), (1, -1), (1, 1), (-1, 1)) # Corners, each `(x, y)`
+
 def _corners(level, rng):
     "Where the corners of a square from -1 to 1 go: turned by up to 55 degrees, the far side smaller, nothing cut off"
-    a,p = math.radians(55*level)*rng.choice([-1, 1]), .45*level*rng.choice([-1, 1])
-    c,s = math.cos(a),math.sin(a)
-    turned = [(x*c-y*s, x*s+y*c) for x,y in ((-1,-1),(1,-1),(1,1),(-1,1))]
-    moved = [(u/(1+.7*p*u+.35*p*v), v/(1+.7*p*u+.35*p*v)) for u,v in turned]
-    k = max(1., *(max(abs(u), abs(v)) for u,v in moved))
-    return [(u/k, v/k) for u,v in moved]
+    angle = math.radians(55*level)*rng.choice([-1, 1])
+    lean = .45*level*rng.choice([-1, 1])
+    cos,sin = math.cos(angle),math.sin(angle)
+    moved = []
+    for x,y in SQUARE:
+        u,v = x*cos-y*sin, x*sin+y*cos
+        away = 1+.7*lean*u+.35*lean*v
+        moved.append((u/away, v/away))
+    largest = max(1., *(max(abs(u), abs(v)) for u,v in moved))
+    return [(u/largest, v/largest) for u,v in moved]
 
 # %% ../../../nbs/engine/predict/corruptions.ipynb #16337534
 def _perspective(corners, w, h):
-    "The eight numbers that Pillow's perspective transform takes, from output corners (in -1 to 1) to the corners of a `w` by `h` picture"
-    pairs = zip([(w/2*(1+u), h/2*(1+v)) for u,v in corners], ((0,0),(w,0),(w,h),(0,h)))
-    rows = [r for (x,y),(u,v) in pairs for r in ((x,y,1,0,0,0,-u*x,-u*y), (0,0,0,x,y,1,-v*x,-v*y))]
-    return np.linalg.solve(np.array(rows, float), np.array([0,0,w,0,w,h,0,h], float))
+    "The eight numbers of Pillow's perspective transform, from corners in -1 to 1 to those of a `w` by `h` picture"
+    targets = ((0, 0), (w, 0), (w, h), (0, h))
+    rows = []
+    values = []
+    for (left,down),(u,v) in zip(corners, targets):
+        x = w/2*(1+left)
+        y = h/2*(1+down)
+        rows.append((x, y, 1, 0, 0, 0, -u*x, -u*y))
+        rows.append((0, 0, 0, x, y, 1, -v*x, -v*y))
+        values += [u, v]
+    return np.linalg.solve(np.array(rows, float), np.array(values, float))
 
 def _border(im):
     "The mean colour of the outermost pixels"
     a = np.asarray(im)
-    return tuple(int(o) for o in np.concatenate([a[0], a[-1], a[:,0], a[:,-1]]).mean(0))
+    edge = np.concatenate([a[0], a[-1], a[:,0], a[:,-1]])
+    return tuple(int(o) for o in edge.mean(0))
 
+# %% ../../../nbs/engine/predict/corruptions.ipynb #4190e2fb
 def _tilt(im, level, rng):
     how = _perspective(_corners(level, rng), *im.size)
+    moved = im.transform(im.size, Image.PERSPECTIVE, how, Image.BILINEAR)
     seen = Image.new('L', im.size, 255).transform(im.size, Image.PERSPECTIVE, how, Image.BILINEAR)
-    return Image.composite(im.transform(im.size, Image.PERSPECTIVE, how, Image.BILINEAR), Image.new('RGB', im.size, _border(im)), seen)
+    outside = Image.new('RGB', im.size, _border(im))
+    return Image.composite(moved, outside, seen)
 
 # %% ../../../nbs/engine/predict/corruptions.ipynb #59151e5c
 def _shadow(im, level, rng):
-    w,h = im.size; a,b = rng.uniform(.25, .75, 2)
-    dark = [(a*w,0),(w,0),(w,h),(b*w,h)] if rng.random()<.5 else [(0,a*h),(w,b*h),(w,h),(0,h)]
+    w,h = im.size
+    a,b = rng.uniform(.25, .75, 2)
+    right = [(a*w, 0), (w, 0), (w, h), (b*w, h)]
+    lower = [(0, a*h), (w, b*h), (w, h), (0, h)]
+    dark = right if rng.random()<.5 else lower
     mask = Image.new('L', im.size, 255)
     ImageDraw.Draw(mask).polygon(dark, fill=round(255*(1-.75*level)))
-    return ImageChops.multiply(im, mask.filter(ImageFilter.GaussianBlur(w/50)).convert('RGB'))
+    soft = mask.filter(ImageFilter.GaussianBlur(w/50))
+    return ImageChops.multiply(im, soft.convert('RGB'))
 
 def _recolour(im, level, rng):
-    hue,*rest = im.convert('HSV').split(); k = round(128*level)*int(rng.choice([-1, 1]))
-    return Image.merge('HSV', (hue.point([(i+k)%256 for i in range(256)]), *rest)).convert('RGB') if k else im
+    hue,saturation,value = im.convert('HSV').split()
+    steps = round(128*level)*int(rng.choice([-1, 1]))
+    if not steps: return im
+    moved = hue.point([(i+steps)%256 for i in range(256)])
+    return Image.merge('HSV', (moved, saturation, value)).convert('RGB')
 
-def _blur(im, level, rng): return im.filter(ImageFilter.GaussianBlur(.04*level*min(im.size)))
-def _monochrome(im, level, rng): return Image.blend(im, im.convert('L').convert('RGB'), level)
-def _noise(im, level, rng): return to_picture(planes(im)+rng.normal(0, 80*level, (3, im.height, im.width)))
+# %% ../../../nbs/engine/predict/corruptions.ipynb #6bfdc0f3
+def _blur(im, level, rng):
+    return im.filter(ImageFilter.GaussianBlur(.04*level*min(im.size)))
+
+def _monochrome(im, level, rng):
+    grey = im.convert('L').convert('RGB')
+    return Image.blend(im, grey, level)
+
+def _noise(im, level, rng):
+    grain = rng.normal(0, 80*level, (3, im.height, im.width))
+    return to_picture(planes(im)+grain)
 
 # %% ../../../nbs/engine/predict/corruptions.ipynb #f1f0f685
 def _crop(im, level, rng):
-    w,h = im.size; k = 1-.5*level; x,y = rng.choice([0, 1], 2)*(1-k)
-    return im.crop((round(w*x), round(h*y), round(w*(x+k)), round(h*(y+k)))).resize(im.size, Image.BICUBIC)
+    w,h = im.size
+    side = 1-.5*level
+    x,y = rng.choice([0, 1], 2)*(1-side)
+    box = (round(w*x), round(h*y), round(w*(x+side)), round(h*(y+side)))
+    return im.crop(box).resize(im.size, Image.BICUBIC)
+
+def _one_of_them(rng, options): return options[int(rng.integers(len(options)))]
+
+def _colour(name):
+    "A colour as three planes of one pixel"
+    pixel = Image.new('RGB', (1, 1), name).getpixel((0, 0))
+    return np.array(pixel, 'f4')[:,None,None]
 
 def _ground(size, rng):
     "A textured ground in two colours"
-    kind = list(GROUNDS)[int(rng.integers(len(GROUNDS)))]
-    lo,hi = (np.array(Image.new('RGB', (1, 1), c).getpixel((0, 0)), 'f4')[:,None,None] for c in GROUNDS[kind][int(rng.integers(len(GROUNDS[kind])))])
-    return to_picture(lo+(hi-lo)*window(rng, kind, 256, 256)/255).resize(size, Image.BILINEAR)
+    kind = _one_of_them(rng, list(GROUNDS))
+    low,high = map(_colour, _one_of_them(rng, GROUNDS[kind]))
+    texture = window(rng, kind, 256, 256)
+    return to_picture(low+(high-low)*texture/255).resize(size, Image.BILINEAR)
+
+# %% ../../../nbs/engine/predict/corruptions.ipynb #85740512
+def _on_ground(im, level, rng, ground):
+    "`im`, smaller, somewhere on `ground`"
+    small = im.resize([max(1, round(o*(1-.6*level))) for o in im.size], Image.LANCZOS)
+    place = tuple(int(rng.integers(a-b+1)) for a,b in zip(im.size, small.size))
+    ground.paste(small, place)
+    return ground
 
 def _background(im, level, rng, black=None):
     "`black` is the picture on a black ground: where it differs from `im`, on white, it is transparent"
     ground = _ground(im.size, rng)
-    if black is None or black.tobytes()==im.tobytes():
-        small = im.resize([max(1, round(o*(1-.6*level))) for o in im.size], Image.LANCZOS)
-        ground.paste(small, tuple(int(rng.integers(a-b+1)) for a,b in zip(im.size, small.size)))
-        return ground
+    if black is None or black.tobytes()==im.tobytes(): return _on_ground(im, level, rng, ground)
     through = (planes(im)-planes(black))/255
-    return to_picture(planes(black)+through*(255*(1-level)+planes(ground)*level))
+    behind = 255*(1-level)+planes(ground)*level
+    return to_picture(planes(black)+through*behind)
 
 # %% ../../../nbs/engine/predict/corruptions.ipynb #b8a79ed8
-CORRUPTIONS = dict(tilt=_tilt, shadow=_shadow, recolour=_recolour, blur=_blur, crop=_crop, background=_background, monochrome=_monochrome, noise=_noise)
+CORRUPTIONS = dict(
+    tilt=_tilt,
+    shadow=_shadow,
+    recolour=_recolour,
+    blur=_blur,
+    crop=_crop,
+    background=_background,
+    monochrome=_monochrome,
+    noise=_noise)
 SIDE = 192 # Pictures are made at most this large, in pixels, before they are changed
 
 # %% ../../../nbs/engine/predict/corruptions.ipynb #db89a99f
 class Small:
-    "A picture as it is before a change: RGB, at most `SIDE` pixels wide and high, on white and on black where it is transparent"
+    "A picture before a change: RGB, at most `SIDE` pixels wide and high, on white and on black where it is transparent"
     def __init__(self,
         picture,      # Path, bytes or PIL picture of any mode; raises `PictureError`
         black:bool=True # Is the one on black needed?
@@ -106,18 +163,28 @@ def corrupt(
     seed:int=0    # Decides on direction, place and ground
 ) -> Image.Image: # RGB, at most `SIDE` pixels wide and high; raises `PictureError`, `DataError`
     "A picture under one change"
-    if kind not in CORRUPTIONS: raise DataError(f'There is no change {kind!r}.', next=f'Choose one of: {", ".join(CORRUPTIONS)}.')
+    if kind not in CORRUPTIONS:
+        known = ', '.join(CORRUPTIONS)
+        raise DataError(f'There is no change {kind!r}.', next=f'Choose one of: {known}.')
     if not 0<=level<=1: raise DataError(f'The level is {level}.', next='It lies between 0 and 1.')
-    small,rng = picture if isinstance(picture, Small) else Small(picture, kind=='background'),stream(seed, 'change', kind)
-    return _background(small.im, float(level), rng, small.black) if kind=='background' else CORRUPTIONS[kind](small.im, float(level), rng)
+    level = float(level)
+    small = picture if isinstance(picture, Small) else Small(picture, kind=='background')
+    rng = stream(seed, 'change', kind)
+    if kind=='background': return _background(small.im, level, rng, small.black)
+    return CORRUPTIONS[kind](small.im, level, rng)
 
 # %% ../../../nbs/engine/predict/corruptions.ipynb #44661ce5
 def _frame(im, rng):
     "One more frame of the same scene: turned by a degree or two, moved by a few pixels, a little lighter or darker"
     w,h = im.size
     im = im.rotate(rng.uniform(-1.5, 1.5), Image.BILINEAR)
-    (dx,dy),m = rng.uniform(-.02, .02, 2),.05+rng.uniform(0, .02)
-    im = im.transform((w, h), Image.EXTENT, (w*(m+dx), h*(m+dy), w*(1-m+dx), h*(1-m+dy)), Image.BILINEAR)
+    dx,dy = rng.uniform(-.02, .02, 2)
+    margin = .05+rng.uniform(0, .02)
+    left = w*(margin+dx)
+    top = h*(margin+dy)
+    right = w*(1-margin+dx)
+    bottom = h*(1-margin+dy)
+    im = im.transform((w, h), Image.EXTENT, (left, top, right, bottom), Image.BILINEAR)
     return ImageEnhance.Brightness(im).enhance(rng.uniform(.95, 1.05))
 
 def siblings(
@@ -142,25 +209,31 @@ def write_series(
     size:int=160      # Side in pixels
 ) -> list:            # Paths of the pictures: `<class>/scene02-frame1.jpg`; raises `DataError`, `StorageError`
     "A folder of class folders in which pictures come in families"
-    sources,files = sorted(Path(masters).glob('*.png')),[]
+    sources = sorted(Path(masters).glob('*.png'))
     if not sources: raise DataError(f'There is no PNG file in {masters}.', next="Use pack('crests')/'masters'.")
+    files = []
     with storage_guard(dest):
         for source in sources:
             with Image.open(source) as im: crest = im.convert('RGBA')
             folder = Path(dest)/source.stem
             folder.mkdir(parents=True, exist_ok=True)
-            for i in range(scenes): files += _write_scene(crest, folder, i, stream(seed, 'series', source.stem, i), frames, strength, size)
+            for i in range(scenes):
+                rng = stream(seed, 'series', source.stem, i)
+                files += _write_scene(crest, folder, i, rng, frames, strength, size)
     return files
 
 # %% ../../../nbs/engine/predict/corruptions.ipynb #baca0adc
 def _write_scene(crest, folder, i, rng, frames, strength, size):
     "The frames of one scene as files"
     files = [folder/f'scene{i:02}-frame{j}.jpg' for j in range(frames)]
-    for file,im in zip(files, siblings(crest, rng, frames, strength, size)): im.save(file, quality=88)
+    pictures = siblings(crest, rng, frames, strength, size)
+    for file,im in zip(files, pictures): im.save(file, quality=88)
     return files
 
 def scene_of(
     file # A path that `write_series` made
 ) -> str: # Class and scene, the same for siblings
     "The family that a picture belongs to"
-    return f"{Path(file).parent.name}/{Path(file).stem.split('-')[0]}"
+    file = Path(file)
+    scene,*_ = file.stem.split('-')
+    return f'{file.parent.name}/{scene}'
