@@ -45,10 +45,10 @@ def _describe_item_tfm(t) -> dict:
     "What an item transform does to a validation picture; sizes are height, width"
     width,height = t.size
     res = {'type': type(t).__name__, 'size': [int(height), int(width)]}
-    if isinstance(t, Resize): res.update(method=str(t.method), pad_mode=str(t.pad_mode))
-    if isinstance(t, CropPad): res.update(pad_mode=str(t.pad_mode))
-    if isinstance(t, RandomResizedCrop): res.update(val_xtra=float(t.val_xtra))
-    if hasattr(t, 'mode'): res.update(resample=Image.Resampling(t.mode).name)
+    if isinstance(t, Resize): res['method'] = str(t.method)
+    if isinstance(t, (Resize, CropPad)): res['pad_mode'] = str(t.pad_mode)
+    if isinstance(t, RandomResizedCrop): res['val_xtra'] = float(t.val_xtra)
+    if hasattr(t, 'mode'): res['resample'] = Image.Resampling(t.mode).name
     return res
 
 # %% ../../../nbs/engine/predict/bundle_spec.ipynb #09c98959
@@ -84,13 +84,18 @@ def _describe_batch_tfm(t):
     "What a batch transform adds to the description"
     if type(t) is IntToFloatTensor: return {'divide_by': float(t.div)}
     if type(t) is Normalize and t.mean is not None and t.mean.numel()==3:
-        return {'mean': t.mean.flatten().tolist(), 'std': t.std.flatten().tolist()}
+        return {
+            'mean': t.mean.flatten().tolist(),
+            'std': t.std.flatten().tolist()}
     if not isinstance(t, AffineCoordTfm) or type(t).__module__!='fastai.vision.augment':
         refuse(f'the batch transform {_tfm_name(t)}',
                'Move it into training only (split_idx=0), or use learn.export() for this learner.')
     if t.cp_size is None: return {}
-    resize = dict(size=list(t.cp_size), mode=t.mode, pad_mode=str(t.pad_mode), align_corners=t.align_corners)
-    return {'resize': resize}
+    return {'resize': dict(
+        size=list(t.cp_size),
+        mode=t.mode,
+        pad_mode=str(t.pad_mode),
+        align_corners=t.align_corners)}
 
 # %% ../../../nbs/engine/predict/bundle_spec.ipynb #e776c4b4
 def _picture_type(ds): return ds.tls[0].types[-1] if ds.tls[0].types else PILImage
@@ -158,14 +163,13 @@ def _describe_head(
 def _describe_layer(m):
     "A layer's name and numbers"
     if type(m) is nn.Sequential: return {'type': 'Sequential', 'layers': _describe_head(m)}
-    kind = next((name for name,(cls,_) in _LAYERS.items() if type(m) is cls), None)
-    if kind is None:
-        known = ', '.join(_LAYERS)
-        refuse(f'a head with the layer {type(m).__name__}', f'Use {known}.')
-    _,names = _LAYERS[kind]
-    args = {k: getattr(m, k) for k in names}
-    if 'bias' in args: args['bias'] = m.bias is not None
-    return {'type': kind, **plain(args)}
+    for kind,(cls,names) in _LAYERS.items():
+        if type(m) is not cls: continue
+        args = {k: getattr(m, k) for k in names}
+        if 'bias' in args: args['bias'] = m.bias is not None
+        return {'type': kind, **plain(args)}
+    known = ', '.join(_LAYERS)
+    refuse(f'a head with the layer {type(m).__name__}', f'Use {known}.')
 
 # %% ../../../nbs/engine/predict/bundle_spec.ipynb #c138775d
 def _build_head(
@@ -187,9 +191,11 @@ def _build_layer(d, depth):
     "The layer that a description stands for"
     nested = isinstance(d, dict) and d.get('type')=='Sequential' and set(d)=={'type', 'layers'}
     if nested: return _build_head(d['layers'], depth+1)
-    if not _is_on_list(d): raise BundleError(f'The head has an unknown layer: {d!r:.80}.', next=ASK)
+    if not _is_on_list(d):
+        raise BundleError(f'The head has an unknown layer: {d!r:.80}.', next=ASK)
     cls,names = _LAYERS[d['type']]
-    try: return cls(**{k: d[k] for k in names})
+    args = {k: d[k] for k in names}
+    try: return cls(**args)
     except (TypeError, ValueError, RuntimeError, OverflowError) as e:
         raise BundleError(f'The layer {d!r:.80} cannot be built: {e!s:.80}', next=ASK) from e
 
@@ -222,7 +228,9 @@ def _find_arch(library, name):
     return name
 
 def _in_fastai(name):
-    return any(_name(o)==name and o.__module__==fastai_models.xresnet.__name__ for o in model_meta)
+    "Is this one of the archs that fastai itself has?"
+    home = fastai_models.xresnet.__name__
+    return any(_name(o)==name and o.__module__==home for o in model_meta)
 
 def _in_timm(name):
     "Does timm itself have this arch? Names that would be fetched from elsewhere (`hf-hub:...`) are not among them"
@@ -289,7 +297,8 @@ def check_outputs(
 def _size_of(d, where):
     "A size from the JSON: height and width, each from 1 to 4096"
     size = need(d, 'size', list, where)
-    if len(size)!=2 or not all(type(o) is int and 0<o<=4096 for o in size):
+    usable = len(size)==2 and all(type(o) is int and 0<o<=4096 for o in size)
+    if not usable:
         raise BundleError(f'{size!r:.40} in {where} is no size of height and width up to 4096.', next=ASK)
     return tuple(size)
 
@@ -316,7 +325,9 @@ def _build_item_tfm(
     if kind in ('Resize', 'RandomResizedCrop'):
         resample = _one_of(d, 'resample', _RESAMPLES, where)
         args['resamples'] = (Image.Resampling[resample], Image.Resampling.NEAREST)
-    if kind=='RandomResizedCrop': args['val_xtra'] = min(max(need(d, 'val_xtra', (int, float), where), 0.), 8.)
+    if kind=='RandomResizedCrop':
+        extra = need(d, 'val_xtra', (int, float), where)
+        args['val_xtra'] = min(max(extra, 0.), 8.)
     return _ITEM_TFMS[kind](**args)
 
 # %% ../../../nbs/engine/predict/bundle_spec.ipynb #21bf3b31
@@ -331,10 +342,12 @@ def _build_resize(d, where):
 
 def _stat(d, key, where):
     "Mean or standard deviation from the JSON, as a tensor that fits a batch"
-    v = need(d, key, list, where)
-    if len(v)!=3 or not all(isinstance(o, (int, float)) for o in v) or (key=='std' and min(v)<=0):
-        raise BundleError(f'"{key}" in {where} is {v!r:.60}; three numbers are expected.', next=ASK)
-    return torch.tensor(v, dtype=torch.float32).view(1, 3, 1, 1)
+    numbers = need(d, key, list, where)
+    usable = len(numbers)==3 and all(isinstance(o, (int, float)) for o in numbers)
+    if usable and key=='std' and min(numbers)<=0: usable = False
+    if not usable:
+        raise BundleError(f'"{key}" in {where} is {numbers!r:.60}; three numbers are expected.', next=ASK)
+    return torch.tensor(numbers, dtype=torch.float32).view(1, 3, 1, 1)
 
 def own_copy(
     t # An item transform of fastai
@@ -392,9 +405,11 @@ def data_card(
     for part,dl in zip(['train', 'valid'], dls.loaders):
         labels = [str(o) for o in item_labels(dl.dataset)]
         count = Counter(labels)
-        card[part] = {'files': len(labels), 'counts': {str(v): count[str(v)] for v in dls.vocab}}
-        paths = [_short_path(f, dls.path) for f in item_files(dl.dataset)]
-        rows += [[part, path, label] for path,label in zip(paths, labels)]
+        card[part] = {
+            'files': len(labels),
+            'counts': {str(v): count[str(v)] for v in dls.vocab}}
+        for file,label in zip(item_files(dl.dataset), labels):
+            rows.append([part, _short_path(file, dls.path), label])
     listed = json.dumps(sorted(rows)).encode()
     card['files_sha256'] = hashlib.sha256(listed).hexdigest() if rows else None
     return card
@@ -402,5 +417,5 @@ def data_card(
 def _short_path(file, base):
     "A file's path from `base` on, with forward slashes; its last three parts when it lies elsewhere"
     file,base = Path(file),Path(base)
-    short = file.relative_to(base) if file.is_relative_to(base) else Path(*file.parts[-3:])
-    return short.as_posix()
+    if file.is_relative_to(base): return file.relative_to(base).as_posix()
+    return Path(*file.parts[-3:]).as_posix()

@@ -59,14 +59,14 @@ def named_sources(
     given     # A path, a folder, bytes, an open file, a PIL picture, an upload, or a list of those
 ) -> list: # `(name, source)` of each picture, source as `read_picture` takes it; raises `DataError` when there is none
     "Everything that is to be looked at, each with a name for its row"
-    found = _named(given)
+    found = _whatever_named(given)
     if not found:
         path = isinstance(given, (str, os.PathLike))
         raise DataError(f'There is no file in {given}.' if path else 'There is no picture to look at.',
                         next='Name a file, or a folder with pictures in it.')
     return found
 
-def _named(given):
+def _whatever_named(given):
     "What `named_sources` gives, perhaps nothing"
     if isinstance(given, (str, os.PathLike)):
         if Path(given).is_dir(): return [(o, o) for o in _files_in(given)]

@@ -53,12 +53,12 @@ def _check_same(learn, path):
     weight = next(learn.model.parameters())
     # a GPU rounds in other places
     exact = weight.device.type=='cpu' and weight.dtype in (torch.float32, torch.float64)
-    gap = (_numbers(ours)-_numbers(theirs)).abs().max().item()
+    gap = (_probabilities(ours)-_probabilities(theirs)).abs().max().item()
     if not gap<(1e-3 if exact else .05):
         refuse(f'this learner: the probabilities differ by {gap:.2g}',
                'Its model or transforms were changed in a way that is not on record: use learn.export().')
 
-def _numbers(prediction): return torch.tensor(list(prediction.probabilities.values()))
+def _probabilities(prediction): return torch.tensor(list(prediction.probabilities.values()))
 
 # %% ../../../nbs/engine/predict/predictor.ipynb #a0b6b27c
 def save_bundle(
@@ -194,12 +194,12 @@ class Predictor:
     def _rows(self, sources, items):
         good = [o for o in items if not isinstance(o, str)]
         probs = iter(self._run(good) if good else [])
-        return [_row(self, _source(source), item, probs) for source,item in zip(sources, items)]
+        return [_answer_or_error(self, _source(source), item, probs) for source,item in zip(sources, items)]
 
 # %% ../../../nbs/engine/predict/predictor.ipynb #e3794ddd
 def _source(x): return os.fspath(x) if isinstance(x, (str, os.PathLike)) else ''
 
-def _row(predictor, source, item, probs):
+def _answer_or_error(predictor, source, item, probs):
     "The next of `probs` as a `Prediction`; a text in the place of `item` says why there is none"
     if isinstance(item, str): return Prediction(source=source, error=item)
     return predictor._prediction(next(probs), source)
