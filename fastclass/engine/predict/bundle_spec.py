@@ -80,6 +80,7 @@ def describe_batch(
         if t.split_idx!=0: res.update(_describe_batch_tfm(t))
     return res
 
+# %% ../../../nbs/engine/predict/bundle_spec.ipynb #0efcf94e
 def _describe_batch_tfm(t):
     "What a batch transform adds to the description"
     if type(t) is IntToFloatTensor: return {'divide_by': float(t.div)}
