@@ -65,26 +65,28 @@ def _maps(learn, layer, dl):
     plain = dl.new(shuffle=False, drop_last=False, num_workers=0, after_batch=Pipeline([]))
     with torch.no_grad(), evaluating(learn.model), hook_output(layer) as hook:
         for b in plain:
-            pictures.append(torch.as_tensor(b[0]).as_subclass(torch.Tensor).clone().cpu())
+            raw = torch.as_tensor(b[0]).as_subclass(torch.Tensor)
+            pictures.append(raw.clone().cpu())
             xb,*_ = dl.after_batch(tuple(o.clone() for o in b))
             learn.model(xb)
             maps.append(hook.stored.float().cpu())
     return torch.cat(maps),torch.cat(pictures)
 
 # %% ../../../nbs/engine/finetune/activations.ipynb #421923db
-def _patch(picture, y, x, size):
-    "The part of `picture` around `(y, x)`, at most `size` pixels, moved inside where it is at the edge"
-    h,w = picture.shape[-2:]
-    top = max(0, min(round(y-size/2), h-size))
-    left = max(0, min(round(x-size/2), w-size))
-    patch = picture[:, top:top+size, left:left+size].permute(1, 2, 0)
-    return (patch.float()/255).clamp(0, 1)
+def _first_pixel(cell, cells, pixels, size):
+    "Where a patch of `size` of so many `pixels` starts that lies behind one of the `cells` of a map, moved inside"
+    middle = (cell+.5)*(pixels/cells)
+    start = round(middle-size/2)
+    return max(0, min(start, pixels-size))
 
-def _patch_behind(picture, place, shape, size):
-    "The patch that the number `place` of a map of `shape` comes from"
+def _patch(picture, place, shape, size):
+    "The part of `picture`, at most `size` pixels, around the number `place` of a map of `shape`"
     row,column = divmod(place, shape[1])
     h,w = picture.shape[-2:]
-    return _patch(picture, (row+.5)*(h/shape[0]), (column+.5)*(w/shape[1]), size)
+    top = _first_pixel(row, shape[0], h, size)
+    left = _first_pixel(column, shape[1], w, size)
+    patch = picture[:, top:top+size, left:left+size]
+    return (patch.permute(1, 2, 0).float()/255).clamp(0, 1)
 
 def _telling(tops, n):
     "The `n` channels whose answers differ most between pictures, of those that answer to at least half of them"
@@ -114,7 +116,7 @@ def most_exciting(
     found = []
     for channel in channels:
         best = tops[:, channel].topk(min(k, len(tops)))
-        patches = [_patch_behind(pictures[i], places[i, channel].item(), shape, size) for i in best.indices]
+        patches = [_patch(pictures[i], places[i, channel].item(), shape, size) for i in best.indices]
         found.append(Exciting(channel, patches, best.values.tolist()))
     return found
 

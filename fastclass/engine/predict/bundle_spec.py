@@ -4,14 +4,13 @@
 
 # %% ../../../nbs/engine/predict/bundle_spec.ipynb #86dcd9ef
 from __future__ import annotations
-from fastcore.basics import patch
 import copy, hashlib, json
 from collections import Counter
 from pathlib import Path
 
 # %% auto #0
 __all__ = ['describe_items', 'describe_batch', 'describe_opener', 'describe_task', 'build_model', 'describe_model',
-           'check_outputs', 'Prepare', 'own_copy', 'data_card']
+           'check_outputs', 'own_copy', 'Prepare', 'data_card']
 
 # %% ../../../nbs/engine/predict/bundle_spec.ipynb #dc92d1ae
 import torch, torchvision
@@ -46,10 +45,10 @@ def _describe_item_tfm(t) -> dict:
     "What an item transform does to a validation picture; sizes are height, width"
     width,height = t.size
     res = {'type': type(t).__name__, 'size': [int(height), int(width)]}
-    if isinstance(t, Resize): res.update(method=str(t.method), pad_mode=str(t.pad_mode))
-    if isinstance(t, CropPad): res.update(pad_mode=str(t.pad_mode))
-    if isinstance(t, RandomResizedCrop): res.update(val_xtra=float(t.val_xtra))
-    if hasattr(t, 'mode'): res.update(resample=Image.Resampling(t.mode).name)
+    if isinstance(t, Resize): res['method'] = str(t.method)
+    if isinstance(t, (Resize, CropPad)): res['pad_mode'] = str(t.pad_mode)
+    if isinstance(t, RandomResizedCrop): res['val_xtra'] = float(t.val_xtra)
+    if hasattr(t, 'mode'): res['resample'] = Image.Resampling(t.mode).name
     return res
 
 # %% ../../../nbs/engine/predict/bundle_spec.ipynb #09c98959
@@ -61,9 +60,12 @@ def describe_items(
     for t in dl.after_item.fs:
         if t.split_idx==0 or type(t) is ToTensor: continue
         if type(t) not in _ITEM_TFMS.values():
-            refuse(f'the item transform {_tfm_name(t)}', f'Use one of {", ".join(_ITEM_TFMS)}, or learn.export() for this learner.')
+            known = ', '.join(_ITEM_TFMS)
+            refuse(f'the item transform {_tfm_name(t)}', f'Use one of {known}, or learn.export() for this learner.')
         res.append(_describe_item_tfm(t))
-    if not res: refuse('data without a Resize', 'Give the DataLoaders item_tfms=Resize(...), so that all pictures get one size.')
+    if not res:
+        refuse('data without a Resize',
+               'Give the DataLoaders item_tfms=Resize(...), so that all pictures get one size.')
     return res
 
 # %% ../../../nbs/engine/predict/bundle_spec.ipynb #f97e183e
@@ -71,17 +73,30 @@ def describe_batch(
     dl # The DataLoader of the validation pictures
 ) -> dict: # Keys: divide_by, resize, mean, std; None where there is none
     "The batch transforms that matter for validation: divisor, resize, mean and standard deviation"
+    if len(dl.before_batch.fs):
+        refuse(f'the transform {_tfm_name(dl.before_batch.fs[0])} in before_batch', 'Take it out of the DataLoaders.')
     res = {'divide_by': 1., 'resize': None, 'mean': None, 'std': None}
-    if len(dl.before_batch.fs): refuse(f'the transform {_tfm_name(dl.before_batch.fs[0])} in before_batch', 'Take it out of the DataLoaders.')
     for t in dl.after_batch.fs:
-        if t.split_idx==0: continue
-        if type(t) is IntToFloatTensor: res['divide_by'] = float(t.div)
-        elif type(t) is Normalize and t.mean is not None and t.mean.numel()==3:
-            res.update(mean=t.mean.flatten().tolist(), std=t.std.flatten().tolist())
-        elif isinstance(t, AffineCoordTfm) and type(t).__module__=='fastai.vision.augment':
-            if t.cp_size is not None: res['resize'] = dict(size=list(t.cp_size), mode=t.mode, pad_mode=str(t.pad_mode), align_corners=t.align_corners)
-        else: refuse(f'the batch transform {_tfm_name(t)}', 'Move it into training only (split_idx=0), or use learn.export() for this learner.')
+        if t.split_idx!=0: res.update(_describe_batch_tfm(t))
     return res
+
+# %% ../../../nbs/engine/predict/bundle_spec.ipynb #0efcf94e
+def _describe_batch_tfm(t):
+    "What a batch transform adds to the description"
+    if type(t) is IntToFloatTensor: return {'divide_by': float(t.div)}
+    if type(t) is Normalize and t.mean is not None and t.mean.numel()==3:
+        return {
+            'mean': t.mean.flatten().tolist(),
+            'std': t.std.flatten().tolist()}
+    if not isinstance(t, AffineCoordTfm) or type(t).__module__!='fastai.vision.augment':
+        refuse(f'the batch transform {_tfm_name(t)}',
+               'Move it into training only (split_idx=0), or use learn.export() for this learner.')
+    if t.cp_size is None: return {}
+    return {'resize': dict(
+        size=list(t.cp_size),
+        mode=t.mode,
+        pad_mode=str(t.pad_mode),
+        align_corners=t.align_corners)}
 
 # %% ../../../nbs/engine/predict/bundle_spec.ipynb #e776c4b4
 def _picture_type(ds): return ds.tls[0].types[-1] if ds.tls[0].types else PILImage
@@ -93,42 +108,69 @@ def describe_opener(
     return {'near': getattr(_picture_type(dl.dataset), 'near', None)}
 
 # %% ../../../nbs/engine/predict/bundle_spec.ipynb #edb5bf34
+_EXPORT = 'Use learn.export() for this learner.'
+
 def describe_task(
     learn # The learner
 ) -> list: # Its vocabulary as plain text or numbers
     "Refuse what is not a single-label classifier of RGB pictures"
-    ds,use = learn.dls.valid.dataset, 'Use learn.export() for this learner.'
-    if not isinstance(ds, Datasets): refuse(f'data of the type {type(ds).__name__}', 'Build the DataLoaders with a DataBlock or ImageDataLoaders.')
-    if len(ds.tls)!=2: refuse(f'a model with {len(ds.tls)-1} inputs and targets', 'One picture and one label an item are needed. '+use)
-    opener,target = ds.tls[0].tfms.fs[-1], ds.tls[1].tfms.fs[-1]
-    kind = _picture_type(ds)
-    if kind not in (PILImage, UprightImage): refuse(f'input of the type {kind.__name__}', 'Pictures must be opened as PILImage (RGB). '+use)
-    if opener.name not in ('PILBase.create', f'{kind.__name__}.create'): refuse(f'pictures opened by {opener.name}', 'Open them with ImageBlock, or with PILImage.create. '+use)
-    if type(target) is not Categorize: refuse(f'targets made by {", ".join(map(_tfm_name, ds.tls[1].tfms.fs))}', 'Only one label a picture (CategoryBlock) works. '+use)
+    ds = learn.dls.valid.dataset
+    if not isinstance(ds, Datasets):
+        refuse(f'data of the type {type(ds).__name__}', 'Build the DataLoaders with a DataBlock or ImageDataLoaders.')
+    if len(ds.tls)!=2:
+        refuse(f'a model with {len(ds.tls)-1} inputs and targets',
+               f'One picture and one label an item are needed. {_EXPORT}')
+    _check_opener(ds)
+    targets = ds.tls[1].tfms.fs
+    if type(targets[-1]) is not Categorize:
+        names = ', '.join(map(_tfm_name, targets))
+        refuse(f'targets made by {names}', f'Only one label a picture (CategoryBlock) works. {_EXPORT}')
     return [plain(o) for o in learn.dls.vocab]
 
+def _check_opener(ds):
+    "Refuse pictures that are not opened as RGB"
+    kind = _picture_type(ds)
+    if kind not in (PILImage, UprightImage):
+        refuse(f'input of the type {kind.__name__}', f'Pictures must be opened as PILImage (RGB). {_EXPORT}')
+    opener = ds.tls[0].tfms.fs[-1].name
+    if opener not in ('PILBase.create', f'{kind.__name__}.create'):
+        refuse(f'pictures opened by {opener}', f'Open them with ImageBlock, or with PILImage.create. {_EXPORT}')
+
 # %% ../../../nbs/engine/predict/bundle_spec.ipynb #5796d282
-_LAYERS = {'AdaptiveConcatPool2d': (AdaptiveConcatPool2d, ['size']), 'AdaptiveAvgPool2d': (nn.AdaptiveAvgPool2d, ['output_size']),
-           'AdaptiveMaxPool2d': (nn.AdaptiveMaxPool2d, ['output_size']), 'Flatten': (Flatten, ['full']), 'nn.Flatten': (nn.Flatten, ['start_dim', 'end_dim']),
-           'BatchNorm1d': (nn.BatchNorm1d, ['num_features', 'eps', 'momentum']), 'LayerNorm': (nn.LayerNorm, ['normalized_shape', 'eps']),
-           'Dropout': (nn.Dropout, ['p']), 'Linear': (nn.Linear, ['in_features', 'out_features', 'bias']),
-           'ReLU': (nn.ReLU, []), 'GELU': (nn.GELU, []), 'SiLU': (nn.SiLU, []), 'Identity': (nn.Identity, [])}
+_LAYERS = { # Its class, and the arguments that are written down
+    'AdaptiveConcatPool2d': (AdaptiveConcatPool2d, ['size']),
+    'AdaptiveAvgPool2d': (nn.AdaptiveAvgPool2d, ['output_size']),
+    'AdaptiveMaxPool2d': (nn.AdaptiveMaxPool2d, ['output_size']),
+    'Flatten': (Flatten, ['full']),
+    'nn.Flatten': (nn.Flatten, ['start_dim', 'end_dim']),
+    'BatchNorm1d': (nn.BatchNorm1d, ['num_features', 'eps', 'momentum']),
+    'LayerNorm': (nn.LayerNorm, ['normalized_shape', 'eps']),
+    'Dropout': (nn.Dropout, ['p']),
+    'Linear': (nn.Linear, ['in_features', 'out_features', 'bias']),
+    'ReLU': (nn.ReLU, []),
+    'GELU': (nn.GELU, []),
+    'SiLU': (nn.SiLU, []),
+    'Identity': (nn.Identity, [])}
 
 # %% ../../../nbs/engine/predict/bundle_spec.ipynb #97685047
 def _describe_head(
     head:nn.Sequential # The model's second half
 ) -> list:             # One dict a layer
     "The layers of a head; a layer that is not on the list is refused by name"
-    if not isinstance(head, nn.Sequential): refuse(f'a head of the type {type(head).__name__}', 'Build it as nn.Sequential of standard layers.')
-    res = []
-    for m in head:
-        if type(m) is nn.Sequential: res.append({'type': 'Sequential', 'layers': _describe_head(m)}); continue
-        kind = next((k for k,(cls,_) in _LAYERS.items() if type(m) is cls), None)
-        if kind is None: refuse(f'a head with the layer {type(m).__name__}', f'Use {", ".join(_LAYERS)}.')
-        args = {k: getattr(m, k) for k in _LAYERS[kind][1]}
+    if not isinstance(head, nn.Sequential):
+        refuse(f'a head of the type {type(head).__name__}', 'Build it as nn.Sequential of standard layers.')
+    return [_describe_layer(m) for m in head]
+
+def _describe_layer(m):
+    "A layer's name and numbers"
+    if type(m) is nn.Sequential: return {'type': 'Sequential', 'layers': _describe_head(m)}
+    for kind,(cls,names) in _LAYERS.items():
+        if type(m) is not cls: continue
+        args = {k: getattr(m, k) for k in names}
         if 'bias' in args: args['bias'] = m.bias is not None
-        res.append({'type': kind, **plain(args)})
-    return res
+        return {'type': kind, **plain(args)}
+    known = ', '.join(_LAYERS)
+    refuse(f'a head with the layer {type(m).__name__}', f'Use {known}.')
 
 # %% ../../../nbs/engine/predict/bundle_spec.ipynb #c138775d
 def _build_head(
@@ -136,15 +178,27 @@ def _build_head(
     depth:int=0 # How deep we are in nested layers
 ) -> nn.Sequential:
     "The head that a description stands for; raises `BundleError` for what is not on the list"
-    if not isinstance(layers, list) or depth>5 or len(layers)>100: raise BundleError('The head must be a short list of layers.', next=ASK)
-    res = []
-    for o in layers:
-        kind,args = (o.get('type'), {k: v for k,v in o.items() if k!='type'}) if isinstance(o, dict) else (None, {})
-        if kind=='Sequential' and set(args)=={'layers'}: res.append(_build_head(args['layers'], depth+1)); continue
-        if kind not in _LAYERS or set(args)!=set(_LAYERS[kind][1]): raise BundleError(f'The head has an unknown layer: {o!r:.80}.', next=ASK)
-        try: res.append(_LAYERS[kind][0](**args))
-        except (TypeError, ValueError, RuntimeError, OverflowError) as e: raise BundleError(f'The layer {o!r:.80} cannot be built: {e!s:.80}', next=ASK) from e
-    return nn.Sequential(*res)
+    if not isinstance(layers, list) or depth>5 or len(layers)>100:
+        raise BundleError('The head must be a short list of layers.', next=ASK)
+    return nn.Sequential(*[_build_layer(o, depth) for o in layers])
+
+def _is_on_list(d):
+    "Does `d` name a layer of `_LAYERS` and all its arguments?"
+    if not isinstance(d, dict) or d.get('type') not in _LAYERS: return False
+    _,names = _LAYERS[d['type']]
+    return set(d)=={'type', *names}
+
+def _build_layer(d, depth):
+    "The layer that a description stands for"
+    nested = isinstance(d, dict) and d.get('type')=='Sequential' and set(d)=={'type', 'layers'}
+    if nested: return _build_head(d['layers'], depth+1)
+    if not _is_on_list(d):
+        raise BundleError(f'The head has an unknown layer: {d!r:.80}.', next=ASK)
+    cls,names = _LAYERS[d['type']]
+    args = {k: d[k] for k in names}
+    try: return cls(**args)
+    except (TypeError, ValueError, RuntimeError, OverflowError) as e:
+        raise BundleError(f'The layer {d!r:.80} cannot be built: {e!s:.80}', next=ASK) from e
 
 # %% ../../../nbs/engine/predict/bundle_spec.ipynb #8594f6d7
 def _describe_arch(
@@ -155,21 +209,29 @@ def _describe_arch(
     if isinstance(arch, str) and _in_timm(arch): return {'library': 'timm', 'name': arch}
     if getattr(torchvision.models, name, None) is arch: return {'library': 'torchvision', 'name': name}
     if getattr(fastai_models.xresnet, name, None) is arch: return {'library': 'fastai', 'name': name}
-    refuse(f'the arch {name}', 'Use an arch of torchvision.models, fastai.vision.models or timm, or learn.export() for this learner.')
+    refuse(f'the arch {name}',
+           'Use an arch of torchvision.models, fastai.vision.models or timm, or learn.export() for this learner.')
 
 # %% ../../../nbs/engine/predict/bundle_spec.ipynb #48396f52
 def _find_arch(library, name):
-    "The function behind a description; only known names of known libraries, so nothing is fetched and nothing foreign is run"
-    fail = BundleError(f'The arch {name!r:.60} of {library!r:.30} is not known here.', next='Update the library, or check who made the bundle.')
+    "The function behind a description; only known names of known libraries: nothing is fetched, nothing foreign is run"
+    fail = BundleError(f'The arch {name!r:.60} of {library!r:.30} is not known here.',
+                       next='Update the library, or check who made the bundle.')
     if not isinstance(name, str): raise fail
-    if library=='torchvision' and name in torchvision.models.list_models(module=torchvision.models): return getattr(torchvision.models, name)
-    if library=='fastai' and any(_name(o)==name and o.__module__==fastai_models.xresnet.__name__ for o in model_meta):
-        return getattr(fastai_models.xresnet, name)
+    if library=='torchvision' and name in torchvision.models.list_models(module=torchvision.models):
+        return getattr(torchvision.models, name)
+    if library=='fastai' and _in_fastai(name): return getattr(fastai_models.xresnet, name)
     if library!='timm': raise fail
-    try: import timm
-    except ImportError as e: raise BundleError(f'The arch {name} comes from timm, which is not installed.', next='pip install timm') from e
-    if not _in_timm(name): raise fail
+    try: known = _in_timm(name)
+    except ImportError as e:
+        raise BundleError(f'The arch {name} comes from timm, which is not installed.', next='pip install timm') from e
+    if not known: raise fail
     return name
+
+def _in_fastai(name):
+    "Is this one of the archs that fastai itself has?"
+    home = fastai_models.xresnet.__name__
+    return any(_name(o)==name and o.__module__==home for o in model_meta)
 
 def _in_timm(name):
     "Does timm itself have this arch? Names that would be fetched from elsewhere (`hf-hub:...`) are not among them"
@@ -187,13 +249,15 @@ def build_model(
         import timm
         body = TimmBody(timm.create_model(fn, pretrained=False, num_classes=0, in_chans=3), False, None, 3)
     else:
+        cut = model_meta.get(fn, {'cut': None})['cut']
         with torch.device('meta'):
             model = fn(pretrained=False) if arch['library']=='fastai' else fn(weights=None)
-            body = create_body(model, 3, False, model_meta.get(fn, {'cut': None})['cut'])
+            body = create_body(model, 3, False, cut)
     with torch.device('meta'): return nn.Sequential(body, _build_head(head))
 
 # %% ../../../nbs/engine/predict/bundle_spec.ipynb #6a276dbc
-_SOFTMAX_LOSSES = (CrossEntropyLossFlat, LabelSmoothingCrossEntropy, LabelSmoothingCrossEntropyFlat, FocalLoss, FocalLossFlat, nn.CrossEntropyLoss)
+_SOFTMAX_LOSSES = (CrossEntropyLossFlat, LabelSmoothingCrossEntropy, LabelSmoothingCrossEntropyFlat, FocalLoss,
+                   FocalLossFlat, nn.CrossEntropyLoss)
 
 def describe_model(
     learn, # The learner
@@ -201,14 +265,19 @@ def describe_model(
 ) -> dict: # Keys: arch, head and activation
     "Arch, head and activation of a learner"
     if type(learn.loss_func) not in _SOFTMAX_LOSSES and learn.loss_func is not F.cross_entropy:
-        refuse(f'the loss {_name(learn.loss_func)}', f'Use one of {", ".join(o.__name__ for o in _SOFTMAX_LOSSES)}.')
-    if not hasattr(learn, 'arch'): refuse('a learner without an arch', 'Make it with vision_learner, so that its arch is on record.')
+        known = ', '.join(map(_name, _SOFTMAX_LOSSES))
+        refuse(f'the loss {_name(learn.loss_func)}', f'Use one of {known}.')
+    if not hasattr(learn, 'arch'):
+        refuse('a learner without an arch', 'Make it with vision_learner, so that its arch is on record.')
     if type(learn.model) is not nn.Sequential or len(learn.model)!=2:
         refuse(f'a model of the type {type(learn.model).__name__}', 'Make it with vision_learner: a body and a head.')
-    arch,head = _describe_arch(learn.arch),_describe_head(learn.model[1])
+    arch = _describe_arch(learn.arch)
+    head = _describe_head(learn.model[1])
     model = build_model(arch, head)
     wrong = weights_differ(model.state_dict(), learn.model.state_dict())
-    if wrong: refuse(f'weights that do not fit the arch: {wrong}', 'Use the arch as it is, without a cut or layers of your own.')
+    if wrong:
+        refuse(f'weights that do not fit the arch: {wrong}',
+               'Use the arch as it is, without a cut or layers of your own.')
     check_outputs(model, n_classes, refuse)
     return {'arch': arch, 'head': head, 'activation': 'softmax'}
 
@@ -219,52 +288,68 @@ def check_outputs(
     fail           # Called with a message and a next step when they do not fit
 ):
     "Compare what the head gives with what the vocabulary names"
-    n_out = [m for m in model[1].modules() if isinstance(m, nn.Linear)][-1:]
-    if n_out and n_out[0].out_features!=n_classes:
-        fail(f'a head with {n_out[0].out_features} outputs for {n_classes} classes', 'Give n_out the number of classes.')
+    lines = [m for m in model[1].modules() if isinstance(m, nn.Linear)]
+    if not lines: return
+    n_out = lines[-1].out_features
+    if n_out!=n_classes:
+        fail(f'a head with {n_out} outputs for {n_classes} classes', 'Give n_out the number of classes.')
 
 # %% ../../../nbs/engine/predict/bundle_spec.ipynb #7bf0744a
 def _size_of(d, where):
     "A size from the JSON: height and width, each from 1 to 4096"
-    s = need(d, 'size', list, where)
-    if len(s)!=2 or not all(type(o) is int and 0<o<=4096 for o in s): raise BundleError(f'{s!r:.40} in {where} is no size of height and width up to 4096.', next=ASK)
-    return tuple(s)
+    size = need(d, 'size', list, where)
+    usable = len(size)==2 and all(type(o) is int and 0<o<=4096 for o in size)
+    if not usable:
+        raise BundleError(f'{size!r:.40} in {where} is no size of height and width up to 4096.', next=ASK)
+    return tuple(size)
 
 def _one_of(d, key, options, where):
     "A text from the JSON that must be one of `options`"
-    if need(d, key, str, where) not in options: raise BundleError(f'"{key}" in {where} is {d[key]!r:.40}; one of {", ".join(options)} is expected.', next=ASK)
-    return d[key]
+    value = need(d, key, str, where)
+    if value not in options:
+        known = ', '.join(options)
+        raise BundleError(f'"{key}" in {where} is {value!r:.40}; one of {known} is expected.', next=ASK)
+    return value
 
 # %% ../../../nbs/engine/predict/bundle_spec.ipynb #eabd90f6
+_RESAMPLES = tuple(Image.Resampling.__members__)
+
 def _build_item_tfm(
     d:dict,   # What `_describe_item_tfm` wrote
     where:str # For the message
 ):            # A fastai transform
     "The item transform that a description stands for"
-    kind,args = _one_of(d, 'type', tuple(_ITEM_TFMS), where),{'size': _size_of(d, where)}
+    kind = _one_of(d, 'type', tuple(_ITEM_TFMS), where)
+    args = {'size': _size_of(d, where)}
     if kind=='Resize': args['method'] = _one_of(d, 'method', _METHODS, where)
     if kind in ('Resize', 'CropPad'): args['pad_mode'] = _one_of(d, 'pad_mode', _PAD_MODES, where)
     if kind in ('Resize', 'RandomResizedCrop'):
-        args['resamples'] = (Image.Resampling[_one_of(d, 'resample', tuple(Image.Resampling.__members__), where)], Image.Resampling.NEAREST)
-    if kind=='RandomResizedCrop': args['val_xtra'] = min(max(need(d, 'val_xtra', (int, float), where), 0.), 8.)
+        resample = _one_of(d, 'resample', _RESAMPLES, where)
+        args['resamples'] = (Image.Resampling[resample], Image.Resampling.NEAREST)
+    if kind=='RandomResizedCrop':
+        extra = need(d, 'val_xtra', (int, float), where)
+        args['val_xtra'] = min(max(extra, 0.), 8.)
     return _ITEM_TFMS[kind](**args)
 
-# %% ../../../nbs/engine/predict/bundle_spec.ipynb #af2f7198
-class Prepare:
-    "A picture to the model's input, as fastai does it for validation"
-    def __init__(self,
-        d:dict,   # The `input` part of the description
-        where:str # For messages
-    ):
-        items,batch,self.near = need(d, 'item', list, where),need(d, 'batch', dict, where),d.get('near')
-        if self.near is not None and need(d, 'near', int, where)<1: raise BundleError(f'"near" in {where} is {self.near}; a number of pixels is expected.', next=ASK)
-        self.items,self.divide_by,r = [_build_item_tfm(o, where) for o in items],need(batch, 'divide_by', (int, float), where),batch.get('resize')
-        if not self.items or len(self.items)>10 or not self.divide_by: raise BundleError(f'The input in {where} has no usable transforms.', next=ASK)
-        self.resize = r and AffineCoordTfm(size=_size_of(r, where), mode=_one_of(r, 'mode', ('bilinear', 'nearest', 'bicubic'), where),
-            pad_mode=_one_of(r, 'pad_mode', _PAD_MODES, where), align_corners=r.get('align_corners') and True)
-        self.stats = None if batch.get('mean') is None else [_stat(batch, k, where) for k in ('mean', 'std')]
+# %% ../../../nbs/engine/predict/bundle_spec.ipynb #21bf3b31
+def _build_resize(d, where):
+    "The resize of a batch that a description stands for"
+    size = _size_of(d, where)
+    mode = _one_of(d, 'mode', ('bilinear', 'nearest', 'bicubic'), where)
+    pad_mode = _one_of(d, 'pad_mode', _PAD_MODES, where)
+    align_corners = d.get('align_corners')
+    if align_corners: align_corners = True # whatever stands there
+    return AffineCoordTfm(size=size, mode=mode, pad_mode=pad_mode, align_corners=align_corners)
 
-# %% ../../../nbs/engine/predict/bundle_spec.ipynb #56cad2a8
+def _stat(d, key, where):
+    "Mean or standard deviation from the JSON, as a tensor that fits a batch"
+    numbers = need(d, key, list, where)
+    usable = len(numbers)==3 and all(isinstance(o, (int, float)) for o in numbers)
+    if usable and key=='std' and min(numbers)<=0: usable = False
+    if not usable:
+        raise BundleError(f'"{key}" in {where} is {numbers!r:.60}; three numbers are expected.', next=ASK)
+    return torch.tensor(numbers, dtype=torch.float32).view(1, 3, 1, 1)
+
 def own_copy(
     t # An item transform of fastai
 ):    # A copy for one picture, so that threads do not share what it draws
@@ -273,47 +358,65 @@ def own_copy(
     vars(t).pop('before_call', None)
     return t
 
-@patch
-def item(self:Prepare,
-    im # PIL picture in RGB
-) -> TensorImage: # bytes, 3 x height x width
-    "One picture, resized"
-    im = PILImage(im)
-    for t in self.items: im = own_copy(t)(im, split_idx=1)
-    return ToTensor()(im)
-
-@patch
-def batch(self:Prepare,
-    xb # bytes, n x 3 x height x width
-) -> torch.Tensor: # float, n x 3 x height x width
-    "A batch of pictures as the model takes it: scaled and normalised"
-    xb = xb.float().div_(self.divide_by)
-    if self.resize: xb = self.resize(TensorImage(xb), split_idx=1)
-    xb = xb.as_subclass(torch.Tensor)
-    return xb if self.stats is None else (xb-self.stats[0].to(xb.device))/self.stats[1].to(xb.device)
-
-# %% ../../../nbs/engine/predict/bundle_spec.ipynb #c3d65139
-def _stat(d, key, where):
-    "Mean or standard deviation from the JSON, as a tensor that fits a batch"
-    v = need(d, key, list, where)
-    if len(v)!=3 or not all(isinstance(o, (int, float)) for o in v) or (key=='std' and min(v)<=0):
-        raise BundleError(f'"{key}" in {where} is {v!r:.60}; three numbers are expected.', next=ASK)
-    return torch.tensor(v, dtype=torch.float32).view(1, 3, 1, 1)
+# %% ../../../nbs/engine/predict/bundle_spec.ipynb #af2f7198
+class Prepare:
+    "A picture to the model's input, as fastai does it for validation"
+    def __init__(self,
+        d:dict,   # The `input` part of the description
+        where:str # For messages
+    ):
+        items = need(d, 'item', list, where)
+        batch = need(d, 'batch', dict, where)
+        self.near = d.get('near')
+        if self.near is not None and need(d, 'near', int, where)<1:
+            raise BundleError(f'"near" in {where} is {self.near}; a number of pixels is expected.', next=ASK)
+        self.items = [_build_item_tfm(o, where) for o in items]
+        self.divide_by = need(batch, 'divide_by', (int, float), where)
+        if not self.items or len(self.items)>10 or not self.divide_by:
+            raise BundleError(f'The input in {where} has no usable transforms.', next=ASK)
+        resize = batch.get('resize')
+        self.resize = _build_resize(resize, where) if resize else None
+        self.stats = None
+        if batch.get('mean') is not None: self.stats = _stat(batch, 'mean', where),_stat(batch, 'std', where)
+    def item(self,
+        im # PIL picture in RGB
+    ) -> TensorImage: # bytes, 3 x height x width
+        "One picture, resized"
+        im = PILImage(im)
+        for t in self.items: im = own_copy(t)(im, split_idx=1)
+        return ToTensor()(im)
+    def batch(self,
+        xb # bytes, n x 3 x height x width
+    ) -> torch.Tensor: # float, n x 3 x height x width
+        "A batch of pictures as the model takes it: scaled and normalised"
+        xb = xb.float().div_(self.divide_by)
+        if self.resize: xb = self.resize(TensorImage(xb), split_idx=1)
+        xb = xb.as_subclass(torch.Tensor)
+        if self.stats is None: return xb
+        mean,std = self.stats
+        return (xb-mean.to(xb.device))/std.to(xb.device)
 
 # %% ../../../nbs/engine/predict/bundle_spec.ipynb #2173148c
 def data_card(
     dls # The DataLoaders
 ) -> dict: # counts per class of each part, and `files_sha256`
     "Counts per class and a hash of the file list of the data that a model was trained on"
-    card,rows = {},[]
+    card = {}
+    rows = []
     for part,dl in zip(['train', 'valid'], dls.loaders):
         labels = [str(o) for o in item_labels(dl.dataset)]
-        card[part] = {'files': len(labels), 'counts': {str(v): Counter(labels)[str(v)] for v in dls.vocab}}
-        rows += [[part, *o] for o in zip([_short_path(f, dls.path) for f in item_files(dl.dataset)], labels)]
-    card['files_sha256'] = hashlib.sha256(json.dumps(sorted(rows)).encode()).hexdigest() if rows else None
+        count = Counter(labels)
+        card[part] = {
+            'files': len(labels),
+            'counts': {str(v): count[str(v)] for v in dls.vocab}}
+        for file,label in zip(item_files(dl.dataset), labels):
+            rows.append([part, _short_path(file, dls.path), label])
+    listed = json.dumps(sorted(rows)).encode()
+    card['files_sha256'] = hashlib.sha256(listed).hexdigest() if rows else None
     return card
 
 def _short_path(file, base):
     "A file's path from `base` on, with forward slashes; its last three parts when it lies elsewhere"
     file,base = Path(file),Path(base)
-    return (file.relative_to(base) if file.is_relative_to(base) else Path(*file.parts[-3:])).as_posix()
+    if file.is_relative_to(base): return file.relative_to(base).as_posix()
+    return Path(*file.parts[-3:]).as_posix()

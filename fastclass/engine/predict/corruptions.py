@@ -17,66 +17,97 @@ from ..packs.photo_effects import GROUNDS, nuisance
 __all__ = ['SQUARE', 'CORRUPTIONS', 'SIDE', 'Small', 'corrupt', 'siblings', 'write_series', 'scene_of']
 
 # %% ../../../nbs/engine/predict/corruptions.ipynb #6132f2dd
-SQUARE = ((-1, -1), (1, -1), (1, 1), (-1, 1)) # Corners, each `(x, y)`
+SQUARE = (
+    (-1, -1),
+    (1, -1),
+    (1, 1),
+    (-1, 1)) # Its corners, each `(x, y)`
+
+def _moved_corner(x, y, angle, lean):
+    "Where a corner goes that is turned by `angle` and then seen from the side"
+    cos,sin = math.cos(angle),math.sin(angle)
+    u = x*cos-y*sin
+    v = x*sin+y*cos
+    away = 1+.7*lean*u+.35*lean*v
+    return u/away, v/away
 
 def _corners(level, rng):
     "Where the corners of a square from -1 to 1 go: turned by up to 55 degrees, the far side smaller, nothing cut off"
     angle = math.radians(55*level)*rng.choice([-1, 1])
     lean = .45*level*rng.choice([-1, 1])
-    cos,sin = math.cos(angle),math.sin(angle)
-    moved = []
-    for x,y in SQUARE:
-        u,v = x*cos-y*sin, x*sin+y*cos
-        away = 1+.7*lean*u+.35*lean*v
-        moved.append((u/away, v/away))
-    largest = max(1., *(max(abs(u), abs(v)) for u,v in moved))
+    moved = [_moved_corner(x, y, angle, lean) for x,y in SQUARE]
+    reach = [max(abs(u), abs(v)) for u,v in moved]
+    largest = max(1., *reach)
     return [(u/largest, v/largest) for u,v in moved]
 
 # %% ../../../nbs/engine/predict/corruptions.ipynb #16337534
+def _equations(x, y, u, v):
+    "Two equations for the eight numbers: the point `(x, y)` comes from `(u, v)`"
+    return [
+        (x, y, 1, 0, 0, 0, -u*x, -u*y),
+        (0, 0, 0, x, y, 1, -v*x, -v*y)]
+
 def _perspective(corners, w, h):
     "The eight numbers of Pillow's perspective transform, from corners in -1 to 1 to those of a `w` by `h` picture"
-    targets = ((0, 0), (w, 0), (w, h), (0, h))
-    rows = []
-    values = []
-    for (left,down),(u,v) in zip(corners, targets):
-        x = w/2*(1+left)
-        y = h/2*(1+down)
-        rows.append((x, y, 1, 0, 0, 0, -u*x, -u*y))
-        rows.append((0, 0, 0, x, y, 1, -v*x, -v*y))
-        values += [u, v]
-    return np.linalg.solve(np.array(rows, float), np.array(values, float))
+    sources = (
+        (0, 0),
+        (w, 0),
+        (w, h),
+        (0, h))
+    left = []
+    right = []
+    for (x,y),source in zip(corners, sources):
+        left += _equations(w/2*(1+x), h/2*(1+y), *source)
+        right += source
+    return np.linalg.solve(np.array(left, float), np.array(right, float))
 
+# %% ../../../nbs/engine/predict/corruptions.ipynb #9664dd04
 def _border(im):
     "The mean colour of the outermost pixels"
-    a = np.asarray(im)
-    edge = np.concatenate([a[0], a[-1], a[:,0], a[:,-1]])
-    return tuple(int(o) for o in edge.mean(0))
+    pixels = np.asarray(im)
+    edges = np.concatenate([
+        pixels[0],
+        pixels[-1],
+        pixels[:,0],
+        pixels[:,-1]])
+    mean = edges.mean(0)
+    return tuple(int(o) for o in mean)
 
-# %% ../../../nbs/engine/predict/corruptions.ipynb #4190e2fb
 def _tilt(im, level, rng):
     how = _perspective(_corners(level, rng), *im.size)
-    moved = im.transform(im.size, Image.PERSPECTIVE, how, Image.BILINEAR)
-    seen = Image.new('L', im.size, 255).transform(im.size, Image.PERSPECTIVE, how, Image.BILINEAR)
+    def moved(picture): return picture.transform(im.size, Image.PERSPECTIVE, how, Image.BILINEAR)
+    seen = moved(Image.new('L', im.size, 255))
     outside = Image.new('RGB', im.size, _border(im))
-    return Image.composite(moved, outside, seen)
+    return Image.composite(moved(im), outside, seen)
 
 # %% ../../../nbs/engine/predict/corruptions.ipynb #59151e5c
 def _shadow(im, level, rng):
     w,h = im.size
     a,b = rng.uniform(.25, .75, 2)
-    right = [(a*w, 0), (w, 0), (w, h), (b*w, h)]
-    lower = [(0, a*h), (w, b*h), (w, h), (0, h)]
+    right = [
+        (a*w, 0),
+        (w, 0),
+        (w, h),
+        (b*w, h)]
+    lower = [
+        (0, a*h),
+        (w, b*h),
+        (w, h),
+        (0, h)]
     dark = right if rng.random()<.5 else lower
     mask = Image.new('L', im.size, 255)
     ImageDraw.Draw(mask).polygon(dark, fill=round(255*(1-.75*level)))
     soft = mask.filter(ImageFilter.GaussianBlur(w/50))
     return ImageChops.multiply(im, soft.convert('RGB'))
 
+# %% ../../../nbs/engine/predict/corruptions.ipynb #ffb669c6
 def _recolour(im, level, rng):
-    hue,saturation,value = im.convert('HSV').split()
-    steps = round(128*level)*int(rng.choice([-1, 1]))
+    steps = round(128*level)
+    steps *= int(rng.choice([-1, 1]))
     if not steps: return im
-    moved = hue.point([(i+steps)%256 for i in range(256)])
+    hue,saturation,value = im.convert('HSV').split()
+    circle = [(i+steps)%256 for i in range(256)]
+    moved = hue.point(circle)
     return Image.merge('HSV', (moved, saturation, value)).convert('RGB')
 
 # %% ../../../nbs/engine/predict/corruptions.ipynb #6bfdc0f3
@@ -96,38 +127,51 @@ def _crop(im, level, rng):
     w,h = im.size
     side = 1-.5*level
     x,y = rng.choice([0, 1], 2)*(1-side)
-    box = (round(w*x), round(h*y), round(w*(x+side)), round(h*(y+side)))
-    return im.crop(box).resize(im.size, Image.BICUBIC)
+    left = round(w*x)
+    top = round(h*y)
+    right = round(w*(x+side))
+    bottom = round(h*(y+side))
+    corner = im.crop((left, top, right, bottom))
+    return corner.resize(im.size, Image.BICUBIC)
 
-def _one_of_them(rng, options): return options[int(rng.integers(len(options)))]
+def _one_of_them(rng, options):
+    return options[int(rng.integers(len(options)))]
 
 def _colour(name):
     "A colour as three planes of one pixel"
     pixel = Image.new('RGB', (1, 1), name).getpixel((0, 0))
     return np.array(pixel, 'f4')[:,None,None]
 
+# %% ../../../nbs/engine/predict/corruptions.ipynb #9bc2819e
 def _ground(size, rng):
     "A textured ground in two colours"
     kind = _one_of_them(rng, list(GROUNDS))
-    low,high = map(_colour, _one_of_them(rng, GROUNDS[kind]))
+    colours = _one_of_them(rng, GROUNDS[kind])
+    low,high = map(_colour, colours)
     texture = window(rng, kind, 256, 256)
-    return to_picture(low+(high-low)*texture/255).resize(size, Image.BILINEAR)
+    ground = to_picture(low+(high-low)*texture/255)
+    return ground.resize(size, Image.BILINEAR)
 
-# %% ../../../nbs/engine/predict/corruptions.ipynb #85740512
 def _on_ground(im, level, rng, ground):
     "`im`, smaller, somewhere on `ground`"
-    small = im.resize([max(1, round(o*(1-.6*level))) for o in im.size], Image.LANCZOS)
-    place = tuple(int(rng.integers(a-b+1)) for a,b in zip(im.size, small.size))
-    ground.paste(small, place)
+    share = 1-.6*level
+    size = [max(1, round(o*share)) for o in im.size]
+    small = im.resize(size, Image.LANCZOS)
+    left = int(rng.integers(im.width-small.width+1))
+    top = int(rng.integers(im.height-small.height+1))
+    ground.paste(small, (left, top))
     return ground
 
+# %% ../../../nbs/engine/predict/corruptions.ipynb #85740512
 def _background(im, level, rng, black=None):
     "`black` is the picture on a black ground: where it differs from `im`, on white, it is transparent"
     ground = _ground(im.size, rng)
     if black is None or black.tobytes()==im.tobytes(): return _on_ground(im, level, rng, ground)
-    through = (planes(im)-planes(black))/255
-    behind = 255*(1-level)+planes(ground)*level
-    return to_picture(planes(black)+through*behind)
+    dark = planes(black)
+    through = (planes(im)-dark)/255
+    white = 255*(1-level)
+    behind = white+planes(ground)*level
+    return to_picture(dark+through*behind)
 
 # %% ../../../nbs/engine/predict/corruptions.ipynb #b8a79ed8
 CORRUPTIONS = dict(
@@ -176,8 +220,8 @@ def corrupt(
 # %% ../../../nbs/engine/predict/corruptions.ipynb #44661ce5
 def _frame(im, rng):
     "One more frame of the same scene: turned by a degree or two, moved by a few pixels, a little lighter or darker"
-    w,h = im.size
     im = im.rotate(rng.uniform(-1.5, 1.5), Image.BILINEAR)
+    w,h = im.size
     dx,dy = rng.uniform(-.02, .02, 2)
     margin = .05+rng.uniform(0, .02)
     left = w*(margin+dx)
@@ -185,7 +229,8 @@ def _frame(im, rng):
     right = w*(1-margin+dx)
     bottom = h*(1-margin+dy)
     im = im.transform((w, h), Image.EXTENT, (left, top, right, bottom), Image.BILINEAR)
-    return ImageEnhance.Brightness(im).enhance(rng.uniform(.95, 1.05))
+    light = rng.uniform(.95, 1.05)
+    return ImageEnhance.Brightness(im).enhance(light)
 
 def siblings(
     picture,          # A crest with transparency, as a PIL picture
@@ -225,9 +270,11 @@ def write_series(
 # %% ../../../nbs/engine/predict/corruptions.ipynb #baca0adc
 def _write_scene(crest, folder, i, rng, frames, strength, size):
     "The frames of one scene as files"
-    files = [folder/f'scene{i:02}-frame{j}.jpg' for j in range(frames)]
-    pictures = siblings(crest, rng, frames, strength, size)
-    for file,im in zip(files, pictures): im.save(file, quality=88)
+    files = []
+    for j,im in enumerate(siblings(crest, rng, frames, strength, size)):
+        file = folder/f'scene{i:02}-frame{j}.jpg'
+        im.save(file, quality=88)
+        files.append(file)
     return files
 
 def scene_of(

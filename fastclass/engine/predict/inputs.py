@@ -14,7 +14,7 @@ from ..base.picture import read_picture
 from .predictor import Prediction, Predictor
 
 # %% auto #0
-__all__ = ['uploads', 'named_sources', 'tta_views', 'predict_tta']
+__all__ = ['CORNERS', 'uploads', 'named_sources', 'tta_views', 'predict_tta']
 
 # %% ../../../nbs/engine/predict/inputs.ipynb #bef002c0
 def uploads(
@@ -22,58 +22,87 @@ def uploads(
 ) -> list:    # `(name, bytes)` of each file; raises `DataError` when nothing was uploaded
     "The files that somebody chose in an upload button"
     value = getattr(upload, 'value', upload)
-    if isinstance(value, dict): value = [value] if 'content' in value else [dict(o, name=k) for k,o in value.items()]
+    if isinstance(value, dict): value = _one_or_many(value)
     found = [(str(o.get('name', 'upload')), bytes(o['content'])) for o in value]
-    if not found: raise DataError('Nothing was uploaded.', next='Choose a file with the button, or give a path instead.')
+    if not found:
+        raise DataError('Nothing was uploaded.', next='Choose a file with the button, or give a path instead.')
     return found
 
+def _one_or_many(value):
+    "A file of version 8, or the files of version 7, as a list like that of version 8"
+    if 'content' in value: return [value]
+    return [dict(o, name=name) for name,o in value.items()]
+
 # %% ../../../nbs/engine/predict/inputs.ipynb #5bc3d975
+def _hold_content(values):
+    return all(isinstance(o, dict) and 'content' in o for o in values)
+
 def _is_upload(o):
     "A `FileUpload`, or its value in either version"
-    value = getattr(o, 'value', o)
-    if isinstance(value, dict): return 'content' in value or ((value is not o or len(value)>0) and all(isinstance(v, dict) and 'content' in v for v in value.values()))
-    if hasattr(o, 'value'): return isinstance(value, (tuple, list))
-    return isinstance(value, (tuple, list)) and len(value)>0 and all(isinstance(v, dict) and 'content' in v for v in value)
+    widget = hasattr(o, 'value')
+    value = o.value if widget else o
+    if isinstance(value, dict):
+        if 'content' in value: return True
+        return (widget or len(value)>0) and _hold_content(value.values())
+    if not isinstance(value, (tuple, list)): return False
+    return widget or (len(value)>0 and _hold_content(value))
 
 def _files_in(folder):
     "All files below a folder, sorted, without hidden ones"
-    for base,dirs,names in os.walk(folder):
-        dirs[:] = sorted(d for d in dirs if not d.startswith('.'))
-        yield from (str(Path(base)/n) for n in sorted(names) if not n.startswith('.'))
+    for base,folders,names in os.walk(folder):
+        folders[:] = sorted(o for o in folders if not o.startswith('.'))
+        for name in sorted(names):
+            if not name.startswith('.'): yield str(Path(base)/name)
 
 # %% ../../../nbs/engine/predict/inputs.ipynb #aa5100cc
 def named_sources(
     given     # A path, a folder, bytes, an open file, a PIL picture, an upload, or a list of those
-) -> list:    # `(name, source)` of each picture, where source is what `read_picture` takes; raises `DataError` when there is none
+) -> list: # `(name, source)` of each picture, source as `read_picture` takes it; raises `DataError` when there is none
     "Everything that is to be looked at, each with a name for its row"
-    if isinstance(given, (str, os.PathLike)):
-        found = [(o, o) for o in _files_in(given)] if Path(given).is_dir() else [(os.fspath(given), given)]
-    elif isinstance(given, Image.Image): found = [(os.fspath(getattr(given, 'filename', '') or 'picture'), given)]
-    elif isinstance(given, (bytes, bytearray, memoryview)): found = [('picture', given)]
-    elif hasattr(given, 'read'): found = [(str(getattr(given, 'name', 'picture')), given.read())]
-    elif _is_upload(given): found = uploads(given)
-    elif hasattr(given, '__iter__'): found = [pair for o in given for pair in named_sources(o)]
-    else: found = [(type(given).__name__, given)]
-    if not found: raise DataError(f'There is no file in {given}.' if isinstance(given, (str, os.PathLike)) else 'There is no picture to look at.', next='Name a file, or a folder with pictures in it.')
+    found = _whatever_named(given)
+    if not found:
+        path = isinstance(given, (str, os.PathLike))
+        raise DataError(f'There is no file in {given}.' if path else 'There is no picture to look at.',
+                        next='Name a file, or a folder with pictures in it.')
     return found
 
+def _whatever_named(given):
+    "What `named_sources` gives, perhaps nothing"
+    if isinstance(given, (str, os.PathLike)):
+        if Path(given).is_dir(): return [(o, o) for o in _files_in(given)]
+        return [(os.fspath(given), given)]
+    if isinstance(given, Image.Image):
+        file = getattr(given, 'filename', '') or 'picture'
+        return [(os.fspath(file), given)]
+    if isinstance(given, (bytes, bytearray, memoryview)): return [('picture', given)]
+    if hasattr(given, 'read'): return [(str(getattr(given, 'name', 'picture')), given.read())]
+    if _is_upload(given): return uploads(given)
+    if hasattr(given, '__iter__'): return [pair for o in given for pair in named_sources(o)]
+    return [(type(given).__name__, given)]
+
 # %% ../../../nbs/engine/predict/inputs.ipynb #3bb22764
+CORNERS = (
+    (0, 0),
+    (.1, .1),
+    (.1, 0),
+    (0, .1),
+    (.05, .05)) # Left and top of each crop, as shares of width and height
+
 def tta_views(
     im:Image.Image, # RGB
     n:int           # Crops in addition to the whole picture, 0 to 5
 ) -> list:          # `n+1` RGB pictures
     "The picture, and `n` crops of nine tenths: four corners, then the middle"
     if not 0<=n<=5: raise DataError(f'{n} more looks cannot be had.', next='Take a number from 0 to 5.')
+    return [im, *(_nine_tenths(im, x, y) for x,y in CORNERS[:n])]
+
+def _nine_tenths(im, x, y):
     w,h = im.size
-    places = [(0,0),(.1,.1),(.1,0),(0,.1),(.05,.05)][:n]
-    return [im, *(im.crop((round(w*x), round(h*y), max(1, round(w*(x+.9))), max(1, round(h*(y+.9))))) for x,y in places)]
+    right = max(1, round(w*(x+.9)))
+    bottom = max(1, round(h*(y+.9)))
+    return im.crop((round(w*x), round(h*y), right, bottom))
 
 # %% ../../../nbs/engine/predict/inputs.ipynb #a5ad3803
-def _open_or_say(x):
-    "An RGB picture, or the reason why there is none"
-    try: return read_picture(x)
-    except (PictureError, OSError) as e: return str(e)
-
 def predict_tta(
     predictor:Predictor, # From `as_predictor`
     sources:list,        # What `read_picture` takes
@@ -83,16 +112,32 @@ def predict_tta(
 ) -> list:               # One `Prediction` a source; bad files have an `error`
     "Predictions with test-time augmentation: the mean over several looks"
     if not n: return predictor.predict_many(sources, bs, progress)
-    res,sources = [],list(sources)
+    sources = list(sources)
     steps = range(0, len(sources), bs)
-    for i in progress_bar(steps, leave=False) if progress else steps:
+    if progress: steps = progress_bar(steps, leave=False)
+    res = []
+    for i in steps:
         opened = [_open_or_say(o) for o in sources[i:i+bs]]
-        views = [v for o in opened if not isinstance(o, str) for v in tta_views(o, n)]
-        answers = iter(predictor.predict_many(views, bs))
-        res += [Prediction(error=o) if isinstance(o, str) else _mean(predictor, [next(answers) for _ in range(n+1)]) for o in opened]
+        res += _predict_opened(predictor, opened, n, bs)
     return res
 
+def _open_or_say(x):
+    "An RGB picture, or the reason why there is none"
+    try: return read_picture(x)
+    except (PictureError, OSError) as e: return str(e)
+
 # %% ../../../nbs/engine/predict/inputs.ipynb #39f78616
+def _predict_opened(predictor, opened, n, bs):
+    "One prediction for each of what `_open_or_say` gave"
+    pictures = [o for o in opened if not isinstance(o, str)]
+    views = [view for im in pictures for view in tta_views(im, n)]
+    answers = iter(predictor.predict_many(views, bs))
+    res = []
+    for o in opened:
+        if isinstance(o, str): res.append(Prediction(error=o))
+        else: res.append(_mean(predictor, [next(answers) for _ in range(n+1)]))
+    return res
+
 def _mean(predictor, answers):
     "One prediction from several of the same picture"
     probs = torch.tensor([list(o.probabilities.values()) for o in answers]).mean(0)

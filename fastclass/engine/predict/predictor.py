@@ -19,7 +19,6 @@ import torch
 import torch.nn as nn
 from PIL import Image
 from fastai.vision.core import PILImage
-from fastcore.basics import patch
 from fastprogress.fastprogress import progress_bar
 from fastclass.engine.base.bundle_files import (ASK, PACKAGES, TEXT, check_target, need, read_store, refuse,
     write_store)
@@ -36,59 +35,71 @@ _PACKAGES = (*PACKAGES, 'torchvision', 'timm', 'pillow')
 # %% ../../../nbs/engine/predict/predictor.ipynb #ea7d08c0
 def _last_metrics(learn):
     "The metrics of the last epoch, as the recorder has them"
-    rec = getattr(learn, 'recorder', None)
-    names,values = getattr(rec, 'metric_names', []), getattr(rec, 'values', [])
+    recorder = getattr(learn, 'recorder', None)
+    names = getattr(recorder, 'metric_names', [])
+    values = getattr(recorder, 'values', [])
     return dict(zip(list(names)[1:-1], values[-1])) if len(values) else {}
 
-# %% ../../../nbs/engine/predict/predictor.ipynb #6e463ffd
-def _learner_probabilities(learn, im):
-    "What the learner itself makes of one picture"
-    dl,weight = learn.dls.valid,next(learn.model.parameters())
-    x = PILImage(im)
-    for t in dl.after_item.fs: x = t(x, split_idx=1)
-    x = x[None].to(learn.dls.device or 'cpu')
-    for t in dl.after_batch.fs: x = t(x, split_idx=1)
-    x = x.to(weight)
-    with evaluating(learn.model), torch.no_grad(): return learn.model(x.as_subclass(torch.Tensor)).float().softmax(-1)[0].cpu()
-
 # %% ../../../nbs/engine/predict/predictor.ipynb #1915d7b1
+def _made_up_picture():
+    "Soft colours, the same each time"
+    pixels = np.random.default_rng(0).integers(0, 256, (9, 13, 3), np.uint8)
+    return Image.fromarray(pixels).resize((390, 270), Image.Resampling.BICUBIC)
+
 def _check_same(learn, path):
     "Raise `UnsupportedError` when the bundle at `path` does not do what `learn` does"
-    im = Image.fromarray(np.random.default_rng(0).integers(0, 256, (9, 13, 3), np.uint8)).resize((390, 270), Image.Resampling.BICUBIC)
-    ours = torch.tensor(list(load_bundle(path).predict(im).probabilities.values()))
-    theirs = _learner_probabilities(learn, im)
+    im = _made_up_picture()
+    ours,theirs = load_bundle(path).predict(im),LearnerPredictor(learn).predict(im)
     weight = next(learn.model.parameters())
-    exact = weight.device.type=='cpu' and weight.dtype in (torch.float32, torch.float64) # a GPU rounds in other places
-    gap = (ours-theirs).abs().max().item()
+    # a GPU rounds in other places
+    exact = weight.device.type=='cpu' and weight.dtype in (torch.float32, torch.float64)
+    gap = (_probabilities(ours)-_probabilities(theirs)).abs().max().item()
     if not gap<(1e-3 if exact else .05):
-        refuse(f'this learner: the probabilities differ by {gap:.2g}', 'Its model or transforms were changed in a way that is not on record: use learn.export().')
+        refuse(f'this learner: the probabilities differ by {gap:.2g}',
+               'Its model or transforms were changed in a way that is not on record: use learn.export().')
+
+def _probabilities(prediction): return torch.tensor(list(prediction.probabilities.values()))
 
 # %% ../../../nbs/engine/predict/predictor.ipynb #a0b6b27c
 def save_bundle(
     learn,              # A stock `vision_learner`: one label a picture
-    path,               # Folder, or a file that ends in .zip; a bundle that is there is replaced when the new one is complete
+    path,               # Folder, or a file that ends in .zip; a bundle there is replaced when the new one is complete
     metrics:dict=None,  # Numbers to keep with it; default: the last epoch's
     data_card:dict=None, # More about the data (source, licence, ...); added to the counts and the hash
     weights_source:str=None # Where the body's weights came from
 ) -> Path:              # `path`; raises `UnsupportedError`, `BundleError`, `StorageError`
     "Write `learn` as weights and JSON, without a pickle"
     check_target(Path(path))
-    vocab = describe_task(learn)
-    model,items,batch = describe_model(learn, len(vocab)),describe_items(learn.dls.valid),describe_batch(learn.dls.valid)
-    text = dict(format=BUNDLE_FORMAT, version=BUNDLE_VERSION, task='classification', vocabulary=vocab, **model,
-        input=dict(mode='RGB', size=(batch['resize'] or items[-1])['size'], item=items, batch=batch, **describe_opener(learn.dls.valid)),
-        weights=dict(source=weights_source), metrics=_last_metrics(learn) if metrics is None else metrics,
-        data_card=card_of(learn.dls) | (data_card or {}))
+    text = _describe(learn)
+    text['weights'] = dict(source=weights_source)
+    text['metrics'] = _last_metrics(learn) if metrics is None else metrics
+    text['data_card'] = card_of(learn.dls) | (data_card or {})
     return write_store(path, learn.model.state_dict(), text, check=lambda p: _check_same(learn, p), packages=_PACKAGES)
+
+def _describe(learn):
+    "What a bundle says about the task, the model and its input"
+    dl = learn.dls.valid
+    vocab = describe_task(learn)
+    model = describe_model(learn, len(vocab))
+    items = describe_items(dl)
+    batch = describe_batch(dl)
+    last = batch['resize'] or items[-1]
+    shown = dict(mode='RGB', size=last['size'], item=items, batch=batch, **describe_opener(dl))
+    return dict(format=BUNDLE_FORMAT, version=BUNDLE_VERSION, task='classification', vocabulary=vocab, **model,
+                input=shown)
 
 # %% ../../../nbs/engine/predict/predictor.ipynb #46256b98
 def _open(path):
     "The checked description of a bundle, and the function that reads its weights"
     d,load_tensors = read_store(path, BUNDLE_FORMAT, BUNDLE_VERSION)
     where = f'{path}/{TEXT}'
-    if need(d, 'activation', str, where)!='softmax': raise BundleError(f'{where} asks for the activation {d["activation"]!r:.40}.', next=ASK)
-    for key,kind in dict(vocabulary=list, arch=dict, head=list, input=dict).items(): need(d, key, kind, where)
-    if not d['vocabulary'] or not all(isinstance(o, (str, int, float, bool)) for o in d['vocabulary']):
+    activation = need(d, 'activation', str, where)
+    if activation!='softmax': raise BundleError(f'{where} asks for the activation {activation!r:.40}.', next=ASK)
+    vocab = need(d, 'vocabulary', list, where)
+    need(d, 'arch', dict, where)
+    need(d, 'head', list, where)
+    need(d, 'input', dict, where)
+    if not vocab or not all(isinstance(o, (str, int, float, bool)) for o in vocab):
         raise BundleError(f'The vocabulary in {where} must be a list of texts or numbers.', next=ASK)
     return d,load_tensors
 
@@ -131,77 +142,83 @@ class Predictor:
         prepare:Prepare,  # Picture to input
         description:dict   # What `bundle.json` says
     ):
-        self.model,self.prepare,self.description = model,prepare,description
+        self.model = model
+        self.prepare = prepare
+        self.description = description
         self.vocab = description['vocabulary']
     @property
     def device(self):
         "Where the model computes, a `torch.device`"
         return next(self.model.parameters()).device
     def __repr__(self):
-        a,s = self.description['arch'],self.description['input'].get('size')
-        return f'Predictor({a["name"]}, {len(self.vocab)} classes, {s}, {self.device})'
+        name = self.description['arch']['name']
+        size = self.description['input'].get('size')
+        return f'Predictor({name}, {len(self.vocab)} classes, {size}, {self.device})'
+    def _read(self, x):
+        "A prepared picture; big JPEGs are decoded at a reduced scale where the learner did so"
+        how = {'near': self.prepare.near} if self.prepare.near else {}
+        return self.prepare.item(read_picture(x, **how))
+    def _run(self, items):
+        "Probabilities of a list of prepared pictures: n x classes, on the CPU"
+        xb = torch.stack([o.as_subclass(torch.Tensor) for o in items])
+        xb = self.prepare.batch(xb.to(self.device))
+        xb = xb.contiguous(memory_format=torch.channels_last)
+        with torch.inference_mode(): return self.model(xb).softmax(-1).cpu()
+    def _prediction(self, probs, source):
+        "One row of probabilities as a `Prediction`"
+        i = int(probs.argmax())
+        return Prediction(self.vocab[i], float(probs[i]), dict(zip(self.vocab, probs.tolist())), source)
+    def predict(self,
+        x # Path, bytes, or PIL picture of any mode
+    ) -> Prediction: # Raises `PictureError` when `x` is not a usable picture
+        "The class of one picture, its probability, and the probabilities of all classes"
+        return self._prediction(self._run([self._read(x)])[0], _source(x))
+    def predict_many(self,
+        sources,          # List of paths, bytes or PIL pictures
+        bs:int=32,        # Pictures at once
+        progress:bool=False, # Show a progress bar?
+        workers:int=4     # Threads that read pictures
+    ) -> list:            # One `Prediction` a source, in order; a bad file has its `error` and no label
+        "Predict a list of pictures in batches; a picture that cannot be read is reported in its row"
+        chunks = _chunks(sources, max(1, bs))
+        res = []
+        with ThreadPoolExecutor(max(1, workers)) as pool:
+            coming = _next_chunk_ahead(pool, self._try_item, chunks)
+            if progress: coming = progress_bar(coming, total=len(chunks), leave=False)
+            for chunk,items in coming: res += self._rows(chunk, items)
+        return res
+    def _try_item(self, x):
+        "A prepared picture, or the reason why there is none"
+        try: return self._read(x)
+        except (PictureError, OSError) as e: return str(e)
+    def _rows(self, sources, items):
+        good = [o for o in items if not isinstance(o, str)]
+        probs = iter(self._run(good) if good else [])
+        return [_answer_or_error(self, _source(source), item, probs) for source,item in zip(sources, items)]
 
 # %% ../../../nbs/engine/predict/predictor.ipynb #e3794ddd
-@patch
-def _read(self:Predictor, x):
-    "A prepared picture; big JPEGs are decoded at a reduced scale where the learner did so"
-    return self.prepare.item(read_picture(x, **({'near': self.prepare.near} if self.prepare.near else {})))
-
 def _source(x): return os.fspath(x) if isinstance(x, (str, os.PathLike)) else ''
 
-@patch
-def _run(self:Predictor, items):
-    "Probabilities of a list of prepared pictures: n x classes, on the CPU"
-    xb = self.prepare.batch(torch.stack([o.as_subclass(torch.Tensor) for o in items]).to(self.device))
-    with torch.inference_mode(): return self.model(xb.contiguous(memory_format=torch.channels_last)).softmax(-1).cpu()
+def _answer_or_error(predictor, source, item, probs):
+    "The next of `probs` as a `Prediction`; a text in the place of `item` says why there is none"
+    if isinstance(item, str): return Prediction(source=source, error=item)
+    return predictor._prediction(next(probs), source)
 
-@patch
-def _prediction(self:Predictor, probs, source):
-    "One row of probabilities as a `Prediction`"
-    i = int(probs.argmax())
-    return Prediction(self.vocab[i], float(probs[i]), dict(zip(self.vocab, probs.tolist())), source)
+def _chunks(sources, size):
+    "The sources in lists of at most `size`; raises `DataError` for one picture"
+    if isinstance(sources, (str, bytes, os.PathLike, Image.Image)):
+        raise DataError(f'predict_many was given one picture ({type(sources).__name__}).',
+                        next='Give it a list, or use predict.')
+    sources = list(sources)
+    return [sources[i:i+size] for i in range(0, len(sources), size)]
 
-# %% ../../../nbs/engine/predict/predictor.ipynb #347429d9
-@patch
-def predict(self:Predictor,
-    x # Path, bytes, or PIL picture of any mode
-) -> Prediction: # Raises `PictureError` when `x` is not a usable picture
-    "The class of one picture, its probability, and the probabilities of all classes"
-    return self._prediction(self._run([self._read(x)])[0], _source(x))
-
-# %% ../../../nbs/engine/predict/predictor.ipynb #e8079454
-@patch
-def predict_many(self:Predictor,
-    sources,          # List of paths, bytes or PIL pictures
-    bs:int=32,        # Pictures at once
-    progress:bool=False, # Show a progress bar?
-    workers:int=4     # Threads that read pictures
-) -> list:            # One `Prediction` a source, in order; a bad file has its `error` and no label
-    "Predict a list of pictures in batches; a picture that cannot be read is reported in its row"
-    if isinstance(sources, (str, bytes, os.PathLike, Image.Image)): raise DataError(f'predict_many was given one picture ({type(sources).__name__}).', next='Give it a list, or use predict.')
-    sources,res = list(sources),[]
-    with ThreadPoolExecutor(max(1, workers)) as pool:
-        chunks = [sources[i:i+max(1, bs)] for i in range(0, len(sources), max(1, bs))]
-        coming = _next_chunk_ahead(pool, self._try_item, chunks)
-        for chunk,items in progress_bar(coming, total=len(chunks), leave=False) if progress else coming:
-            good = [o for o in items if not isinstance(o, str)]
-            probs = iter(self._run(good) if good else [])
-            res += [Prediction(source=_source(s), error=o) if isinstance(o, str) else self._prediction(next(probs), _source(s)) for s,o in zip(chunk, items)]
-    return res
-
-# %% ../../../nbs/engine/predict/predictor.ipynb #41e2e6c1
 def _next_chunk_ahead(pool, f, chunks):
     "Each chunk with what `f` makes of its members; the next one is on its way while one is used"
     coming = None
     for chunk in [*chunks, None]:
-        now,coming = coming,chunk and (chunk, pool.map(f, chunk))
+        now = coming
+        coming = chunk and (chunk, pool.map(f, chunk))
         if now: yield now[0],list(now[1])
-
-@patch
-def _try_item(self:Predictor, x):
-    "A prepared picture, or the reason why there is none"
-    try: return self._read(x)
-    except (PictureError, OSError) as e: return str(e)
 
 # %% ../../../nbs/engine/predict/predictor.ipynb #276560cd
 def to_frame(
@@ -209,8 +226,12 @@ def to_frame(
 ): # DataFrame: source, label, probability, error, and `p_<class>` for each class
     "Predictions as a table, one row a picture"
     import pandas as pd
-    rows = [dict(source=o.source, label=o.label, probability=o.probability, error=o.error) | {f'p_{k}': v for k,v in o.probabilities.items()} for o in predictions]
-    return pd.DataFrame(rows, columns=None if rows else ['source', 'label', 'probability', 'error'])
+    columns = ['source', 'label', 'probability', 'error']
+    rows = []
+    for o in predictions:
+        row = {name: getattr(o, name) for name in columns}
+        rows.append(row | {f'p_{k}': v for k,v in o.probabilities.items()})
+    return pd.DataFrame(rows, columns=None if rows else columns)
 
 # %% ../../../nbs/engine/predict/predictor.ipynb #3848cb69
 class LearnerPredictor(Predictor):
@@ -218,27 +239,26 @@ class LearnerPredictor(Predictor):
     def __init__(self,
         learn # A classifier of RGB pictures, one label a picture; raises `UnsupportedError`
     ):
-        self.dl,self.model,self.vocab = learn.dls.valid,learn.model,describe_task(learn)
-        self.near,self.description = describe_opener(self.dl)['near'],{}
+        self.dl = learn.dls.valid
+        self.model = learn.model
+        self.vocab = describe_task(learn)
+        self.near = describe_opener(self.dl)['near']
+        self.description = {}
         device = learn.dls.device
         self.on = next(learn.model.parameters()).device if device is None else torch.device(device)
     def __repr__(self): return f'LearnerPredictor({len(self.vocab)} classes, {self.on})'
-
-# %% ../../../nbs/engine/predict/predictor.ipynb #79fb1bd2
-@patch
-def _read(self:LearnerPredictor, x):
-    "A picture after the item transforms"
-    x = PILImage(read_picture(x, near=self.near))
-    for t in self.dl.after_item.fs: x = own_copy(t)(x, split_idx=1)
-    return x
-
-@patch
-def _run(self:LearnerPredictor, items):
-    "Probabilities of a list of pictures: n x classes, on the CPU; the model is left in the mode that it was in"
-    weight = next(self.model.to(self.on).parameters())
-    xb = torch.stack(items).to(self.on)
-    for t in self.dl.after_batch.fs: xb = t(xb, split_idx=1)
-    with evaluating(self.model), torch.no_grad(): return self.model(xb.as_subclass(torch.Tensor).to(weight.dtype, memory_format=torch.channels_last)).float().softmax(-1).cpu()
+    def _read(self, x):
+        "A picture after the item transforms"
+        x = PILImage(read_picture(x, near=self.near))
+        for t in self.dl.after_item.fs: x = own_copy(t)(x, split_idx=1)
+        return x
+    def _run(self, items):
+        "Probabilities of a list of pictures: n x classes, on the CPU; the model is left in the mode that it was in"
+        weight = next(self.model.to(self.on).parameters())
+        xb = torch.stack(items).to(self.on)
+        for t in self.dl.after_batch.fs: xb = t(xb, split_idx=1)
+        xb = xb.as_subclass(torch.Tensor).to(weight.dtype, memory_format=torch.channels_last)
+        with evaluating(self.model), torch.no_grad(): return self.model(xb).float().softmax(-1).cpu()
 
 # %% ../../../nbs/engine/predict/predictor.ipynb #801ceee6
 def as_predictor(
@@ -248,4 +268,5 @@ def as_predictor(
     if isinstance(model, Predictor): return model
     if isinstance(model, (str, os.PathLike)): return load_bundle(model)
     if hasattr(model, 'dls') and hasattr(model, 'model'): return LearnerPredictor(model)
-    raise UnsupportedError(f'{type(model).__name__} is no model that can be asked.', next='Give a learner, a bundle that load_bundle opened, or the path of a bundle.')
+    raise UnsupportedError(f'{type(model).__name__} is no model that can be asked.',
+                           next='Give a learner, a bundle that load_bundle opened, or the path of a bundle.')

@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 from fastai.vision.augment import RandTransform
 from fastai.vision.core import PILImage
-from fastcore.basics import patch
 from matplotlib.figure import Figure
 from PIL import Image
 from ..base.errors import DataError
@@ -20,30 +19,47 @@ from .inputs import named_sources
 from .predictor import as_predictor
 
 # %% auto #0
-__all__ = ['LEVELS', 'GOOD', 'BAD', 'stress_table', 'holding', 'StressResult', 'stress_test', 'RandomCorruptions']
+__all__ = ['LEVELS', 'COLUMNS', 'GOOD', 'BAD', 'stress_table', 'holding', 'StressResult', 'stress_test', 'RandomCorruptions']
 
 # %% ../../../nbs/engine/predict/robustness.ipynb #30d68c15
 LEVELS = (.25, .5, .75, 1.) # How strong the changes are, from 0 to 1
 
-def _steps(changes, levels): return [('none', 0.), *((c, float(l)) for c in changes for l in levels)]
+def _steps(changes, levels):
+    "`(change, level)` of each version of a picture"
+    return [('none', 0.), *((change, float(level)) for change in changes for level in levels)]
 
 def _versions(sources, changes, levels, seed):
     "Every picture under every step, one picture after the other; picture i has the seed `seed`+i"
     for i,source in enumerate(map(Small, sources)):
         for change,level in _steps(changes, levels):
-            yield corrupt(source, change, level, seed+i) if level else corrupt(source, 'monochrome', 0., seed)
+            if level: yield corrupt(source, change, level, seed+i)
+            else: yield corrupt(source, 'monochrome', 0., seed)
 
 # %% ../../../nbs/engine/predict/robustness.ipynb #4f958fdf
 def _checked_kinds(names, labels, vocab):
     "Labels as a list as long as `names`; raises `DataError`"
     if labels is None: return None
     labels = [labels] if isinstance(labels, str) or not hasattr(labels, '__len__') else list(labels)
-    if len(labels)!=len(names): raise DataError(f'{len(names)} pictures and {len(labels)} labels.', next='One label a picture is needed.')
+    if len(labels)!=len(names):
+        raise DataError(f'{len(names)} pictures and {len(labels)} labels.', next='One label a picture is needed.')
     odd = [o for o in labels if o not in vocab]
-    if odd: raise DataError(f'The model has no class {odd[0]!r}.', next=f'It knows: {", ".join(map(str, vocab[:30]))}.')
+    if odd:
+        known = ', '.join(map(str, vocab[:30]))
+        raise DataError(f'The model has no class {odd[0]!r}.', next=f'It knows: {known}.')
     return labels
 
+def _stress_rows(name, label, steps, answers):
+    "The rows of one picture: `answers` to it under `steps`"
+    rows = []
+    for (change,level),answer in zip(steps, answers):
+        holds = answer.label==label
+        sure = answer.probabilities[label]
+        rows.append((name, label, change, level, answer.label, answer.probability, sure, holds))
+    return rows
+
 # %% ../../../nbs/engine/predict/robustness.ipynb #7f672e51
+COLUMNS = ['picture', 'label', 'change', 'level', 'predicted', 'probability', 'probability_of_label', 'holds']
+
 def stress_table(
     model,         # A learner, a `Predictor`, or the path of a bundle
     pictures,      # Pictures or files, as `predict_files` takes them
@@ -52,18 +68,20 @@ def stress_table(
     levels=LEVELS, # How strong, each above 0 and at most 1
     seed:int=0,    # Decides on directions and grounds
     bs:int=32      # Pictures at once
-) -> pd.DataFrame: # picture, label, change, level, predicted, probability, probability_of_label, holds; raises `DataError`, `PictureError`
+) -> pd.DataFrame: # The columns are those of `COLUMNS`; raises `DataError`, `PictureError`
     "What a model says about pictures under changes, one row for each picture, change and level"
-    predictor,(names,sources) = as_predictor(model),zip(*named_sources(pictures))
-    changes,labels = list(CORRUPTIONS if changes is None else changes),_checked_kinds(names, labels, predictor.vocab)
+    predictor = as_predictor(model)
+    names,sources = zip(*named_sources(pictures))
+    changes = list(CORRUPTIONS if changes is None else changes)
+    labels = _checked_kinds(names, labels, predictor.vocab)
     steps = _steps(changes, levels)
     answers = predictor.predict_many(list(_versions(sources, changes, levels, seed)), bs)
     rows = []
     for i,name in enumerate(names):
         mine = answers[i*len(steps):(i+1)*len(steps)]
         label = mine[0].label if labels is None else labels[i]
-        rows += [(name, label, c, l, a.label, a.probability, a.probabilities[label], a.label==label) for (c,l),a in zip(steps, mine)]
-    return pd.DataFrame(rows, columns=['picture', 'label', 'change', 'level', 'predicted', 'probability', 'probability_of_label', 'holds'])
+        rows += _stress_rows(name, label, steps, mine)
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 # %% ../../../nbs/engine/predict/robustness.ipynb #5dbeefe2
 def holding(
@@ -77,7 +95,16 @@ def holding(
 def _breaks(table):
     "Change to the first level at which the answer breaks; NaN where it holds throughout"
     real = table[table.change!='none']
-    return pd.Series({c: g.level[~g.holds.astype(bool)].min() for c,g in real.groupby('change', sort=False)}, name='breaks at', dtype=float)
+    first = {}
+    for change,rows in real.groupby('change', sort=False):
+        broken = rows.level[~rows.holds.astype(bool)]
+        first[change] = broken.min()
+    return pd.Series(first, name='breaks at', dtype=float)
+
+def _telling_row(table, change, level):
+    "The row at the `level` at which the answer breaks; that of the strongest one where `level` is NaN"
+    rows = table[table.change==change]
+    return rows.iloc[-1] if math.isnan(level) else rows[rows.level==level].iloc[0]
 
 # %% ../../../nbs/engine/predict/robustness.ipynb #a5ec7762
 @dataclass
@@ -92,6 +119,29 @@ class StressResult:
         "For each change the first level at which the answer breaks; NaN where it holds throughout"
         return _breaks(self.table)
     def __repr__(self): return self.describe()
+    def describe(self) -> str: # A few lines
+        "The result in words"
+        first = self.table.iloc[0]
+        right = 'which is right' if first.holds else f'and it is {self.label}'
+        lines = [f'As it is: {first.predicted} ({first.probability:.0%}), {right}.']
+        for change,level in self.breaks.items():
+            row = _telling_row(self.table, change, level)
+            if math.isnan(level): said = f'holds to the strongest level, {row.level:g}.'
+            else: said = f'breaks at {level:g}, there it is called {row.predicted} ({row.probability:.0%}).'
+            lines.append(f'{change}: {said}')
+        return '\n'.join(lines)
+    def plot(self,
+        columns:int=5 # Pictures in a row
+    ) -> Figure:      # To show as a cell's last value, or to save with `savefig`
+        "A strip: the picture as it is, then under each change where the answer breaks, or at its strongest"
+        panels = list(_shown(self))
+        columns = min(columns, len(panels))
+        rows = math.ceil(len(panels)/columns)
+        fig = Figure(figsize=(1.75*columns, 2.25*rows), layout='constrained')
+        axes = np.atleast_1d(fig.subplots(rows, columns)).ravel()
+        for ax in axes: ax.set(xticks=[], yticks=[], frame_on=False)
+        for ax,(im,row) in zip(axes, panels): _stress_panel(ax, im, row)
+        return fig
 
 # %% ../../../nbs/engine/predict/robustness.ipynb #cab835c7
 def stress_test(
@@ -107,71 +157,56 @@ def stress_test(
     table = stress_table(model, [source], None if label is None else [label], changes, levels, seed)
     return StressResult(table.label[0], table.drop(columns=['picture', 'label']), source, seed)
 
-# %% ../../../nbs/engine/predict/robustness.ipynb #a6721f16
-@patch
-def describe(self:StressResult) -> str: # A few lines
-    "The result in words"
-    first,breaks = self.table.iloc[0],self.breaks
-    lines = [f'As it is: {first.predicted} ({first.probability:.0%}), {"which is right" if first.holds else f"and it is {self.label}"}.']
-    for change,level in breaks.items():
-        rows = self.table[self.table.change==change]
-        row = rows.iloc[-1] if math.isnan(level) else rows[rows.level==level].iloc[0]
-        lines.append(f'{change}: holds to the strongest level, {row.level:g}.' if math.isnan(level) else f'{change}: breaks at {level:g}, there it is called {row.predicted} ({row.probability:.0%}).')
-    return '\n'.join(lines)
+# %% ../../../nbs/engine/predict/robustness.ipynb #a2d9fd12
+GOOD,BAD = '#0072b2','#d55e00' # Blue and orange: told apart by colour-blind eyes too
 
-# %% ../../../nbs/engine/predict/robustness.ipynb #53ef67a2
 def _shown(result):
     "`(picture, row)` of each panel of the strip"
     yield corrupt(result.picture, 'monochrome', 0., result.seed), result.table.iloc[0]
     for change,level in result.breaks.items():
-        rows = result.table[result.table.change==change]
-        row = rows.iloc[-1] if math.isnan(level) else rows[rows.level==level].iloc[0]
+        row = _telling_row(result.table, change, level)
         yield corrupt(result.picture, change, row.level, result.seed), row
-
-@patch
-def plot(self:StressResult,
-    columns:int=5 # Pictures in a row
-) -> Figure:      # To show as a cell's last value, or to save with `savefig`
-    "A strip: the picture as it is, then under each change where the answer breaks, or at its strongest"
-    panels = list(_shown(self)); columns = min(columns, len(panels)); rows = math.ceil(len(panels)/columns)
-    fig = Figure(figsize=(1.75*columns, 2.25*rows), layout='constrained')
-    axes = np.atleast_1d(fig.subplots(rows, columns)).ravel()
-    for ax in axes: ax.set(xticks=[], yticks=[], frame_on=False)
-    for ax,(im,row) in zip(axes, panels): _stress_panel(ax, im, row)
-    return fig
-
-# %% ../../../nbs/engine/predict/robustness.ipynb #2a28bec2
-GOOD,BAD = '#0072b2','#d55e00' # Blue and orange: told apart by colour-blind eyes too
 
 def _stress_panel(ax, im, row):
     "One picture with its change, and what the model says"
-    ax.imshow(im); ax.set_frame_on(True)
+    ax.imshow(im)
+    ax.set_frame_on(True)
     colour = GOOD if row.holds else BAD
     for o in ax.spines.values(): o.set(color=colour, linewidth=3)
     what = 'as it is' if row.change=='none' else f'{row.change} {row.level:g}'
-    ax.set_title(f'{what}: {"holds" if row.holds else "breaks"}', fontsize=9, color=colour, parse_math=False)
+    how = 'holds' if row.holds else 'breaks'
+    ax.set_title(f'{what}: {how}', fontsize=9, color=colour, parse_math=False)
     ax.set_xlabel(f'{row.predicted!s:.18} {row.probability:.0%}', fontsize=8, parse_math=False)
 
 # %% ../../../nbs/engine/predict/robustness.ipynb #b436a7cf
 class RandomCorruptions(RandTransform):
     "Item transform for training pictures: one or two changes by chance; put it before `Resize`"
-    split_idx,order = 0,0 # in training only, and before Resize
+    split_idx = 0 # in training only
+    order = 0     # before Resize
     def __init__(self,
         kinds=tuple(CORRUPTIONS), # Names of changes to choose from
         level:float=.8,       # The strongest that they get, 0 to 1
         p:float=.8            # Share of pictures that are changed
     ):
         super().__init__(p=p)
+        known = ', '.join(CORRUPTIONS)
         odd = [k for k in kinds if k not in CORRUPTIONS]
-        if odd or not kinds: raise DataError(f'There is no change {odd[0]!r}.' if odd else 'There is no change to choose from.', next=f'Choose some of: {", ".join(CORRUPTIONS)}.')
-        self.kinds,self.level = list(kinds),level
+        if odd: raise DataError(f'There is no change {odd[0]!r}.', next=f'Choose some of: {known}.')
+        if not kinds: raise DataError('There is no change to choose from.', next=f'Choose some of: {known}.')
+        self.kinds = list(kinds)
+        self.level = level
     def before_call(self,
         b,        # The picture
         split_idx # 0 in training
     ):
         "Choose the changes for the next picture"
         super().before_call(b, split_idx)
-        self.chosen = [(k, random.uniform(0, self.level), random.getrandbits(31)) for k in random.sample(self.kinds, min(len(self.kinds), random.randint(1, 2)))]
+        n = min(len(self.kinds), random.randint(1, 2))
+        chosen = []
+        for kind in random.sample(self.kinds, n):
+            level = random.uniform(0, self.level)
+            chosen.append((kind, level, random.getrandbits(31)))
+        self.chosen = chosen
     def encodes(self,
         x:PILImage # A training picture
     ):             # The changed picture
