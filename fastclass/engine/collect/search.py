@@ -9,7 +9,7 @@ from dataclasses import asdict
 from functools import cache
 from ..base.errors import (BadQueryError, BlockedError, NoInternetError, NothingFoundError,
     RateLimitedError, SourceError, storage_guard)
-from .source import NO_INTERNET, Hit, SearchSource, check_query
+from .source import NO_INTERNET, Hit, check_query
 from .sources import DDGS, Bundled, Commons, INaturalist, OldDDGS, Openverse
 
 # %% auto #0
