@@ -9,7 +9,6 @@ import math
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-import torch
 from fastai.callback.core import Callback
 from fastai.torch_core import get_model
 

@@ -11,9 +11,7 @@ import pandas as pd
 from fastai.vision.augment import RandTransform
 from fastai.vision.core import PILImage
 from matplotlib.figure import Figure
-from PIL import Image
 from ..base.errors import DataError
-from ..base.picture import read_picture
 from .corruptions import CORRUPTIONS, Small, corrupt
 from .inputs import named_sources
 from .predictor import as_predictor
