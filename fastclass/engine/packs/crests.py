@@ -15,9 +15,12 @@ __all__ = ['PALETTES', 'CLUBS', 'SHAPES', 'Club', 'find_club', 'draw_crest']
 
 # %% ../../../nbs/engine/packs/crests.ipynb #145ed315
 PALETTES = { # main, light, dark, accent
-    'red':    ('#c4202e', '#fbf7ef', '#5a0c17', '#e9b949'), 'blue':   ('#1f4fa3', '#f6f8fb', '#0f2550', '#8fc3ea'),
-    'green':  ('#1d6b41', '#f5f0dd', '#0c3321', '#e3b23c'), 'black':  ('#26282e', '#f2c230', '#0f1013', '#f6f1e4'),
-    'claret': ('#7a1f40', '#8fc7e8', '#380d20', '#f6efe2'), 'purple': ('#5a2a82', '#f5f0fa', '#2a1140', '#d9b44a'),
+    'red':    ('#c4202e', '#fbf7ef', '#5a0c17', '#e9b949'),
+    'blue':   ('#1f4fa3', '#f6f8fb', '#0f2550', '#8fc3ea'),
+    'green':  ('#1d6b41', '#f5f0dd', '#0c3321', '#e3b23c'),
+    'black':  ('#26282e', '#f2c230', '#0f1013', '#f6f1e4'),
+    'claret': ('#7a1f40', '#8fc7e8', '#380d20', '#f6efe2'),
+    'purple': ('#5a2a82', '#f5f0fa', '#2a1140', '#d9b44a'),
     'orange': ('#e8742a', '#fff6ea', '#1c2c4c', '#7fa9dc')}
 
 # %% ../../../nbs/engine/packs/crests.ipynb #1639072f
@@ -33,223 +36,503 @@ class Club:
     charge:str   # What is shown on it
 
 # %% ../../../nbs/engine/packs/crests.ipynb #d5a3e476
-CLUBS = [Club(*c) for c in (
-    ('brackwater','Brackwater United',1894,'blue','shield','hoops','anchor'), ('corvale','Corvale City',1907,'black','round','plain','raven'),
-    ('dunmarrow','Dunmarrow Town',1888,'red','shield','pale','tower'), ('eldenport','Eldenport Athletic',1901,'claret','swiss','waves','ship'),
-    ('foxhollow','Foxhollow Rovers',1911,'orange','round','plain','fox'), ('goldacre','Goldacre Town',1899,'green','shield','bend','wheat'),
-    ('harrowmere','Harrowmere Albion',1879,'green','round','quarter','stag'), ('isenholm','Isenholm Forge',1886,'red','hexagon','plain','cog'),
-    ('kestrelford','Kestrelford Athletic',1905,'red','pennant','chevron','eagle'), ('larkenby','Larkenby Wanderers',1883,'blue','round','stripes','star'),
-    ('merrowdene','Merrowdene Albion',1897,'blue','swiss','waves','fish'), ('northcairn','Northcairn Rangers',1912,'blue','hexagon','plain','peaks'),
-    ('oxmoor','Oxmoor Victoria',1891,'claret','shield','chevron','bull'), ('pinecastle','Pinecastle Rovers',1903,'green','hexagon','stripes','pine'),
-    ('quillhaven','Quillhaven City',1909,'purple','oval','plain','owl'), ('rosemarket','Rosemarket Town',1882,'red','round','saltire','rose'),
-    ('saltmarsh','Saltmarsh Sands',1915,'black','swiss','stripes','swan'), ('thornwick','Thornwick Regis',1876,'purple','oval','quarter','crown'),
-    ('wexbridge','Wexbridge Central',1890,'red','round','hoops','bridge'), ('yarrowgate','Yarrowgate Dynamo',1921,'black','pennant','rays','sun'))]
+CLUBS = [
+    Club('brackwater', 'Brackwater United', 1894, 'blue', 'shield', 'hoops', 'anchor'),
+    Club('corvale', 'Corvale City', 1907, 'black', 'round', 'plain', 'raven'),
+    Club('dunmarrow', 'Dunmarrow Town', 1888, 'red', 'shield', 'pale', 'tower'),
+    Club('eldenport', 'Eldenport Athletic', 1901, 'claret', 'swiss', 'waves', 'ship'),
+    Club('foxhollow', 'Foxhollow Rovers', 1911, 'orange', 'round', 'plain', 'fox'),
+    Club('goldacre', 'Goldacre Town', 1899, 'green', 'shield', 'bend', 'wheat'),
+    Club('harrowmere', 'Harrowmere Albion', 1879, 'green', 'round', 'quarter', 'stag'),
+    Club('isenholm', 'Isenholm Forge', 1886, 'red', 'hexagon', 'plain', 'cog'),
+    Club('kestrelford', 'Kestrelford Athletic', 1905, 'red', 'pennant', 'chevron', 'eagle'),
+    Club('larkenby', 'Larkenby Wanderers', 1883, 'blue', 'round', 'stripes', 'star'),
+    Club('merrowdene', 'Merrowdene Albion', 1897, 'blue', 'swiss', 'waves', 'fish'),
+    Club('northcairn', 'Northcairn Rangers', 1912, 'blue', 'hexagon', 'plain', 'peaks'),
+    Club('oxmoor', 'Oxmoor Victoria', 1891, 'claret', 'shield', 'chevron', 'bull'),
+    Club('pinecastle', 'Pinecastle Rovers', 1903, 'green', 'hexagon', 'stripes', 'pine'),
+    Club('quillhaven', 'Quillhaven City', 1909, 'purple', 'oval', 'plain', 'owl'),
+    Club('rosemarket', 'Rosemarket Town', 1882, 'red', 'round', 'saltire', 'rose'),
+    Club('saltmarsh', 'Saltmarsh Sands', 1915, 'black', 'swiss', 'stripes', 'swan'),
+    Club('thornwick', 'Thornwick Regis', 1876, 'purple', 'oval', 'quarter', 'crown'),
+    Club('wexbridge', 'Wexbridge Central', 1890, 'red', 'round', 'hoops', 'bridge'),
+    Club('yarrowgate', 'Yarrowgate Dynamo', 1921, 'black', 'pennant', 'rays', 'sun')]
 
 # %% ../../../nbs/engine/packs/crests.ipynb #be2af177
-def _mirror(*right): return [*right, *((-x,y) for x,y in reversed(right))]
-def _curve(p0, p1, p2, n=14):
-    "Points of a quadratic curve from p0 to p2 that bends towards p1"
-    return [tuple((1-t)**2*a + 2*t*(1-t)*b + t*t*c for a,b,c in zip(p0,p1,p2)) for t in np.linspace(0, 1, n)]
-def _round(rx=1., ry=1., n=64, cx=0., cy=0.):
-    return [(cx+rx*np.cos(t), cy+ry*np.sin(t)) for t in np.linspace(0, 2*np.pi, n, endpoint=False)]
-def _spikes(n, outer=1., inner=.4, cx=0., cy=0.):
-    return [(cx+r*np.sin(t), cy-r*np.cos(t)) for i,t in enumerate(np.linspace(0, 2*np.pi, 2*n, endpoint=False)) for r in [(outer,inner)[i%2]]]
+def _flipped(points): return [(-x,y) for x,y in points]
+
+def _fold(*right): return [*right, *_flipped(reversed(right))]
+
+def _bar_between(corner, opposite):
+    x0,y0 = corner
+    x1,y1 = opposite
+    return [(x0,y0), (x1,y0), (x1,y1), (x0,y1)]
+
+def _stroke(p, q, width):
+    "A bar of that width from p to q"
+    (a,b),(c,d) = p,q
+    length = np.hypot(c-a, d-b)
+    u = (d-b)/length*width[0]/2
+    v = (a-c)/length*width[0]/2
+    return [(a+u,b+v), (c+u,d+v), (c-u,d-v), (a-u,b-v)]
+
+# %% ../../../nbs/engine/packs/crests.ipynb #4bfad63f
+def _around(r, angle):
+    "The point at distance r from the centre, clockwise from the top"
+    return r*np.sin(angle), -r*np.cos(angle)
+
+def _disc(centre, radii, corners):
+    cx,cy = centre
+    rx,ry = radii[0],radii[-1]
+    angles = np.linspace(0, 2*np.pi, int(corners[0]), endpoint=False)
+    return [(cx+rx*np.cos(t), cy+ry*np.sin(t)) for t in angles]
+
+def _spikes(centre, radii, n):
+    cx,cy = centre
+    points = []
+    for i,t in enumerate(np.linspace(0, 2*np.pi, 2*int(n[0]), endpoint=False)):
+        x,y = _around(radii[i%2], t)
+        points.append((cx+x, cy+y))
+    return points
+
+def _curve(start, towards, end, n):
+    "Points of a quadratic curve"
+    p,q,r = (np.array(o) for o in (start,towards,end))
+    t = np.linspace(0, 1, n)[:,None]
+    points = (1-t)**2*p + 2*t*(1-t)*q + t*t*r
+    return [tuple(o) for o in points.tolist()]
+
+# %% ../../../nbs/engine/packs/crests.ipynb #84022bee
+_PARTS = dict(fold=_fold, bar=_bar_between, line=_stroke, disc=_disc, spikes=_spikes)
+
+def _corner(word): return tuple(float(o) for o in word.split(','))
+
+def _corners(words):
+    points = []
+    words = iter(words)
+    for word in words:
+        if word[0]!='Q':
+            points.append(_corner(word))
+            continue
+        towards = _corner(next(words))
+        end = _corner(next(words))
+        points += _curve(points.pop(), towards, end, int(word[1:] or 14))
+    return points
+
+def _outline(text):
+    "The points of an outline that is written as text"
+    first,*rest = text.split()
+    if first not in _PARTS: return _corners([first,*rest])
+    return _PARTS[first](*_corners(rest))
 
 # %% ../../../nbs/engine/packs/crests.ipynb #74a17a96
 SHAPES = {
-    'shield':  _mirror((0,-.96), (.84,-.96), (.84,-.1), *_curve((.84,-.1),(.84,.6),(0,1))),
-    'round':   _round(.98,.98),
-    'swiss':   _mirror((0,-.9), *_curve((0,-.9),(.45,-.72),(.82,-.97),8), *_curve((.82,-.97),(.66,-.3),(.8,.1),10), *_curve((.8,.1),(.86,.7),(0,1))),
-    'hexagon': _mirror((0,-1), (.86,-.6), (.86,.5), (0,1)),
-    'pennant': _mirror((0,-.94), (.9,-.94), (.78,-.62), (.62,.34), (0,1)),
-    'oval':    _round(.8,1.)}
+    'shield':  _outline('fold 0,-.96 .84,-.96 .84,-.1 Q .84,.6 0,1'),
+    'round':   _outline('disc 0,0 .98 64'),
+    'swiss':   _outline('fold 0,-.9 Q8 .45,-.72 .82,-.97 Q10 .66,-.3 .8,.1 Q .86,.7 0,1'),
+    'hexagon': _outline('fold 0,-1 .86,-.6 .86,.5 0,1'),
+    'pennant': _outline('fold 0,-.94 .9,-.94 .78,-.62 .62,.34 0,1'),
+    'oval':    _outline('disc 0,0 .8,1 64')}
 
 # %% ../../../nbs/engine/packs/crests.ipynb #035e754f
-def _both(*pts): return [list(pts), [(-x,y) for x,y in pts]]
-def _draw_bar(x0, y0, x1, y1): return [(x0,y0), (x1,y0), (x1,y1), (x0,y1)]
-def _stroke(p, q, w):
-    "A bar of width w from p to q"
-    (a,b),(c,d) = p,q; n = np.hypot(c-a, d-b); u,v = (d-b)/n*w/2, (a-c)/n*w/2
-    return [(a+u,b+v), (c+u,d+v), (c-u,d-v), (a-u,b-v)]
-def _eyes(x, y, r, iris=.5): return [('l',_round(r,r,20,s*x,y)) for s in (1,-1)] + [('d',_round(r*iris,r*iris,16,s*x,y)) for s in (1,-1)]
+def _polygons(table):
+    "The roles and outlines of a charge"
+    found = []
+    for row in table.strip().splitlines():
+        role,text = row.split(maxsplit=1)
+        points = _outline(text.removeprefix('both '))
+        found.append((role,points))
+        if text.startswith('both '): found.append((role,_flipped(points)))
+    return found
+
+_CHARGES = {} # Name -> polygons
 
 # %% ../../../nbs/engine/packs/crests.ipynb #d881f3aa
-def _fox(): return [
-    ('m',_mirror((0,.92),(.3,.55),(.62,.3),(.92,.02),(.8,-.95),(.34,-.42),(0,-.34))), *[('d',p) for p in _both((.74,-.76),(.8,-.2),(.5,-.42))],
-    *[('l',p) for p in _both((0,.92),(.3,.55),(.62,.3),(.92,.02),(.5,.04),(.16,.36),(0,.62))],
-    *[('d',p) for p in _both((.24,-.06),(.54,-.14),(.42,.06))], ('d',_mirror((0,.95),(.15,.72),(.08,.62),(0,.62)))]
+_CHARGES['fox'] = _polygons('''
+    m fold 0,.92 .3,.55 .62,.3 .92,.02 .8,-.95 .34,-.42 0,-.34
+    d both .74,-.76 .8,-.2 .5,-.42
+    l both 0,.92 .3,.55 .62,.3 .92,.02 .5,.04 .16,.36 0,.62
+    d both .24,-.06 .54,-.14 .42,.06
+    d fold 0,.95 .15,.72 .08,.62 0,.62''')
 
 # %% ../../../nbs/engine/packs/crests.ipynb #99b510b2
-def _owl(): return [
-    ('m',_mirror((0,-.62),(.5,-.95),(.66,-.4),(.7,.3),(.44,.86),(0,1))), ('l',_mirror((0,.05),(.36,.12),(.4,.5),(.22,.8),(0,.88))),
-    *[('d',p) for y in (.25,.48,.7) for p in _both((.02,y),(.12,y-.07),(.24,y),(.12,y+.1))],
-    *[('a',p) for p in _both((.7,.3),(.66,-.25),(.46,.1),(.5,.7))], *_eyes(.29,-.3,.29), ('a',_mirror((0,-.22),(.1,-.12),(0,.1)))]
+_CHARGES['owl'] = _polygons('''
+    m fold 0,-.62 .5,-.95 .66,-.4 .7,.3 .44,.86 0,1
+    l fold 0,.05 .36,.12 .4,.5 .22,.8 0,.88
+    d both .02,.25 .12,.18 .24,.25 .12,.35
+    d both .02,.48 .12,.41 .24,.48 .12,.58
+    d both .02,.7 .12,.63 .24,.7 .12,.8
+    a both .7,.3 .66,-.25 .46,.1 .5,.7
+    l disc .29,-.3 .29 20
+    l disc -.29,-.3 .29 20
+    d disc .29,-.3 .145 16
+    d disc -.29,-.3 .145 16
+    a fold 0,-.22 .1,-.12 0,.1''')
 
 # %% ../../../nbs/engine/packs/crests.ipynb #ffa7db68
-def _stag(): return [
-    *[('m',_stroke((s*a,b),(s*c,d),.11)) for s in (1,-1) for a,b,c,d in ((.16,-.3,.5,-.62),(.5,-.62,.62,-1),(.36,-.48,.28,-.86),(.52,-.58,.86,-.7),(.57,-.8,.8,-.98))],
-    ('m',_mirror((0,-.38),(.24,-.34),(.7,-.24),(.62,-.02),(.34,-.04),(.28,.3),(.2,.78),(.1,.92),(0,.94))),
-    *[('d',p) for p in _both((.16,.04),(.27,-.04),(.24,.1))], ('d',_mirror((0,.92),(.14,.78),(.09,.68),(0,.68))),
-    *[('l',p) for p in _both((.4,-.2),(.62,-.18),(.54,-.08))], ('l',_mirror((0,-.24),(.09,-.1),(0,.42)))]
+_CHARGES['stag'] = _polygons('''
+    m both line .16,-.3 .5,-.62 .11
+    m both line .5,-.62 .62,-1 .11
+    m both line .36,-.48 .28,-.86 .11
+    m both line .52,-.58 .86,-.7 .11
+    m both line .57,-.8 .8,-.98 .11
+    m fold 0,-.38 .24,-.34 .7,-.24 .62,-.02 .34,-.04 .28,.3 .2,.78 .1,.92 0,.94
+    d both .16,.04 .27,-.04 .24,.1
+    d fold 0,.92 .14,.78 .09,.68 0,.68
+    l both .4,-.2 .62,-.18 .54,-.08
+    l fold 0,-.24 .09,-.1 0,.42''')
 
 # %% ../../../nbs/engine/packs/crests.ipynb #7c0e7740
-def _bull(): return [
-    *[('l',p) for p in _both(*_curve((.4,-.42),(1.1,-.42),(.94,-.98),8), *_curve((.94,-.98),(.78,-.6),(.3,-.62),8))],
-    ('m',_mirror((0,-.62),(.4,-.6),(.52,-.42),(.92,-.34),(.8,-.1),(.5,-.14),(.36,.36),(.38,.74),(.2,.94),(0,.96))),
-    *[('d',p) for p in _both((.16,-.12),(.38,-.22),(.32,-.04))], ('l',_mirror((0,.46),(.3,.5),(.34,.74),(.18,.9),(0,.92))),
-    *[('d',p) for p in _both((.1,.6),(.2,.6),(.17,.72))], ('a',_round(.13,.13,20,0,.9)), ('d',_round(.07,.07,16,0,.9))]
+_CHARGES['bull'] = _polygons('''
+    l both .4,-.42 Q8 1.1,-.42 .94,-.98 Q8 .78,-.6 .3,-.62
+    m fold 0,-.62 .4,-.6 .52,-.42 .92,-.34 .8,-.1 .5,-.14 .36,.36 .38,.74 .2,.94 0,.96
+    d both .16,-.12 .38,-.22 .32,-.04
+    l fold 0,.46 .3,.5 .34,.74 .18,.9 0,.92
+    d both .1,.6 .2,.6 .17,.72
+    a disc 0,.9 .13 20
+    d disc 0,.9 .07 16''')
 
 # %% ../../../nbs/engine/packs/crests.ipynb #ce0da6f3
-def _raven(): return [
-    ('m',[(-1,-.42),(-.62,-.56),(-.42,-.72),(-.16,-.7),(.02,-.5),(.3,-.2),(.62,.1),(.98,.62),(.7,.56),(.86,.8),(.5,.62),(.2,.5),(-.1,.48),(-.36,.3),(-.5,0),(-.56,-.3)]),
-    ('d',[(-.1,-.16),(.2,-.02),(.5,.3),(.62,.5),(.2,.36),(-.06,.2)]), ('l',_round(.07,.07,16,-.34,-.5)), ('d',_round(.035,.035,12,-.34,-.5)),
-    *[('m',_stroke((x,.42),(x-.06,.84),.06)) for x in (-.06,.14)], ('a',_stroke((-.6,.88),(.7,.88),.1)), ('a',_stroke((.4,.88),(.6,.74),.06))]
+_CHARGES['raven'] = _polygons('''
+    m -1,-.42 -.62,-.56 -.42,-.72 -.16,-.7 .02,-.5 .3,-.2 .62,.1 .98,.62 \
+      .7,.56 .86,.8 .5,.62 .2,.5 -.1,.48 -.36,.3 -.5,0 -.56,-.3
+    d -.1,-.16 .2,-.02 .5,.3 .62,.5 .2,.36 -.06,.2
+    l disc -.34,-.5 .07 16
+    d disc -.34,-.5 .035 12
+    m line -.06,.42 -.12,.84 .06
+    m line .14,.42 .08,.84 .06
+    a line -.6,.88 .7,.88 .1
+    a line .4,.88 .6,.74 .06''')
 
 # %% ../../../nbs/engine/packs/crests.ipynb #9e2fb1ce
-def _eagle(): return [
-    *[('m',p) for p in _both((.12,-.3),(.5,-.62),(1,-.78),(.92,-.5),(1,-.42),(.84,-.2),(.9,-.1),(.66,.1),(.64,.24),(.38,.26),(.12,.3))],
-    *[('d',_stroke((s*.2,-.02),(s*x,y),.035)) for s in (1,-1) for x,y in ((.86,-.5),(.78,-.22),(.58,.06))],
-    ('m',_mirror((0,-.5),(.16,-.4),(.22,0),(.16,.42),(.34,.9),(.12,.8),(0,.96))),
-    ('l',[(-.16,-.42),(-.14,-.72),(0,-.86),(.18,-.78),(.2,-.6),(.14,-.4),(0,-.3)]), ('a',[(.14,-.78),(.38,-.66),(.34,-.52),(.16,-.6)]), ('d',_round(.04,.04,12,.08,-.68))]
+_CHARGES['eagle'] = _polygons('''
+    m both .12,-.3 .5,-.62 1,-.78 .92,-.5 1,-.42 .84,-.2 .9,-.1 .66,.1 .64,.24 .38,.26 .12,.3
+    d both line .2,-.02 .86,-.5 .035
+    d both line .2,-.02 .78,-.22 .035
+    d both line .2,-.02 .58,.06 .035
+    m fold 0,-.5 .16,-.4 .22,0 .16,.42 .34,.9 .12,.8 0,.96
+    l -.16,-.42 -.14,-.72 0,-.86 .18,-.78 .2,-.6 .14,-.4 0,-.3
+    a .14,-.78 .38,-.66 .34,-.52 .16,-.6
+    d disc .08,-.68 .04 12''')
 
 # %% ../../../nbs/engine/packs/crests.ipynb #996575ea
-def _swan(): return [
-    ('m',[*_curve((-.52,-.62),(-.62,-.98),(-.24,-.92)), *_curve((-.24,-.92),(.06,-.86),(-.08,-.4)), *_curve((-.08,-.4),(-.2,.0),(.1,.06)), *_curve((.1,.06),(.5,-.3),(.98,-.24)),
-          *_curve((.98,-.24),(.9,.6),(.2,.64)), *_curve((.2,.64),(-.62,.66),(-.48,.1)), *_curve((-.48,.1),(-.2,-.5),(-.3,-.66),8)]),
-    ('d',_curve((0,.2),(.4,.1),(.9,-.1))+_curve((.9,-.1),(.6,.46),(.1,.42))), ('m',_curve((.06,.24),(.4,.16),(.76,.02))+_curve((.76,.02),(.56,.34),(.16,.38))),
-    ('a',[(-.5,-.78),(-.8,-.56),(-.46,-.6)]), ('d',_round(.045,.045,12,-.36,-.76)),
-    *[('a',_curve((-.8+.4*i,.84),(-.6+.4*i,.66),(-.4+.4*i,.84))+_curve((-.4+.4*i,.92),(-.6+.4*i,.76),(-.8+.4*i,.92))) for i in range(4)]]
+_CHARGES['swan'] = _polygons('''
+    m -.52,-.62 Q -.62,-.98 -.24,-.92 Q .06,-.86 -.08,-.4 Q -.2,0 .1,.06 Q .5,-.3 .98,-.24 \
+      Q .9,.6 .2,.64 Q -.62,.66 -.48,.1 Q8 -.2,-.5 -.3,-.66
+    d 0,.2 Q .4,.1 .9,-.1 Q .6,.46 .1,.42
+    m .06,.24 Q .4,.16 .76,.02 Q .56,.34 .16,.38
+    a -.5,-.78 -.8,-.56 -.46,-.6
+    d disc -.36,-.76 .045 12
+    a -.8,.84 Q -.6,.66 -.4,.84 -.4,.92 Q -.6,.76 -.8,.92
+    a -.4,.84 Q -.2,.66 0,.84 0,.92 Q -.2,.76 -.4,.92
+    a 0,.84 Q .2,.66 .4,.84 .4,.92 Q .2,.76 0,.92
+    a .4,.84 Q .6,.66 .8,.84 .8,.92 Q .6,.76 .4,.92''')
 
 # %% ../../../nbs/engine/packs/crests.ipynb #01781b1c
-def _fish(): return [
-    ('m',_curve((-.95,0),(-.3,-.8),(.5,-.06))+[(.96,-.46),(.84,0),(.96,.46)]+_curve((.5,.06),(-.3,.8),(-.95,0))), ('m',[(-.3,-.34),(.06,-.66),(.24,-.26)]),
-    ('d',_curve((-.5,-.36),(-.34,0),(-.5,.36))+_curve((-.44,.38),(-.26,0),(-.44,-.38))), ('l',_round(.1,.1,20,-.66,-.1)), ('d',_round(.05,.05,16,-.66,-.1)),
-    *[('l',_curve((-.18+.22*i,y-.1),(-.02+.22*i,y),(-.18+.22*i,y+.1),8)) for i,y in ((0,-.12),(0,.12),(1,0),(1,-.2),(1,.2),(2,-.09),(2,.09))]]
+_CHARGES['fish'] = _polygons('''
+    m -.95,0 Q -.3,-.8 .5,-.06 .96,-.46 .84,0 .96,.46 .5,.06 Q -.3,.8 -.95,0
+    m -.3,-.34 .06,-.66 .24,-.26
+    d -.5,-.36 Q -.34,0 -.5,.36 -.44,.38 Q -.26,0 -.44,-.38
+    l disc -.66,-.1 .1 20
+    d disc -.66,-.1 .05 16
+    l -.18,-.22 Q8 -.02,-.12 -.18,-.02
+    l -.18,.02 Q8 -.02,.12 -.18,.22
+    l .04,-.1 Q8 .2,0 .04,.1
+    l .04,-.3 Q8 .2,-.2 .04,-.1
+    l .04,.1 Q8 .2,.2 .04,.3
+    l .26,-.19 Q8 .42,-.09 .26,.01
+    l .26,-.01 Q8 .42,.09 .26,.19''')
 
 # %% ../../../nbs/engine/packs/crests.ipynb #f718963e
-def _ship(): return [
-    ('d',_stroke((0,-.96),(0,.5),.07)), ('m',[(.08,-.84),*_curve((.08,-.84),(.9,-.4),(.74,.26),10),(.08,.26)]), ('m',[(-.08,-.7),*_curve((-.08,-.7),(-.72,-.3),(-.6,.26),10),(-.08,.26)]),
-    ('a',[(0,-.98),(.34,-.9),(0,-.82)]), ('d',_stroke((.1,-.22),(.72,-.1),.04)), ('d',_stroke((-.1,-.16),(-.58,-.06),.04)),
-    ('d',[(-.86,.36),(.9,.36),*_curve((.9,.36),(.78,.8),(.4,.84),8),*_curve((-.4,.84),(-.7,.8),(-.86,.36),8)]), ('a',_stroke((-.8,.5),(.82,.5),.07))]
+_CHARGES['ship'] = _polygons('''
+    d line 0,-.96 0,.5 .07
+    m .08,-.84 Q10 .9,-.4 .74,.26 .08,.26
+    m -.08,-.7 Q10 -.72,-.3 -.6,.26 -.08,.26
+    a 0,-.98 .34,-.9 0,-.82
+    d line .1,-.22 .72,-.1 .04
+    d line -.1,-.16 -.58,-.06 .04
+    d -.86,.36 .9,.36 Q8 .78,.8 .4,.84 -.4,.84 Q8 -.7,.8 -.86,.36
+    a line -.8,.5 .82,.5 .07''')
 
 # %% ../../../nbs/engine/packs/crests.ipynb #8d7c85a7
-def _tower(): return [
-    ('m',_draw_bar(-.5,-.4,.5,.9)), ('m',_draw_bar(-.66,-.62,.66,-.36)), *[('m',_draw_bar(x,-.9,x+.28,-.6)) for x in (-.66,-.14,.38)], ('m',_draw_bar(-.66,.76,.66,.94)),
-    ('d',_curve((-.2,.76),(-.2,.12),(0,.12),8)+_curve((0,.12),(.2,.12),(.2,.76),8)), *[('d',_draw_bar(x,-.2,x+.12,.06)) for x in (-.34,.22)],
-    *[('d',_draw_bar(x,y,x+.22,y+.03)) for x,y in ((-.46,.24),(.24,.36),(-.44,.52),(.26,.6),(-.1,-.1))], ('a',_stroke((0,-.9),(0,-1.16),.04)), ('a',[(0,-1.16),(.3,-1.08),(0,-1)])]
+_CHARGES['tower'] = _polygons('''
+    m bar -.5,-.4 .5,.9
+    m bar -.66,-.62 .66,-.36
+    m bar -.66,-.9 -.38,-.6
+    m bar -.14,-.9 .14,-.6
+    m bar .38,-.9 .66,-.6
+    m bar -.66,.76 .66,.94
+    d -.2,.76 Q8 -.2,.12 0,.12 Q8 .2,.12 .2,.76
+    d bar -.34,-.2 -.22,.06
+    d bar .22,-.2 .34,.06
+    d bar -.46,.24 -.24,.27
+    d bar .24,.36 .46,.39
+    d bar -.44,.52 -.22,.55
+    d bar .26,.6 .48,.63
+    d bar -.1,-.1 .12,-.07
+    a line 0,-.9 0,-1.16 .04
+    a 0,-1.16 .3,-1.08 0,-1''')
 
 # %% ../../../nbs/engine/packs/crests.ipynb #80472a01
-def _bridge(): return [
-    *[('m',_stroke((s*x,-.1),(s*.42,-.82),.045)) for s in (1,-1) for x in (.06,.2,.32,.56,.74,.94)], *[('m',_draw_bar(s*.42-.07,-.9,s*.42+.07,.66)) for s in (1,-1)],
-    ('m',_draw_bar(-1,-.14,1,.06)), ('d',_draw_bar(-1,-.02,1,.01)), *[('m',_draw_bar(s*.42-.14,.52,s*.42+.14,.7)) for s in (1,-1)],
-    *[('a',_curve((-.9+.45*i,.84),(-.68+.45*i,.6),(-.45+.45*i,.84))+_curve((-.45+.45*i,.95),(-.68+.45*i,.74),(-.9+.45*i,.95))) for i in range(4)]]
+_CHARGES['bridge'] = _polygons('''
+    m both line .06,-.1 .42,-.82 .045
+    m both line .2,-.1 .42,-.82 .045
+    m both line .32,-.1 .42,-.82 .045
+    m both line .56,-.1 .42,-.82 .045
+    m both line .74,-.1 .42,-.82 .045
+    m both line .94,-.1 .42,-.82 .045
+    m both bar .35,-.9 .49,.66
+    m bar -1,-.14 1,.06
+    d bar -1,-.02 1,.01
+    m both bar .28,.52 .56,.7
+    a -.9,.84 Q -.68,.6 -.45,.84 -.45,.95 Q -.68,.74 -.9,.95
+    a -.45,.84 Q -.23,.6 0,.84 0,.95 Q -.23,.74 -.45,.95
+    a 0,.84 Q .22,.6 .45,.84 .45,.95 Q .22,.74 0,.95
+    a .45,.84 Q .67,.6 .9,.84 .9,.95 Q .67,.74 .45,.95''')
 
 # %% ../../../nbs/engine/packs/crests.ipynb #8aa31b75
-def _anchor(): return [
-    ('m',_stroke((0,-.55),(0,.8),.17)), ('m',_stroke((-.44,-.36),(.44,-.36),.15)), ('m',_round(.22,.22,30,0,-.76)), ('d',_round(.1,.1,24,0,-.76)),
-    ('m',_mirror((0,.98),*_curve((0,.98),(.62,.9),(.74,.3),10),(.98,.42),(.8,-.04),(.44,.26),(.6,.3),*_curve((.58,.32),(.46,.72),(0,.76),10))),
-    ('a',_curve((-.5,-.1),(.1,-.36),(.12,0))+_curve((.12,0),(.1,.3),(-.2,.2))+_curve((-.2,.28),(.24,.42),(.22,0))+_curve((.22,0),(.2,-.5),(-.52,-.2)))]
-
-# %% ../../../nbs/engine/packs/crests.ipynb #3c25b8ad
-def _wheat():
-    ears = [((s*x*(.36+.5*t), .5-1.1*t-.25*x*(1-t)), x*s*28) for s in (1,-1) for x in (0,.55,1) for t in np.linspace(.25, 1, 5)]
-    grain = lambda x,y,a,s: [(x+s*(u*np.cos(b)-v*np.sin(b)), y+s*(u*np.sin(b)+v*np.cos(b))) for b in [np.radians(a)] for u,v in _round(.075,.15,14)]
-    return [*[('m',_stroke((0,.4),(s*.8*x,-.5),.05)) for s in (1,-1) for x in (0,.5,1)], *[('m',grain(x,y,a+d,1)) for (x,y),a in ears for d in (-26,26)],
-        *[('m',[(0,.3),(s*.5,.96),(s*.2,.9)]) for s in (1,-1)], ('m',[(0,.3),(.12,.98),(-.12,.98)]), ('a',_draw_bar(-.26,.3,.26,.46)), ('d',_draw_bar(-.26,.37,.26,.4))]
-
-# %% ../../../nbs/engine/packs/crests.ipynb #eb4ddc1a
-def _cog():
-    teeth = [(r*np.sin(t+o), -r*np.cos(t+o)) for t in np.linspace(0, 2*np.pi, 12, endpoint=False) for r,o in ((.76,-.17),(.98,-.11),(.98,.11),(.76,.17))]
-    hammer = lambda s: [('l',_stroke((-s*.42,.46),(s*.26,-.3),.1)), ('l',[(s*.02,-.34),(s*.2,-.54),(s*.56,-.2),(s*.4,-.02)]), ('d',_stroke((-s*.42,.46),(-s*.3,.33),.1))]
-    return [('m',teeth), ('d',_round(.64,.64)), *hammer(1), *hammer(-1)]
-
-# %% ../../../nbs/engine/packs/crests.ipynb #05bcf952
-def _rose():
-    ring = lambda r,size,off,role: [(role,_round(size,size,24,r*np.sin(t),-r*np.cos(t))) for t in np.arange(5)*2*np.pi/5+off]
-    sepal = lambda t: [(r*np.sin(t+o), -r*np.cos(t+o)) for r,o in ((.5,-.25),(.98,0),(.5,.25))]
-    return [*[('a',sepal(t)) for t in (np.arange(5)+.5)*2*np.pi/5], *ring(.52,.4,0,'d'), *ring(.51,.37,0,'m'), *ring(.25,.24,np.pi/5,'d'), *ring(.25,.215,np.pi/5,'l'),
-        ('a',_round(.17,.17,24)), *[('d',_round(.03,.03,10,.09*np.sin(t),.09*np.cos(t))) for t in np.arange(6)*1.05]]
+_CHARGES['anchor'] = _polygons('''
+    m line 0,-.55 0,.8 .17
+    m line -.44,-.36 .44,-.36 .15
+    m disc 0,-.76 .22 30
+    d disc 0,-.76 .1 24
+    m fold 0,.98 Q10 .62,.9 .74,.3 .98,.42 .8,-.04 .44,.26 .6,.3 .58,.32 Q10 .46,.72 0,.76
+    a -.5,-.1 Q .1,-.36 .12,0 Q .1,.3 -.2,.2 -.2,.28 Q .24,.42 .22,0 Q .2,-.5 -.52,-.2''')
 
 # %% ../../../nbs/engine/packs/crests.ipynb #0dc7f135
-def _crown(): return [
-    ('m',_mirror((0,-.62),(.2,.02),(.48,-.46),(.58,.06),(.96,-.3),(.74,.62),(0,.62))), ('a',_draw_bar(-.76,.38,.76,.56)), ('m',_draw_bar(-.74,.66,.74,.84)),
-    *[('a',_round(.12,.12,24,x,y)) for x,y in ((0,-.72),(.5,-.56),(-.5,-.56),(.96,-.38),(-.96,-.38))], *[('d',_spikes(2,.09,.05,x,.47)) for x in (-.5,-.25,0,.25,.5)]]
+_CHARGES['crown'] = _polygons('''
+    m fold 0,-.62 .2,.02 .48,-.46 .58,.06 .96,-.3 .74,.62 0,.62
+    a bar -.76,.38 .76,.56
+    m bar -.74,.66 .74,.84
+    a disc 0,-.72 .12 24
+    a disc .5,-.56 .12 24
+    a disc -.5,-.56 .12 24
+    a disc .96,-.38 .12 24
+    a disc -.96,-.38 .12 24
+    d spikes 0,.47 .09,.05 2
+    d both spikes .25,.47 .09,.05 2
+    d both spikes .5,.47 .09,.05 2''')
 
 # %% ../../../nbs/engine/packs/crests.ipynb #b68fbc30
-def _sun(): return [
-    ('m',_spikes(16,1,.56)), ('d',_round(.54,.54)), ('m',_round(.48,.48)), *[('d',_round(.06,.09,20,s*.17,-.1)) for s in (1,-1)],
-    ('d',_curve((-.26,.12),(0,.42),(.26,.12))+_curve((.26,.12),(0,.3),(-.26,.12))), *[('a',_round(.07,.05,16,s*.31,.08)) for s in (1,-1)]]
-def _star(): return [('m',_spikes(5,1,.42)), *[('l',[(0,0),(.42*np.sin(t+a),-.42*np.cos(t+a)),(np.sin(t),-np.cos(t))]) for t in np.arange(5)*1.2566 for a in (.6283,)]]
+_CHARGES['sun'] = _polygons('''
+    m spikes 0,0 1,.56 16
+    d disc 0,0 .54 64
+    m disc 0,0 .48 64
+    d disc .17,-.1 .06,.09 20
+    d disc -.17,-.1 .06,.09 20
+    d -.26,.12 Q 0,.42 .26,.12 Q 0,.3 -.26,.12
+    a disc .31,.08 .07,.05 16
+    a disc -.31,.08 .07,.05 16''')
 
 # %% ../../../nbs/engine/packs/crests.ipynb #d9e106e8
-def _peaks(): return [
-    ('m',[(-1,.56),(-.5,-.34),(-.3,-.08),(.14,-.9),(.56,-.12),(.7,-.3),(1,.56)]), ('d',[(.14,-.9),(.56,-.12),(.7,-.3),(1,.56),(.44,.56),(.3,.0),(.06,-.3)]),
-    ('l',[(.14,-.9),(.38,-.46),(.26,-.36),(.18,-.5),(.06,-.3),(-.02,-.46),(-.1,-.44)]), ('l',[(-.5,-.34),(-.36,-.16),(-.5,-.06),(-.62,-.12)]),
-    *[('a',_curve((-1,y),(-.5,y-.16),(0,y))+_curve((0,y),(.5,y+.16),(1,y))+_curve((1,y+.1),(.5,y+.26),(0,y+.1))+_curve((0,y+.1),(-.5,y-.06),(-1,y+.1))) for y in (.66,.86)]]
-def _pine(): return [('d',_draw_bar(-.09,.6,.09,.96)), *[('m',_mirror((0,y),(w,y+.62),(w*.5,y+.56),(w*.3,y+.64),(0,y+.58))) for w,y in ((.78,.06),(.62,-.34),(.44,-.68),(.26,-.96))],
-    *[('d',[(0,y),(-w,y+.62),(-w*.5,y+.56),(-w*.3,y+.64),(0,y+.58)]) for w,y in ((.78,.06),(.62,-.34),(.44,-.68),(.26,-.96))], *[('a',_spikes(5,.11,.045,s*.74,-.6)) for s in (1,-1)]]
-_CHARGES = dict(fox=_fox, owl=_owl, stag=_stag, bull=_bull, raven=_raven, eagle=_eagle, swan=_swan, fish=_fish, ship=_ship, tower=_tower, bridge=_bridge, anchor=_anchor,
-                wheat=_wheat, cog=_cog, rose=_rose, crown=_crown, sun=_sun, star=_star, peaks=_peaks, pine=_pine)
+_CHARGES['peaks'] = _polygons('''
+    m -1,.56 -.5,-.34 -.3,-.08 .14,-.9 .56,-.12 .7,-.3 1,.56
+    d .14,-.9 .56,-.12 .7,-.3 1,.56 .44,.56 .3,0 .06,-.3
+    l .14,-.9 .38,-.46 .26,-.36 .18,-.5 .06,-.3 -.02,-.46 -.1,-.44
+    l -.5,-.34 -.36,-.16 -.5,-.06 -.62,-.12
+    a -1,.66 Q -.5,.5 0,.66 Q .5,.82 1,.66 1,.76 Q .5,.92 0,.76 Q -.5,.6 -1,.76
+    a -1,.86 Q -.5,.7 0,.86 Q .5,1.02 1,.86 1,.96 Q .5,1.12 0,.96 Q -.5,.8 -1,.96''')
 
-# %% ../../../nbs/engine/packs/crests.ipynb #eafe6be3
-def _divide(d, kind, S, one, two):
-    "Draw the second colour of a division over a field of S by S pixels"
-    bar = lambda *p: d.polygon([(S*(x+1)/2, S*(y+1)/2) for x,y in p], fill=two)
-    if kind=='pale':    bar((0,-1),(1,-1),(1,1),(0,1))
-    if kind=='bend':    bar((-1,-1),(1,1),(-1,1))
-    if kind=='quarter': bar((0,-1),(1,-1),(1,0),(0,0)); bar((-1,0),(0,0),(0,1),(-1,1))
-    if kind=='stripes': [bar((x,-1),(x+.2,-1),(x+.2,1),(x,1)) for x in np.arange(-.9, 1, .4)]
-    if kind=='hoops':   [bar((-1,y),(1,y),(1,y+.25),(-1,y+.25)) for y in np.arange(-.95, 1, .5)]
-    if kind=='chevron': bar((-1,.35),(0,-.3),(1,.35),(1,.95),(0,.3),(-1,.95))
-    if kind=='saltire': bar((-1,-.75),(-.75,-1),(1,.75),(.75,1)); bar((1,-.75),(.75,-1),(-1,.75),(-.75,1))
-    if kind=='rays':    [bar((0,0),(2*np.sin(t-.13),2*np.cos(t-.13)),(2*np.sin(t+.13),2*np.cos(t+.13))) for t in np.arange(12)*np.pi/6]
-    if kind=='waves':
-        for y in (.1,.42,.74): bar(*[(x,y+.06*np.sin(x*8)) for x in np.linspace(-1,1,40)], *[(x,y+.16+.06*np.sin(x*8)) for x in np.linspace(1,-1,40)])
+# %% ../../../nbs/engine/packs/crests.ipynb #c16efcf0
+_CHARGES['pine'] = _polygons('''
+    d bar -.09,.6 .09,.96
+    m fold 0,.06 .78,.68 .39,.62 .234,.7 0,.64
+    m fold 0,-.34 .62,.28 .31,.22 .186,.3 0,.24
+    m fold 0,-.68 .44,-.06 .22,-.12 .132,-.04 0,-.1
+    m fold 0,-.96 .26,-.34 .13,-.4 .078,-.32 0,-.38
+    d 0,.06 -.78,.68 -.39,.62 -.234,.7 0,.64
+    d 0,-.34 -.62,.28 -.31,.22 -.186,.3 0,.24
+    d 0,-.68 -.44,-.06 -.22,-.12 -.132,-.04 0,-.1
+    d 0,-.96 -.26,-.34 -.13,-.4 -.078,-.32 0,-.38
+    a both spikes .74,-.6 .11,.045 5''')
+
+# %% ../../../nbs/engine/packs/crests.ipynb #3c25b8ad
+def _grain(x, y, degrees):
+    "A grain of wheat around (x, y), turned"
+    angle = np.radians(degrees)
+    cos,sin = np.cos(angle),np.sin(angle)
+    upright = _outline('disc 0,0 .075,.15 14')
+    return [(x+(u*cos-v*sin), y+(u*sin+v*cos)) for u,v in upright]
+
+def _grains():
+    "Five ears that lean outwards, with five pairs of grains each"
+    found = []
+    for lean in (-1, -.55, 0, .55, 1):
+        for t in np.linspace(.25, 1, 5):
+            x = lean*(.36+.5*t)
+            y = .5-1.1*t-.25*abs(lean)*(1-t)
+            found.append(('m',_grain(x, y, lean*28-26)))
+            found.append(('m',_grain(x, y, lean*28+26)))
+    return found
+
+# %% ../../../nbs/engine/packs/crests.ipynb #9b053378
+_CHARGES['wheat'] = _grains() + _polygons('''
+    m line 0,.4 0,-.5 .05
+    m both line 0,.4 .4,-.5 .05
+    m both line 0,.4 .8,-.5 .05
+    m both 0,.3 .5,.96 .2,.9
+    m 0,.3 .12,.98 -.12,.98
+    a bar -.26,.3 .26,.46
+    d bar -.26,.37 .26,.4''')
+
+# %% ../../../nbs/engine/packs/crests.ipynb #eb4ddc1a
+_TOOTH = (.76,-.17), (.98,-.11), (.98,.11), (.76,.17) # Distance from the centre, and angle from the tooth's own
+
+def _teeth():
+    points = []
+    for t in np.linspace(0, 2*np.pi, 12, endpoint=False):
+        points += [_around(r, t+off) for r,off in _TOOTH]
+    return points
+
+_CHARGES['cog'] = [('m',_teeth())] + _polygons('''
+    d disc 0,0 .64 64
+    l both line -.42,.46 .26,-.3 .1
+    l both .02,-.34 .2,-.54 .56,-.2 .4,-.02
+    d both line -.42,.46 -.3,.33 .1''')
+
+# %% ../../../nbs/engine/packs/crests.ipynb #05bcf952
+_SEPAL = (.5,-.25), (.98,0), (.5,.25) # As `_TOOTH`
+_PETALS = ( # role, distance from the centre, radius, first angle
+    ('d', .52, .4, 0),
+    ('m', .51, .37, 0),
+    ('d', .25, .24, np.pi/5),
+    ('l', .25, .215, np.pi/5))
+
+def _rose():
+    fifths = np.arange(5)*2*np.pi/5
+    found = []
+    for t in (np.arange(5)+.5)*2*np.pi/5:
+        found.append(('a',[_around(r, t+off) for r,off in _SEPAL]))
+    for role,r,radius,first in _PETALS:
+        found += [(role,_disc(_around(r, t), (radius,), (24,))) for t in fifths+first]
+    found.append(('a',_outline('disc 0,0 .17 24')))
+    for t in np.arange(6)*1.05:
+        x,y = _around(.09, t)
+        found.append(('d',_disc((x,-y), (.03,), (10,))))
+    return found
+
+_CHARGES['rose'] = _rose()
+
+# %% ../../../nbs/engine/packs/crests.ipynb #975a1046
+def _star():
+    "Five points, and light on one half of each"
+    found = _polygons('m spikes 0,0 1,.42 5')
+    for t in np.arange(5)*1.2566:
+        found.append(('l',[(0,0), _around(.42, t+.6283), _around(1, t)]))
+    return found
+
+_CHARGES['star'] = _star()
 
 # %% ../../../nbs/engine/packs/crests.ipynb #ce9c3b20
-def _poly(d, pts, S, fill, k=1., cx=0., cy=0.):
-    d.polygon([(S*(x*k+cx+1)/2, S*(y*k+cy+1)/2) for x,y in pts], fill=fill)
+def _poly(d, points, S, fill, k=1.):
+    "Draw an outline, k times as large, on a picture of S by S pixels"
+    d.polygon([(S*(x*k+1)/2, S*(y*k+1)/2) for x,y in points], fill=fill)
+
+# %% ../../../nbs/engine/packs/crests.ipynb #eafe6be3
+_FIELDS = dict(
+    pale=['bar 0,-1 1,1'],
+    bend=['-1,-1 1,1 -1,1'],
+    quarter=['bar 0,-1 1,0', 'bar -1,0 0,1'],
+    chevron=['-1,.35 0,-.3 1,.35 1,.95 0,.3 -1,.95'],
+    saltire=['-1,-.75 -.75,-1 1,.75 .75,1', '1,-.75 .75,-1 -1,.75 -.75,1'])
+
+def _ray(t):
+    a,b = t-.13,t+.13
+    return [(0,0), (2*np.sin(a),2*np.cos(a)), (2*np.sin(b),2*np.cos(b))]
+
+def _wave_band(y):
+    upper = [(x, y+.06*np.sin(x*8)) for x in np.linspace(-1, 1, 40)]
+    lower = [(x, y+.16+.06*np.sin(x*8)) for x in np.linspace(1, -1, 40)]
+    return upper+lower
+
+# %% ../../../nbs/engine/packs/crests.ipynb #fef63517
+def _division(kind):
+    "What has the second colour in a division"
+    if kind=='stripes': return [_bar_between((x,-1), (x+.2,1)) for x in np.arange(-.9, 1, .4)]
+    if kind=='hoops': return [_bar_between((-1,y), (1,y+.25)) for y in np.arange(-.95, 1, .5)]
+    if kind=='rays': return [_ray(t) for t in np.arange(12)*np.pi/6]
+    if kind=='waves': return [_wave_band(y) for y in (.1,.42,.74)]
+    return [_outline(text) for text in _FIELDS.get(kind, [])]
+
+def _field(kind, S, one, two):
+    "S by S pixels in two colours"
+    field = Image.new('RGB', (S,S), one)
+    d = ImageDraw.Draw(field)
+    for points in _division(kind): _poly(d, points, S, two)
+    return field
 
 # %% ../../../nbs/engine/packs/crests.ipynb #de81b588
 def _letters(im, text, S, y, size, fill, width):
     "Centred text, made narrower where it is wider than width"
-    font = ImageFont.load_default(round(size*S/2)); l,t,r,b = font.getbbox(text)
-    m = Image.new('L', (r-l+8, b-t+8)); ImageDraw.Draw(m).text((4-l,4-t), text, font=font, fill=255, stroke_width=max(1, round(size*S/60)))
+    font = ImageFont.load_default(round(size*S/2))
+    left,top,right,bottom = font.getbbox(text)
+    m = Image.new('L', (right-left+8, bottom-top+8))
+    stroke = max(1, round(size*S/60))
+    ImageDraw.Draw(m).text((4-left,4-top), text, font=font, fill=255, stroke_width=stroke)
     if m.width>width*S/2: m = m.resize((round(width*S/2), m.height), Image.BICUBIC)
-    im.paste(fill, (round((S-m.width)/2), round((y+1)*S/2-m.height/2)), m)
+    x0 = round((S-m.width)/2)
+    y0 = round((y+1)*S/2-m.height/2)
+    im.paste(fill, (x0,y0), m)
 
 # %% ../../../nbs/engine/packs/crests.ipynb #ea02cb2e
+def _letter(c, font, side, stroke):
+    "One letter in the middle of a square"
+    m = Image.new('L', (side,side))
+    ImageDraw.Draw(m).text((side/2,side/2), c, font=font, fill=255, anchor='mm', stroke_width=stroke)
+    return m
+
 def _ring_letters(im, text, S, radius, size, fill, ry=1., lower=False):
     "Text on a circle: over the top, or under the bottom"
-    font = ImageFont.load_default(round(size*S/2)); widths = [font.getlength(c)+size*S/22 for c in text]
-    total,at = sum(widths)/(radius*S/2), 0.
+    font = ImageFont.load_default(round(size*S/2))
+    stroke = max(1, round(size*S/70))
+    widths = [font.getlength(c)+size*S/22 for c in text]
+    total = sum(widths)/(radius*S/2)
+    at = 0.
     for c,w in zip(text, widths):
-        a = (at+w/2)/(radius*S/2) - total/2; at += w
-        m = Image.new('L', (round(size*S),)*2); ImageDraw.Draw(m).text((m.width/2,m.width/2), c, font=font, fill=255, anchor='mm', stroke_width=max(1, round(size*S/70)))
+        a = (at+w/2)/(radius*S/2) - total/2
+        at += w
+        m = _letter(c, font, round(size*S), stroke)
         m = m.rotate(np.degrees(a if lower else -a), Image.BICUBIC)
-        x,y = S/2+np.sin(a)*radius*S/2, S/2+np.cos(a)*radius*ry*S/2*(1 if lower else -1)
+        x = S/2 + np.sin(a)*radius*S/2
+        down = np.cos(a)*radius*ry*S/2
+        y = S/2 + (down if lower else -down)
         im.paste(fill, (round(x-m.width/2), round(y-m.width/2)), m)
 
 # %% ../../../nbs/engine/packs/crests.ipynb #4a26675b
-def _place_charge(im, club, S, k, cx, cy, colours, outline):
+def _place_charge(im, club, S, k, cy, scheme):
     "The charge with an outline around it, so that it stands out on any field"
-    T = round(S*k*1.25)+1; layer = Image.new('RGB', (T,T)); mask = Image.new('L', (T,T)); d,m = ImageDraw.Draw(layer),ImageDraw.Draw(mask)
-    for role,pts in _CHARGES[club.charge]():
-        if len(pts)<3: continue
-        q = [(T/2+S*k*x/2, T/2+S*k*y/2) for x,y in pts]; d.polygon(q, fill=colours[role]); m.polygon(q, fill=255)
-    grown = mask.filter(ImageFilter.BoxBlur(S/90)).point([0]*26+[255]*230); at = round(S*(1+cx)/2-T/2), round(S*(1+cy)/2-T/2)
-    im.paste(outline, at, grown); im.paste(layer, at, mask)
+    T = round(S*k*1.25)+1
+    layer = Image.new('RGB', (T,T))
+    mask = Image.new('L', (T,T))
+    d = ImageDraw.Draw(layer)
+    m = ImageDraw.Draw(mask)
+    for role,points in _CHARGES[club.charge]:
+        pixels = [(T/2+S*k*x/2, T/2+S*k*y/2) for x,y in points]
+        d.polygon(pixels, fill=scheme.charge[role])
+        m.polygon(pixels, fill=255)
+    grown = mask.filter(ImageFilter.BoxBlur(S/90)).point([0]*26+[255]*230)
+    at = round(S/2-T/2), round(S*(1+cy)/2-T/2)
+    im.paste(scheme.outline, at, grown)
+    im.paste(layer, at, mask)
 
 # %% ../../../nbs/engine/packs/crests.ipynb #f42169af
+def _lit(im, mask):
+    "Light from the upper left and a fine raised edge"
+    S = im.width
+    y,x = np.mgrid[-1:1:S*1j, -1:1:S*1j].astype('f4')
+    soft = np.asarray(mask.filter(ImageFilter.GaussianBlur(S/50)), 'f4')/255
+    step = max(1, S//80)
+    slope = np.roll(soft, -step, (0,1)) - np.roll(soft, step, (0,1))
+    edge = np.clip(slope*1.2, -.5, .5)
+    light = 1.03 - .09*(x+y) + .06*np.sin(3*(x+y)) + .7*edge
+    return to_picture(planes(im)*light)
+
 def _polish(im, mask, flat):
-    "Smaller by three; light from the upper left and a fine raised edge; the outline as transparency"
-    im,mask = im.reduce(3),mask.reduce(3); S = im.width
-    if not flat:
-        y,x = np.mgrid[-1:1:S*1j, -1:1:S*1j].astype('f4'); step = max(1, S//80)
-        soft = np.asarray(mask.filter(ImageFilter.GaussianBlur(S/50)), 'f4')/255
-        edge = np.clip((np.roll(soft, -step, (0,1)) - np.roll(soft, step, (0,1)))*1.2, -.5, .5)
-        im = to_picture(planes(im) * (1.03 - .09*(x+y) + .06*np.sin(3*(x+y)) + .7*edge))
-    im = im.convert('RGBA'); im.putalpha(mask)
+    "Smaller by three, with light unless flat; the outline as transparency"
+    im,mask = im.reduce(3),mask.reduce(3)
+    if not flat: im = _lit(im, mask)
+    im = im.convert('RGBA')
+    im.putalpha(mask)
     return im
 
 # %% ../../../nbs/engine/packs/crests.ipynb #4d599d7e
@@ -259,21 +542,82 @@ def find_club(
     "A club by its name"
     if isinstance(club, Club): return club
     found = {c.name:c for c in CLUBS}.get(club)
-    if found is None: raise DataError(f'There is no club {club!r}.', next=f'Choose one of: {", ".join(c.name for c in CLUBS)}.')
+    if found is None:
+        names = ', '.join(c.name for c in CLUBS)
+        raise DataError(f'There is no club {club!r}.', next=f'Choose one of: {names}.')
     return found
 
 # %% ../../../nbs/engine/packs/crests.ipynb #0ccab7d2
+@dataclass(frozen=True)
+class _Scheme:
+    "The colours of a crest"
+    one:tuple     # Field
+    two:tuple     # The division of the field
+    rim:tuple     # Around the field, and behind the name
+    trim:tuple    # A line in the rim, and the name
+    charge:dict   # Role -> colour
+    outline:tuple # Around the charge
+
+# %% ../../../nbs/engine/packs/crests.ipynb #3e26c1a8
+def _second_colour(club, main, light, dark, accent):
+    "The colour of the division"
+    if club.division in ('pale','bend','quarter','stripes','hoops'): return light
+    if club.division in ('waves','chevron','saltire'): return accent if club.palette=='red' else light
+    return mix(main, dark, .42)
+
+def _charge_colours(club, palette, busy, light, dark, accent):
+    "A colour for each role, that stands out from a busy field and from a calm one"
+    found = dict(m=light, d=dark, l=light if busy else accent, a=accent)
+    if busy and palette not in ('red','blue'): found['m'] = accent
+    if busy and club.division in ('hoops','pale','stripes'): found['m'] = dark
+    if found['m']==dark: found['d'] = mix(dark, light, .8)
+    if found['l']==found['m']: found['l'] = mix(found['m'], dark, .28)
+    return found
+
 def _scheme(club, palette):
-    "Colours of field one, field two, rim, trim and charge roles"
     main,light,dark,accent = (rgb(c) for c in PALETTES[palette])
-    two = light if club.division in ('pale','bend','quarter','stripes','hoops') else mix(main, dark, .42)
-    if club.division in ('waves','chevron','saltire'): two = accent if club.palette=='red' else light
-    busy = two==light or two==accent
-    charge = dict(m=accent if busy and palette!='red' and palette!='blue' else light, d=dark, l=light if busy else accent, a=accent)
-    if busy: charge['m'] = dark if club.division in ('hoops','pale','stripes') else charge['m']
-    if charge['m']==dark: charge['d'] = mix(dark, light, .8)
-    if charge['l']==charge['m']: charge['l'] = mix(charge['m'], dark, .28)
-    return main, two, dark, (accent if accent!=dark else light), charge, (light if charge['m'] in (dark,accent) else dark)
+    two = _second_colour(club, main, light, dark, accent)
+    charge = _charge_colours(club, palette, two in (light,accent), light, dark, accent)
+    trim = accent if accent!=dark else light
+    outline = light if charge['m'] in (dark,accent) else dark
+    return _Scheme(main, two, dark, trim, charge, outline)
+
+# %% ../../../nbs/engine/packs/crests.ipynb #8e0f1704
+def _dress_ring(im, club, S, scheme):
+    town,second = club.title.upper().split()
+    radius,ry = (.75,1) if club.shape=='round' else (.61,1.23)
+    _ring_letters(im, town, S, radius, .17, scheme.trim, ry)
+    _ring_letters(im, second, S, radius, .15, scheme.trim, ry, lower=True)
+    _place_charge(im, club, S, .43, 0, scheme)
+
+def _dress_band(im, inner, club, S, scheme):
+    town,_ = club.title.upper().split()
+    _place_charge(im, club, S, .44, .14, scheme)
+    top,bottom = round(.16*S),round(.3*S)
+    im.paste(scheme.rim, (0,top), inner.crop((0,top,S,bottom)))
+    _letters(im, town, S, -.54, .24, scheme.trim, 1.12 if club.shape=='pennant' else 1.24)
+    if club.division=='plain': _letters(im, str(club.year), S, .72, .15, scheme.trim, .4)
+
+def _dress_modern(im, club, S, scheme):
+    "No name, and a larger charge"
+    k = .44 if club.shape=='pennant' else .55
+    cy = -.1 if club.shape in ('pennant','shield','swiss') else 0
+    _place_charge(im, club, S, k, cy, scheme)
+
+# %% ../../../nbs/engine/packs/crests.ipynb #5e6b766c
+_REDESIGNED = dict(shield='round', round='hexagon', swiss='shield', hexagon='oval', pennant='swiss', oval='pennant')
+
+def _bare(shape, S, ring, field, scheme):
+    "A crest without charge and name, and the mask of its field"
+    im = Image.new('RGB', (S,S), scheme.rim)
+    d = ImageDraw.Draw(im)
+    _poly(d, shape, S, scheme.trim, .95)
+    _poly(d, shape, S, scheme.rim, .9)
+    if ring: _poly(d, shape, S, scheme.trim, .62)
+    inner = Image.new('L', (S,S))
+    _poly(ImageDraw.Draw(inner), shape, S, 255, .59 if ring else .86)
+    im.paste(field, (0,0), inner)
+    return im, inner
 
 # %% ../../../nbs/engine/packs/crests.ipynb #3f3d7f26
 def draw_crest(
@@ -283,27 +627,17 @@ def draw_crest(
     redesign:bool=False # The modern version: another outline, flat, no name
 ) -> Image.Image:      # RGBA, transparent outside the crest
     "The crest of one club"
-    club = find_club(club); S = size*3
-    if redesign: club = replace(club, shape={'shield':'round','round':'hexagon','swiss':'shield','hexagon':'oval','pennant':'swiss','oval':'pennant'}[club.shape], division='plain')
-    one,two,dark,trim,charge,outline = _scheme(club, palette or club.palette)
-    ring = club.shape in ('round','oval') and not redesign; shape = SHAPES[club.shape]
-    field = Image.new('RGB', (S,S), one); _divide(ImageDraw.Draw(field), club.division, S, one, two)
-    mask,inner = Image.new('L', (S,S)),Image.new('L', (S,S)); im = Image.new('RGB', (S,S), dark); d = ImageDraw.Draw(im)
-    _poly(ImageDraw.Draw(mask), shape, S, 255, .99); _poly(ImageDraw.Draw(inner), shape, S, 255, .59 if ring else .86)
-    for k,c in ((.95,trim), (.90,dark), *(((.62,trim),) if ring else ())): _poly(d, shape, S, c, k)
-    im.paste(field, (0,0), inner); _dress(im, inner, club, S, ring, redesign, (dark,trim,charge,outline))
+    club = find_club(club)
+    if redesign: club = replace(club, shape=_REDESIGNED[club.shape], division='plain')
+    S = size*3
+    shape = SHAPES[club.shape]
+    scheme = _scheme(club, palette or club.palette)
+    ring = club.shape in ('round','oval') and not redesign
+    field = _field(club.division, S, scheme.one, scheme.two)
+    im,inner = _bare(shape, S, ring, field, scheme)
+    if redesign: _dress_modern(im, club, S, scheme)
+    elif ring: _dress_ring(im, club, S, scheme)
+    else: _dress_band(im, inner, club, S, scheme)
+    mask = Image.new('L', (S,S))
+    _poly(ImageDraw.Draw(mask), shape, S, 255, .99)
     return _polish(im, mask, redesign)
-
-# %% ../../../nbs/engine/packs/crests.ipynb #8e0f1704
-def _dress(im, inner, club, S, ring, redesign, colours):
-    "Charge, name and year on the bare crest"
-    dark,trim,charge,outline = colours; town,second = club.title.upper().split(); pointed = club.shape=='pennant'
-    if ring:
-        rx,ry = (.75,1) if club.shape=='round' else (.61,1.23)
-        _ring_letters(im, town, S, rx, .17, trim, ry); _ring_letters(im, second, S, rx, .15, trim, ry, lower=True)
-        _place_charge(im, club, S, .43, 0, 0, charge, outline)
-    elif redesign: _place_charge(im, club, S, .44 if pointed else .55, 0, -.1 if club.shape in ('pennant','shield','swiss') else 0, charge, outline)
-    else:
-        _place_charge(im, club, S, .44, 0, .14, charge, outline); y = round(.16*S),round(.3*S)
-        im.paste(dark, (0,y[0]), inner.crop((0,y[0],S,y[1]))); _letters(im, town, S, -.54, .24, trim, 1.12 if pointed else 1.24)
-        if club.division=='plain': _letters(im, str(club.year), S, .72, .15, trim, .4)
