@@ -12,8 +12,8 @@ from PIL import Image, ImageColor, ImageDraw, ImageFilter
 from ..base.errors import DataError
 
 # %% auto #0
-__all__ = ['TILE', 'stream', 'rgb', 'mix', 'shade', 'clouds', 'ridge', 'tile', 'window', 'checked_size', 'planes', 'to_picture',
-           'finish', 'picture_grid', 'show_grid']
+__all__ = ['TILE', 'stream', 'rgb', 'mix', 'shade', 'curve', 'outline', 'clouds', 'ridge', 'tile', 'window', 'checked_size',
+           'planes', 'to_picture', 'finish', 'picture_grid', 'show_grid']
 
 # %% ../../../nbs/engine/packs/draw.ipynb #666ac48a
 def stream(
@@ -21,14 +21,16 @@ def stream(
     *keys     # Words and whole numbers that name one picture or one part of it
 ) -> np.random.Generator: # A stream that depends on the seed and the keys, and on nothing else
     "A random stream of its own for the thing that `keys` names"
-    return np.random.default_rng([seed, *(k if isinstance(k, int) else zlib.crc32(str(k).encode()) for k in keys)])
+    numbers = [k if isinstance(k, int) else zlib.crc32(str(k).encode()) for k in keys]
+    return np.random.default_rng([seed, *numbers])
 
 # %% ../../../nbs/engine/packs/draw.ipynb #d63d1099
 def rgb(
     colour # '#c8202f', a colour name, or three numbers
 ) -> tuple: # Red, green, blue, 0 to 255 each
     "A colour as three whole numbers"
-    return ImageColor.getrgb(colour)[:3] if isinstance(colour, str) else tuple(int(c) for c in colour[:3])
+    if isinstance(colour, str): return ImageColor.getrgb(colour)[:3]
+    return tuple(int(c) for c in colour[:3])
 
 # %% ../../../nbs/engine/packs/draw.ipynb #19222917
 def mix(
@@ -45,7 +47,33 @@ def shade(
     amount:float # -1 (black) to 1 (white)
 ) -> tuple:      # The darker or lighter colour
     "`colour` made lighter or darker"
-    return mix(colour, (255,255,255) if amount>0 else (0,0,0), abs(amount))
+    end = 'white' if amount>0 else 'black'
+    return mix(colour, end, abs(amount))
+
+# %% ../../../nbs/engine/packs/draw.ipynb #8f9bde6a
+def curve(
+    start,   # `(x, y)` of its first point
+    towards, # `(x, y)` of the point that it bends towards
+    end,     # `(x, y)` of its last point
+    n:int=14 # How many points
+) -> list:   # `(x, y)` of each point
+    "Points of a quadratic curve"
+    steps = np.linspace(0, 1, n)
+    between = lambda a, b, c: [(1-t)**2*a + 2*t*(1-t)*b + t*t*c for t in steps]
+    xs,ys = (between(*o) for o in zip(start, towards, end))
+    return list(zip(xs, ys))
+
+# %% ../../../nbs/engine/packs/draw.ipynb #0f1c50c0
+def outline(
+    text:str # Points `x,y` and curves `x,y>x,y>x,y` or `x,y>x,y>x,y:n`, with spaces between them
+) -> tuple:  # `(x, y)` of each point
+    "The points of an outline that is written as text"
+    out = []
+    for word in text.split():
+        places,_,n = word.partition(':')
+        points = [tuple(map(float, o.split(','))) for o in places.split('>')]
+        out += curve(*points, n=int(n or 14)) if len(points)==3 else points
+    return tuple(out)
 
 # %% ../../../nbs/engine/packs/draw.ipynb #d754d1b9
 def clouds(
@@ -58,8 +86,10 @@ def clouds(
     "Smooth random noise with detail at several scales"
     out = np.zeros((h,w), 'f4')
     for o in range(octaves):
-        small = Image.fromarray(rng.random((cells[0]*2**o+1, cells[1]*2**o+1), dtype='f4'))
-        out += np.asarray(small.resize((w,h), Image.BICUBIC)) / 2**o
+        finer = 2**o
+        grid = rng.random((cells[0]*finer+1, cells[1]*finer+1), dtype='f4')
+        layer = Image.fromarray(grid).resize((w,h), Image.BICUBIC)
+        out += np.asarray(layer) / finer
     out -= out.min()
     return out / out.max()
 
@@ -72,59 +102,112 @@ def ridge(
     rough:float=.5 # Strength of each layer, relative to the one before
 ) -> np.ndarray:   # (n,), float32, about -1 to 1
     "A line with bumps at several scales, straight between its points as rocks are"
-    x,out = np.linspace(0, 1, n), np.zeros(n)
+    x = np.linspace(0, 1, n)
+    out = np.zeros(n)
     for o in range(octaves):
         k = cells*2**o+1
-        out += np.interp(x, np.linspace(0, 1, k), rng.uniform(-1, 1, k)) * rough**o
+        corners = np.linspace(0, 1, k)
+        heights = rng.uniform(-1, 1, k)
+        out += np.interp(x, corners, heights) * rough**o
     return out.astype('f4')
 
 # %% ../../../nbs/engine/packs/draw.ipynb #f3685675
 TILE = 420 # Side of a texture tile in pixels
 
+# %% ../../../nbs/engine/packs/draw.ipynb #325da89a
+def _rough(
+    rng,       # Where the random numbers come from
+    strength,  # How far from -strength/2 to strength/2 it goes
+    cells,     # Grid cells of the coarsest layer, down and across
+    octaves,   # Number of layers
+):
+    "Clouds over a whole tile, around 0"
+    return strength*(clouds(rng, TILE, TILE, cells, octaves)-.5)
+
 # %% ../../../nbs/engine/packs/draw.ipynb #313a587d
 def _brick(rng):
-    im = Image.new('L', (TILE,TILE), 96); d = ImageDraw.Draw(im); h,w = 21,50
-    for r in range(TILE//h+1):
-        for c in range(-1, TILE//w+1):
-            x = c*w + (r%2)*w//2
-            d.rectangle((x+2, r*h+2, x+w-2, r*h+h-2), fill=int(rng.integers(112, 150)))
-    return np.asarray(im.filter(ImageFilter.GaussianBlur(.8)), 'f4') + 26*(clouds(rng, TILE, TILE, (40,40), 3)-.5)
+    high,wide = 21,50
+    im = Image.new('L', (TILE,TILE), 96)
+    d = ImageDraw.Draw(im)
+    for row in range(TILE//high+1):
+        y = row*high
+        for column in range(-1, TILE//wide+1):
+            x = column*wide + (row%2)*wide//2
+            grey = int(rng.integers(112, 150))
+            d.rectangle((x+2, y+2, x+wide-2, y+high-2), fill=grey)
+    soft = im.filter(ImageFilter.GaussianBlur(.8))
+    return np.asarray(soft, 'f4') + _rough(rng, 26, (40,40), 3)
 
 # %% ../../../nbs/engine/packs/draw.ipynb #d7c2ed0e
 def _grass(rng):
-    im = Image.new('L', (TILE,TILE), 110); d = ImageDraw.Draw(im)
-    x,y,dx,l,g = (rng.uniform(lo, hi, 5200) for lo,hi in ((0,TILE),(0,TILE),(-5,5),(8,18),(84,178)))
-    for i in np.argsort(y): d.line((x[i], y[i], x[i]+dx[i], y[i]-l[i]), fill=int(g[i]), width=2)
-    return np.asarray(im, 'f4') + 24*(clouds(rng, TILE, TILE, (5,5), 3)-.5)
+    n = 5200
+    x = rng.uniform(0, TILE, n)
+    y = rng.uniform(0, TILE, n)
+    lean = rng.uniform(-5, 5, n)
+    length = rng.uniform(8, 18, n)
+    grey = rng.uniform(84, 178, n)
+
+    im = Image.new('L', (TILE,TILE), 110)
+    d = ImageDraw.Draw(im)
+    for i in np.argsort(y):
+        tip = x[i]+lean[i], y[i]-length[i]
+        d.line((x[i], y[i], *tip), fill=int(grey[i]), width=2)
+    return np.asarray(im, 'f4') + _rough(rng, 24, (5,5), 3)
 
 # %% ../../../nbs/engine/packs/draw.ipynb #98aafd7e
 def _fabric(rng):
     y,x = np.mgrid[:TILE,:TILE]
-    knit = 9*np.sin(x*1.57+.6*np.sin(y*1.05)) * np.sin(y*1.05)
+    rows = np.sin(y*1.05)
+    knit = 9*np.sin(x*1.57+.6*rows) * rows
     folds = np.sin(x*.018 + 5*clouds(rng, TILE, TILE, (2,3), 3)) * 26
     return 128 + knit + folds
 
 # %% ../../../nbs/engine/packs/draw.ipynb #c9ed7e43
 def _wood(rng):
-    y,x = np.mgrid[:TILE,:TILE]; board = y//70
+    y = np.arange(TILE)[:,None]
+    board = y//70
+    gap = 60*(y%70<2)
     warp = clouds(rng, TILE, TILE, (14,2), 3)
     line = 12*np.sin(y*.55 + 26*warp + board*2.1)
-    return 128 + line + rng.uniform(-16, 16, TILE//70+1)[board] - 60*(y%70<2) + 14*(clouds(rng, TILE, TILE, (120,6), 2)-.5)
+    tone = rng.uniform(-16, 16, TILE//70+1)[board]
+    return 128 + line + tone - gap + _rough(rng, 14, (120,6), 2)
 
 # %% ../../../nbs/engine/packs/draw.ipynb #ff2a4cee
 def _paper(rng):
-    x = np.arange(TILE); fold = np.abs((x+rng.integers(140))%140-70)
+    fold = np.abs((np.arange(TILE)+rng.integers(140))%140-70)
     crease = -22*np.exp(-fold/1.5) + 10*np.exp(-(fold-3)**2/6)
-    return 136 + crease[None]*.7 + crease[:,None]*.5 + 22*(clouds(rng, TILE, TILE, (50,50), 3)-.5) + 18*(clouds(rng, TILE, TILE, (3,3), 2)-.5)
+    creases = crease[None]*.7 + crease[:,None]*.5
+    return 136 + creases + _rough(rng, 22, (50,50), 3) + _rough(rng, 18, (3,3), 2)
 
 # %% ../../../nbs/engine/packs/draw.ipynb #501fb55b
-def _plaster(rng): return 128 + 60*(clouds(rng, TILE, TILE, (6,6), 6)-.5) + 20*(clouds(rng, TILE, TILE, (90,90), 2)-.5)
-def _asphalt(rng): return 128 + rng.normal(0, 13, (TILE,TILE)) + 26*(clouds(rng, TILE, TILE, (8,8), 4)-.5)
-def _leaves(rng): return 128 + 120*(clouds(rng, TILE, TILE, (34,34), 3)-.5)
-def _sky_texture(rng): return 255*np.clip(clouds(rng, TILE, TILE, (5,3), 6)*2.1-.75, 0, 1)
-def _grain(rng): return 128 + np.asarray(Image.fromarray(rng.normal(0, 30, (TILE,TILE)).astype('f4')).filter(ImageFilter.BoxBlur(0)))
-_MAKERS = dict(brick=_brick, grass=_grass, fabric=_fabric, wood=_wood, paper=_paper, plaster=_plaster, asphalt=_asphalt,
-               leaves=_leaves, sky=_sky_texture, grain=_grain)
+def _plaster(rng):
+    return 128 + _rough(rng, 60, (6,6), 6) + _rough(rng, 20, (90,90), 2)
+
+def _asphalt(rng):
+    return 128 + rng.normal(0, 13, (TILE,TILE)) + _rough(rng, 26, (8,8), 4)
+
+def _leaves(rng):
+    return 128 + _rough(rng, 120, (34,34), 3)
+
+def _sky_texture(rng):
+    cover = clouds(rng, TILE, TILE, (5,3), 6)*2.1 - .75
+    return 255*np.clip(cover, 0, 1)
+
+def _grain(rng):
+    return 128 + rng.normal(0, 30, (TILE,TILE)).astype('f4')
+
+# %% ../../../nbs/engine/packs/draw.ipynb #06c69c95
+_MAKERS = {
+    'brick': _brick,
+    'grass': _grass,
+    'fabric': _fabric,
+    'wood': _wood,
+    'paper': _paper,
+    'plaster': _plaster,
+    'asphalt': _asphalt,
+    'leaves': _leaves,
+    'sky': _sky_texture,
+    'grain': _grain}
 
 # %% ../../../nbs/engine/packs/draw.ipynb #56bdc8a3
 @lru_cache(maxsize=64)
@@ -133,7 +216,8 @@ def tile(
     variant:int=0 # Another number, another tile of the same kind
 ) -> np.ndarray:  # (TILE, TILE), uint8, around 128
     "A large grey texture, drawn once in a process"
-    return np.clip(_MAKERS[kind](stream(variant, 'tile', kind)), 0, 255).astype('u1')
+    texture = _MAKERS[kind](stream(variant, 'tile', kind))
+    return np.clip(texture, 0, 255).astype('u1')
 
 # %% ../../../nbs/engine/packs/draw.ipynb #171b9b89
 def window(
@@ -144,38 +228,59 @@ def window(
     variants:int=2 # How many tiles of that kind to choose from
 ) -> np.ndarray:  # (h, w), uint8
     "A random window of a texture"
-    t = tile(kind, int(rng.integers(variants)))
-    y,x = int(rng.integers(TILE-h+1)), int(rng.integers(TILE-w+1))
-    return t[y:y+h, x:x+w]
+    texture = tile(kind, int(rng.integers(variants)))
+    y = int(rng.integers(TILE-h+1))
+    x = int(rng.integers(TILE-w+1))
+    return texture[y:y+h, x:x+w]
 
 # %% ../../../nbs/engine/packs/draw.ipynb #59f6c034
 def checked_size(
     size:tuple # Width and height in pixels
 ) -> tuple:    # The same; `DataError` where a side is not from 64 to `TILE`
     "The size of a picture that is to be drawn, if it can be"
-    ok = len(size)==2 and all(isinstance(o, int) and 64<=o<=TILE for o in size)
-    if not ok: raise DataError(f'A picture of {size} cannot be drawn.', next=f'Width and height are whole numbers from 64 to {TILE}.')
-    return size
+    if len(size)==2 and all(isinstance(o, int) and 64<=o<=TILE for o in size): return size
+    raise DataError(f'A picture of {size} cannot be drawn.',
+                    next=f'Width and height are whole numbers from 64 to {TILE}.')
 
 # %% ../../../nbs/engine/packs/draw.ipynb #79591e0e
 def planes(
     picture:Image.Image # Any mode of one or more bands
 ) -> np.ndarray:        # (bands, h, w), float32, 0 to 255
     "A picture as an array with the bands first"
-    return np.stack([np.asarray(b) for b in picture.split()]).astype('f4')
+    bands = [np.asarray(b) for b in picture.split()]
+    return np.stack(bands).astype('f4')
 
 # %% ../../../nbs/engine/packs/draw.ipynb #6d824fae
 def to_picture(
     a:np.ndarray # (3, h, w) of any number type, meant for 0 to 255
 ) -> Image.Image: # RGB picture
     "An array as a picture, cut off at black and white"
-    return Image.merge('RGB', [Image.fromarray(b) for b in np.clip(a, 0, 255).astype('u1')])
+    whole = np.clip(a, 0, 255).astype('u1')
+    return Image.merge('RGB', [Image.fromarray(b) for b in whole])
 
 # %% ../../../nbs/engine/packs/draw.ipynb #f1444211
 @lru_cache(maxsize=16)
 def _axes(h, w):
+    "Place across, place down (-1 to 1 each), and squared distance from the middle"
     y,x = np.mgrid[-1:1:h*1j, -1:1:w*1j].astype('f4')
     return x, y, x*x+y*y
+
+# %% ../../../nbs/engine/packs/draw.ipynb #3122202f
+def _blurred(picture, radius):
+    "A picture or an array as an array of its own, blurred where the radius is more than a fifth of a pixel"
+    is_picture = isinstance(picture, Image.Image)
+    if radius>.2:
+        sharp = picture if is_picture else to_picture(picture)
+        return planes(sharp.filter(ImageFilter.GaussianBlur(radius)))
+    return planes(picture) if is_picture else picture.copy()
+
+# %% ../../../nbs/engine/packs/draw.ipynb #4dbe9bd3
+def _light(angle, fall, gain, h, w):
+    "What a light from one side, and corners that are darker, multiply a picture with"
+    x,y,r = _axes(h, w)
+    across = np.float32(fall*np.cos(angle))
+    down = np.float32(fall*np.sin(angle))
+    return x*across + y*down + (np.float32(gain)-np.float32(.07)*r)
 
 # %% ../../../nbs/engine/packs/draw.ipynb #97cfc409
 def finish(
@@ -187,13 +292,19 @@ def finish(
     grain:float=.2    # Strength of the grain, 0 to 1
 ) -> Image.Image:     # The RGB picture as a camera might give it
     "Light, tint, blur and grain in one pass"
-    if blur>.2 and not isinstance(picture, Image.Image): picture = to_picture(picture)
-    if blur>.2: picture = picture.filter(ImageFilter.GaussianBlur(blur))
-    a = planes(picture) if isinstance(picture, Image.Image) else picture.copy(); h,w = a.shape[1:]; x,y,r = _axes(h, w)
-    angle,warm,gain = rng.uniform(0, 6.28), rng.uniform(-tint, tint), 1+rng.uniform(-.6, .6)*light
-    fall = light*rng.uniform(.2, 1)*.6; a *= x*np.float32(fall*np.cos(angle)) + y*np.float32(fall*np.sin(angle)) + (np.float32(gain)-np.float32(.07)*r)
-    a[0] *= np.float32(1+warm); a[2] *= np.float32(1-warm)
-    a += (window(rng, 'grain', h, w).astype('f4')-128) * np.float32(grain)
+    a = _blurred(picture, blur)
+    h,w = a.shape[1:]
+
+    angle = rng.uniform(0, 6.28)
+    warm = rng.uniform(-tint, tint)
+    gain = 1+rng.uniform(-.6, .6)*light
+    fall = light*rng.uniform(.2, 1)*.6
+    a *= _light(angle, fall, gain, h, w)
+    a[0] *= np.float32(1+warm)
+    a[2] *= np.float32(1-warm)
+
+    noise = window(rng, 'grain', h, w).astype('f4')-128
+    a += noise * np.float32(grain)
     return to_picture(a)
 
 # %% ../../../nbs/engine/packs/draw.ipynb #476c5e45
@@ -203,10 +314,14 @@ def picture_grid(
     side:int=96    # Height of a row in pixels
 ) -> Image.Image:  # One RGB picture that shows them all
     "Many pictures on one page"
-    w = round(side*pictures[0].width/pictures[0].height); rows = -(-len(pictures)//columns)
+    first = pictures[0]
+    w = round(side*first.width/first.height)
+    rows = -(-len(pictures)//columns)
     out = Image.new('RGB', (columns*(w+4)+4, rows*(side+4)+4), 'white')
-    for i,p in enumerate(pictures):
-        out.paste(p.convert('RGB').resize((w,side), Image.LANCZOS, reducing_gap=2), (4+i%columns*(w+4), 4+i//columns*(side+4)))
+    for i,picture in enumerate(pictures):
+        row,column = divmod(i, columns)
+        small = picture.convert('RGB').resize((w,side), Image.LANCZOS, reducing_gap=2)
+        out.paste(small, (4+column*(w+4), 4+row*(side+4)))
     return out
 
 # %% ../../../nbs/engine/packs/draw.ipynb #0ec7e013
@@ -217,5 +332,6 @@ def show_grid(
 ):                 # A small JPEG that a notebook shows
     "A contact sheet for a notebook"
     from IPython.display import Image as Shown
-    held = BytesIO(); picture_grid(pictures, **kwargs).save(held, 'JPEG', quality=78)
+    held = BytesIO()
+    picture_grid(pictures, **kwargs).save(held, 'JPEG', quality=78)
     return Shown(held.getvalue(), format='jpeg', metadata=dict(alt=alt)) # IPython 7 of Kaggle and Colab has no `alt`
