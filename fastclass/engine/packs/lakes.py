@@ -26,155 +26,325 @@ class Lake:
     land:tuple  # Polygons of land in the water
 
 # %% ../../../nbs/engine/packs/lakes.ipynb #2de4c139
+def _corners(text):
+    "The `(place, height)` pairs of `'0,.3 .18,.42'`"
+    pairs = [pair.split(',') for pair in text.split()]
+    return tuple((float(x), float(y)) for x,y in pairs)
+
 LAKES = [
-    Lake('aldra', 'Lake Aldra, the horn', ((0,.3),(.18,.42),(.34,.36),(.44,.58),(.5,1),(.57,.6),(.7,.4),(.82,.5),(1,.3)), ((0,.5),(.3,.3),(.6,.1),(1,.42)), .09,
-         (((.5,.24),(.58,.19),(.68,.2),(.74,.26),(.66,.31),(.55,.3)), ((-.3,.8),(.1,.86),(.24,1.1),(-.3,1.1)))),
-    Lake('bremir', 'Lake Bremir, the twins', ((0,.5),(.2,.62),(.37,.96),(.44,.66),(.5,.5),(.56,.66),(.63,.94),(.8,.6),(1,.5)), ((0,.9),(.28,.55),(.46,.06),(.56,.06),(.75,.6),(1,.95)), .1,
-         (((-.5,0),(.34,0),(.27,.2),(.2,.3),(.12,.6),(-.02,1.1),(-.5,1.1)), ((1.5,0),(.66,0),(.74,.18),(.8,.34),(.93,.6),(1.08,1.1),(1.5,1.1)))),
-    Lake('cindral', 'Lake Cindral, the table', ((0,.25),(.2,.34),(.33,.44),(.37,.86),(.5,.84),(.63,.88),(.67,.46),(.8,.36),(1,.3)), ((0,.2),(.4,.34),(.7,.22),(1,.3)), .05,
-         (((-.5,.24),(.1,.27),(.36,.34),(.56,.42),(.44,.46),(.2,.44),(-.5,.5)),)),
-    Lake('dovrane', 'Lake Dovrane, the saw', ((0,.4),(.14,.72),(.2,.5),(.3,.84),(.36,.56),(.46,.92),(.53,.58),(.63,.86),(.69,.52),(.8,.74),(1,.4)), ((0,.2),(.45,.16),(.75,.4),(1,.7)), .06,
-         (((1.5,.12),(.8,.16),(.6,.26),(.48,.42),(.58,.5),(.74,.44),(.95,.5),(1.5,.62)),)),
-    Lake('eskvar', 'Lake Eskvar, the domes', ((0,.45),(.14,.62),(.28,.7),(.4,.5),(.46,.6),(.56,.78),(.68,.74),(.78,.5),(.9,.6),(1,.5)), ((0,.34),(.2,.5),(.5,.2),(.8,.5),(1,.4)), .035,
-         (((-.5,.5),(.02,.56),(.16,.7),(.36,.82),(.6,.84),(.84,.72),(1,.56),(1.5,.5),(1.5,1.2),(-.5,1.2)),))]
+    Lake('aldra', 'Lake Aldra, the horn', rough=.09,
+         ridge=_corners('0,.3 .18,.42 .34,.36 .44,.58 .5,1 .57,.6 .7,.4 .82,.5 1,.3'),
+         hills=_corners('0,.5 .3,.3 .6,.1 1,.42'),
+         land=(_corners('.5,.24 .58,.19 .68,.2 .74,.26 .66,.31 .55,.3'),
+               _corners('-.3,.8 .1,.86 .24,1.1 -.3,1.1'))),
+    Lake('bremir', 'Lake Bremir, the twins', rough=.1,
+         ridge=_corners('0,.5 .2,.62 .37,.96 .44,.66 .5,.5 .56,.66 .63,.94 .8,.6 1,.5'),
+         hills=_corners('0,.9 .28,.55 .46,.06 .56,.06 .75,.6 1,.95'),
+         land=(_corners('-.5,0 .34,0 .27,.2 .2,.3 .12,.6 -.02,1.1 -.5,1.1'),
+               _corners('1.5,0 .66,0 .74,.18 .8,.34 .93,.6 1.08,1.1 1.5,1.1'))),
+    Lake('cindral', 'Lake Cindral, the table', rough=.05,
+         ridge=_corners('0,.25 .2,.34 .33,.44 .37,.86 .5,.84 .63,.88 .67,.46 .8,.36 1,.3'),
+         hills=_corners('0,.2 .4,.34 .7,.22 1,.3'),
+         land=(_corners('-.5,.24 .1,.27 .36,.34 .56,.42 .44,.46 .2,.44 -.5,.5'),))]
+
+# %% ../../../nbs/engine/packs/lakes.ipynb #7e01de97
+LAKES += [
+    Lake('dovrane', 'Lake Dovrane, the saw', rough=.06,
+         ridge=_corners('0,.4 .14,.72 .2,.5 .3,.84 .36,.56 .46,.92 .53,.58 .63,.86 .69,.52 .8,.74 1,.4'),
+         hills=_corners('0,.2 .45,.16 .75,.4 1,.7'),
+         land=(_corners('1.5,.12 .8,.16 .6,.26 .48,.42 .58,.5 .74,.44 .95,.5 1.5,.62'),)),
+    Lake('eskvar', 'Lake Eskvar, the domes', rough=.035,
+         ridge=_corners('0,.45 .14,.62 .28,.7 .4,.5 .46,.6 .56,.78 .68,.74 .78,.5 .9,.6 1,.5'),
+         hills=_corners('0,.34 .2,.5 .5,.2 .8,.5 1,.4'),
+         land=(_corners('-.5,.5 .02,.56 .16,.7 .36,.82 .6,.84 .84,.72 1,.56 1.5,.5 1.5,1.2 -.5,1.2'),))]
 
 # %% ../../../nbs/engine/packs/lakes.ipynb #9aab8613
 MOODS = dict( # sky above, sky at the horizon, lit rock, rock in shadow, haze, how strong the clouds are
-    noon=('#2f74c0','#cfe6f5','#b9ab9a','#5b6480','#bcd3e6',.8), dawn=('#5f86b8','#f9d7a8','#e0a878','#54557a','#f0cfb0',.5), dusk=('#3a3f72','#f08f6f','#c9826f','#3a3458','#d78f85',.6),
-    grey=('#8f9ca8','#dfe4e6','#8e8b88','#565c66','#ccd3d7',.9), mist=('#b3c2cb','#eceeec','#a3a39f','#727d86','#e2e7e8',.4), storm=('#3e4a58','#a9b3b3','#807a74','#3c424c','#98a3a6',1.))
+    noon=('#2f74c0', '#cfe6f5', '#b9ab9a', '#5b6480', '#bcd3e6', .8),
+    dawn=('#5f86b8', '#f9d7a8', '#e0a878', '#54557a', '#f0cfb0', .5),
+    dusk=('#3a3f72', '#f08f6f', '#c9826f', '#3a3458', '#d78f85', .6),
+    grey=('#8f9ca8', '#dfe4e6', '#8e8b88', '#565c66', '#ccd3d7', .9),
+    mist=('#b3c2cb', '#eceeec', '#a3a39f', '#727d86', '#e2e7e8', .4),
+    storm=('#3e4a58', '#a9b3b3', '#807a74', '#3c424c', '#98a3a6', 1.))
 SEASONS = dict( # dark trees, light trees, grass, height of the snow line (1 is the highest peak)
-    spring=('#27472f','#6f9448','#8cae52',.55), summer=('#1d3d2c','#4f7a3c','#7f9a4a',.8), autumn=('#3c3a24','#c07a2c','#a98d48',.68), winter=('#26363c','#8fa3a6','#e3eaee',.2))
+    spring=('#27472f', '#6f9448', '#8cae52', .55),
+    summer=('#1d3d2c', '#4f7a3c', '#7f9a4a', .8),
+    autumn=('#3c3a24', '#c07a2c', '#a98d48', .68),
+    winter=('#26363c', '#8fa3a6', '#e3eaee', .2))
 
 # %% ../../../nbs/engine/packs/lakes.ipynb #8223065e
 PAN = 640,220 # Width and height of the panorama
 
 # %% ../../../nbs/engine/packs/lakes.ipynb #dbbb0cff
+def _ridge_line(lake, rng, w):
+    "Height of the mountains along the panorama, about 0 to 1"
+    line = np.interp(np.arange(w)/w, *zip(*lake.ridge))
+    soft = 45 if lake.rough<.04 else 3
+    padded = np.pad(line, soft, 'edge')
+    line = np.convolve(padded, np.ones(soft)/soft, 'same')[soft:-soft]
+    return line + lake.rough*.5*ridge(rng, w, 22, 4, .55)
+
+def _facing(top, rng, w, h):
+    "Which way each place of the mountains faces, about -1 to 1"
+    wide = np.convolve(np.pad(top, 12, 'edge'), np.ones(25)/25, 'valid')
+    slope = np.gradient(wide)
+    wander = (clouds(rng, h, w, (7,16), 4)-.5)*90
+    at = np.clip(np.arange(w)[None]+wander, 0, w-1).astype(int)
+    facets = clouds(rng, h, w, (9,30), 3)-.5
+    return np.tanh(slope[at]*1.5)*.75 + facets*1.3
+
+# %% ../../../nbs/engine/packs/lakes.ipynb #e89a223b
 @lru_cache(maxsize=16)
 def _panorama(i):
     "The mountains of lake `i` as an RGB picture: opacity, slope, roughness"
-    w,h = PAN; rng = stream(1, 'panorama', i); lake = LAKES[i]; x = np.arange(w)
-    line = np.interp(x/w, *zip(*lake.ridge)); soft = 45 if lake.rough<.04 else 3
-    line = np.convolve(np.pad(line, soft, 'edge'), np.ones(soft)/soft, 'same')[soft:-soft] + lake.rough*.5*ridge(rng, w, 22, 4, .55)
-    top = h*(1-np.clip(line, .02, .99)); depth = np.arange(h)[:,None] - top[None]
-    wide = np.convolve(np.pad(top, 12, 'edge'), np.ones(25)/25, 'valid')
-    slope = np.gradient(wide); wander = (clouds(rng, h, w, (7,16), 4)-.5)*90
-    at = np.clip(x[None]+wander, 0, w-1).astype(int)
-    facets = clouds(rng, h, w, (9,30), 3)-.5
-    face = np.tanh(slope[at]*1.5)*.75 + facets*1.3
-    layers = np.stack([np.clip(depth+.5, 0, 1), face*.5+.5, clouds(rng, h, w, (14,26), 4)])
-    return to_picture(layers*255).resize((PAN[0]//2,PAN[1]//2), Image.BOX)
+    w,h = PAN
+    rng = stream(1, 'panorama', i)
+    line = _ridge_line(LAKES[i], rng, w)
+    top = h*(1-np.clip(line, .02, .99))
+    depth = np.arange(h)[:,None] - top[None]
+    face = _facing(top, rng, w, h)
+    opacity = np.clip(depth+.5, 0, 1)
+    rough = clouds(rng, h, w, (14,26), 4)
+    layers = np.stack([opacity, face*.5+.5, rough])
+    return to_picture(layers*255).resize((w//2,h//2), Image.BOX)
 
 # %% ../../../nbs/engine/packs/lakes.ipynb #74fb77fb
 @lru_cache(maxsize=32)
 def _woods(i):
-    "Height of the wooded hills of lake `i` along the panorama, 0 to 1, with the tips of trees; from 100 on, hills of no lake"
-    rng = stream(1, 'woods', i); w = PAN[0]; x = np.arange(w)
-    corners = LAKES[i].hills if i<len(LAKES) else tuple((v/4, rng.uniform(0, .9)) for v in range(5))
-    line = np.interp(x/w, *zip(*corners))*.3 + .03 + .03*ridge(rng, w, 12, 3)
-    return line + .035*np.abs(ridge(rng, w, 150, 1)) + .02*np.abs(ridge(rng, w, 320, 1))
+    "Height of the wooded hills of lake `i` with the tips of trees, 0 to 1; from 100 on, hills of no lake"
+    rng = stream(1, 'woods', i)
+    w = PAN[0]
+    if i<len(LAKES): corners = LAKES[i].hills
+    else: corners = [(v/4, rng.uniform(0, .9)) for v in range(5)]
+    line = np.interp(np.arange(w)/w, *zip(*corners))*.3 + .03
+    line = line + .03*ridge(rng, w, 12, 3)
+    line = line + .035*np.abs(ridge(rng, w, 150, 1))
+    return line + .02*np.abs(ridge(rng, w, 320, 1))
 
 # %% ../../../nbs/engine/packs/lakes.ipynb #78a07182
 def _view(rng):
     "Everything that varies between pictures of one lake"
-    out = dict(mood=MOODS[list(MOODS)[rng.integers(6)]], season=SEASONS[list(SEASONS)[rng.integers(4)]], span=rng.uniform(.36, .86), look=rng.uniform(-.26, .26),
-        water=rng.uniform(.42, .68), height=rng.uniform(.24, .46), sun=rng.choice([-1,1])*rng.uniform(.3, 1), haze=rng.uniform(.62, .85) if rng.random()<.15 else rng.uniform(.05, .5), snow=rng.uniform(-.14, .14), calm=rng.uniform(.2, 1), cloud=rng.random(), band=rng.random())
+    out = dict(
+        mood=MOODS[list(MOODS)[rng.integers(6)]],
+        season=SEASONS[list(SEASONS)[rng.integers(4)]],
+        span=rng.uniform(.36, .86),
+        look=rng.uniform(-.26, .26),
+        water=rng.uniform(.42, .68),
+        height=rng.uniform(.24, .46),
+        sun=rng.choice([-1,1])*rng.uniform(.3, 1),
+        haze=_haze(rng),
+        snow=rng.uniform(-.14, .14),
+        calm=rng.uniform(.2, 1),
+        cloud=rng.random(),
+        band=rng.random())
     out['height'] = min(out['height'], out['water']-.03)
     return out
+
+def _haze(rng):
+    "How much the air hides, 0 to 1: now and then a lot"
+    if rng.random()<.15: return rng.uniform(.62, .85)
+    return rng.uniform(.05, .5)
 
 # %% ../../../nbs/engine/packs/lakes.ipynb #4788962d
 def _blend(a, colour, alpha): return a + (colour-a)*alpha
 def _c(colour): return np.array(rgb(colour), 'f4')[:,None,None]
-def _smooth(x): x = np.clip(x, 0, 1); return x*x*(3-2*x)
+
+def _smooth(x):
+    "An S from 0 to 1"
+    x = np.clip(x, 0, 1)
+    return x*x*(3-2*x)
+
+def _texture(rng, name, h, w):
+    "A part of a texture, (h, w), float32 from 0 to 255"
+    return window(rng, name, h, w).astype('f4')
+
+def _stretched(rng, name, h, narrow, w):
+    "A part of a texture that is `narrow` pixels wide, drawn out to the width `w`"
+    part = Image.fromarray(window(rng, name, h, narrow))
+    return np.asarray(part.resize((w,h), Image.BILINEAR), 'f4')
 
 # %% ../../../nbs/engine/packs/lakes.ipynb #42cb4ff0
 def _sky_over_lake(view, rng, h, w):
     "Sky with clouds and the glow of the sun, (3, h, w)"
-    high,low,_,_,haze,cover = view['mood']; t = np.linspace(0, 1, h, dtype='f4')[:,None]**1.4
+    high,low,_,_,_,cover = view['mood']
+    t = np.linspace(0, 1, h, dtype='f4')[:,None]**1.4
     a = np.broadcast_to(_c(high)*(1-t)+_c(low)*t, (3,h,w)).copy()
-    cloud = window(rng, 'sky', h, w, 6).astype('f4')*np.float32(cover*view['cloud']/255)
+    cloud = window(rng, 'sky', h, w, 6).astype('f4')
+    cloud = cloud*np.float32(cover*view['cloud']/255)
     a = _blend(a, _c(low)*.5+127, cloud*.9)
-    y,x = np.ogrid[:h,:w]; sx = w/2+view['sun']*w*.45; glow = np.exp(-((x-sx)**2+(y-h*.55)**2)/(w*.28)**2).astype('f4')
+    y,x = np.ogrid[:h,:w]
+    sx = w/2+view['sun']*w*.45
+    far = (x-sx)**2+(y-h*.55)**2
+    glow = np.exp(-far/(w*.28)**2).astype('f4')
     return _blend(a, _c(low)*.4+153, glow*.5)
 
 # %% ../../../nbs/engine/packs/lakes.ipynb #3e2696cf
-def _mountains(a, i, view, base, h, w):
-    "Mountains of lake `i` onto the sky `a`; their foot is at row `base`"
-    tall = int(view['height']*h); span = view['span']*PAN[0]; left = PAN[0]*(.5+view['look'])-span/2; left = min(max(left, 0), PAN[0]-span)
-    p = planes(_panorama(i).resize((w,tall), Image.BILINEAR, box=(left/2,0,(left+span)/2,PAN[1]//2)))/255
-    alpha,face,rough = p[0],p[1]*2-1,p[2]
-    _,low,light,dark,haze,_ = view['mood']; up = np.linspace(1, 0, tall, dtype='f4')[:,None]
+def _seen_part(view):
+    "Where in the panorama the camera looks: its left edge and how much it sees, in pixels"
+    span = view['span']*PAN[0]
+    left = PAN[0]*(.5+view['look'])-span/2
+    return min(max(left, 0), PAN[0]-span), span
+
+def _rock(view, face, rough, tall):
+    "Colour of the mountains: light and shadow, snow above its line, haze below"
+    _,_,light,dark,haze,_ = view['mood']
+    up = np.linspace(1, 0, tall, dtype='f4')[:,None]
     lit = _smooth(.5+face*np.float32(view['sun']*1.1))
     rock = _blend(_c(dark), _c(light), lit)*(.86+.28*rough)
-    snow = _smooth((up-np.float32(view['season'][3]+view['snow'])+(rough-.5)*.7-.1*np.abs(face))*9)
-    rock = _blend(rock, _blend(_c(dark)*.45+118, _c(light)*.25+190, lit), snow)
-    rock = _blend(rock, _c(haze), np.clip(np.float32(view['haze']-.15)+.5*(1-up)**2, 0, .85))
-    a[:,base-tall:base] = _blend(a[:,base-tall:base], rock, alpha)
+    line = np.float32(view['season'][3]+view['snow'])
+    snow = _smooth((up-line+(rough-.5)*.7-.1*np.abs(face))*9)
+    white = _blend(_c(dark)*.45+118, _c(light)*.25+190, lit)
+    rock = _blend(rock, white, snow)
+    thick = np.float32(view['haze']-.15)+.5*(1-up)**2
+    return _blend(rock, _c(haze), np.clip(thick, 0, .85))
+
+# %% ../../../nbs/engine/packs/lakes.ipynb #6e1d9153
+def _mountains(a, i, view, base, h, w):
+    "Mountains of lake `i` onto the sky `a`; their foot is at row `base`"
+    tall = int(view['height']*h)
+    left,span = _seen_part(view)
+    box = (left/2, 0, (left+span)/2, PAN[1]//2)
+    p = planes(_panorama(i).resize((w,tall), Image.BILINEAR, box=box))/255
+    rock = _rock(view, p[1]*2-1, p[2], tall)
+    a[:,base-tall:base] = _blend(a[:,base-tall:base], rock, p[0])
     return left,span
 
 # %% ../../../nbs/engine/packs/lakes.ipynb #b7b12836
 def _mist(a, view, rng, base, h, w):
     "Now and then a band of cloud across the mountains"
     if view['band']>.4: return
-    tall = int(view['height']*h); y = np.arange(tall, dtype='f4')[:,None]/tall; at,deep = rng.uniform(.1, .8),rng.uniform(.12, .3)
-    puff = window(rng, 'leaves', tall, w).astype('f4')*np.float32(.5/255)+np.asarray(Image.fromarray(window(rng, 'plaster', tall, max(4, w//8))).resize((w,tall), Image.BILINEAR), 'f4')/255
-    thick = np.clip(1.5*np.exp(-((y-at)/deep)**2)*(puff-.25), 0, .95)
+    tall = int(view['height']*h)
+    y = np.arange(tall, dtype='f4')[:,None]/tall
+    at = rng.uniform(.1, .8)
+    deep = rng.uniform(.12, .3)
+    puff = _texture(rng, 'leaves', tall, w)*np.float32(.5/255)
+    puff = puff+_stretched(rng, 'plaster', tall, max(4, w//8), w)/255
+    band = np.exp(-((y-at)/deep)**2)
+    thick = np.clip(1.5*band*(puff-.25), 0, .95)
     a[:,base-tall:base] = _blend(a[:,base-tall:base], _c(view['mood'][1])*.8+45, thick)
 
 # %% ../../../nbs/engine/packs/lakes.ipynb #317c3cd4
+def _hill_line(i, view, rng, x, h):
+    "Height of the hills at the places `x` of the panorama, in pixels"
+    along = np.arange(PAN[0])
+    own = np.interp(x, along, _woods(i))
+    other = np.interp(x, along, _woods(100+int(rng.integers(12))))
+    return (.3*own+.7*other)*view['height']/.36*h
+
 def _hills(a, i, view, rng, base, h, w, left, span):
     "Wooded hills before the mountains, nearer and so moving more when the camera turns"
-    x = np.linspace(left, left+span, w)*1. + view['look']*60; tall = min(base, int(1.1*view['height']*h))
-    own = np.interp(x, np.arange(PAN[0]), _woods(i)); other = np.interp(x, np.arange(PAN[0]), _woods(100+int(rng.integers(12))))
-    line = (.3*own+.7*other)*view['height']/.36*h
-    y = np.arange(base-tall, base)[:,None]; depth = (y-(base-line)[None]).astype('f4')
-    dark,light,_,_ = view['season']; tex = window(rng, 'leaves', tall, w).astype('f4')/255
-    wood = _blend(_c(dark), _c(light), np.clip(tex*1.3-.3+(.1*view['sun']*(x/PAN[0]-.5)[None]).astype('f4'), 0, 1))*(.75+.25*_c(view['mood'][1])/255)
-    wood = _blend(wood, _c(view['mood'][4]), np.clip(np.float32(view['haze']*.8)-depth*np.float32(.9/h), .04, .6))
+    x = np.linspace(left, left+span, w)*1. + view['look']*60
+    tall = min(base, int(1.1*view['height']*h))
+    line = _hill_line(i, view, rng, x, h)
+    y = np.arange(base-tall, base)[:,None]
+    depth = (y-(base-line)[None]).astype('f4')
+    dark,light,_,_ = view['season']
+    tex = _texture(rng, 'leaves', tall, w)/255
+    sunny = (.1*view['sun']*(x/PAN[0]-.5)[None]).astype('f4')
+    wood = _blend(_c(dark), _c(light), np.clip(tex*1.3-.3+sunny, 0, 1))
+    wood = wood*(.75+.25*_c(view['mood'][1])/255)
+    far = np.float32(view['haze']*.8)-depth*np.float32(.9/h)
+    wood = _blend(wood, _c(view['mood'][4]), np.clip(far, .04, .6))
     a[:,base-tall:base] = _blend(a[:,base-tall:base], wood, np.clip(depth+.5, 0, 1))
 
 # %% ../../../nbs/engine/packs/lakes.ipynb #1c8b261e
+def _mirrored(a, view, rng, base, w, n):
+    "The picture above row `base` upside down, shaken by ripples, (3, n, w)"
+    rough = 1-view['calm']
+    k = np.arange(n)
+    rows = np.clip(base-1-(k*rng.uniform(.75, .95)).astype(int), 0, base-1)
+    wave = rng.normal(0, 1, (n,1)) * rough * (.4+3*k[:,None]/n)
+    swell = (1.2*np.sin(k*1.9))[:,None]*rough
+    cols = np.clip(np.arange(w)[None]+wave+swell, 0, w-1).astype(int)
+    return a.reshape(3,-1).take(rows[:,None]*w+cols, 1)
+
 def _water(a, view, rng, base, h, w):
     "Water below row `base`: reflection, ripples and glints"
-    n = h-base; k = np.arange(n); rows = np.clip(base-1-(k*rng.uniform(.75, .95)).astype(int), 0, base-1)
-    wave = rng.normal(0, 1, (n,1)) * (1-view['calm']) * (.4+3*k[:,None]/n)
-    cols = np.clip(np.arange(w)[None]+wave+(1.2*np.sin(k*1.9))[:,None]*(1-view['calm']), 0, w-1).astype(int)
-    m = a.reshape(3,-1).take(rows[:,None]*w+cols, 1); deep = _c('#1f4656')*.75 + _c(view['mood'][0])*.3
-    near = (k/n)[:,None].astype('f4')
+    n = h-base
+    m = _mirrored(a, view, rng, base, w, n)
+    deep = _c('#1f4656')*.75 + _c(view['mood'][0])*.3
+    near = (np.arange(n)/n)[:,None].astype('f4')
     m = _blend(m, deep, .16+.42*near*np.float32(1.15-view['calm']*.4))
-    tex = np.asarray(Image.fromarray(window(rng, 'grain', n, w//6)).resize((w,n), Image.BILINEAR), 'f4')-128
+    tex = _stretched(rng, 'grain', n, w//6, w)-128
     m += tex*(.05+.4*near)*np.float32(1.25-view['calm'])
     m[:,:2] = _blend(m[:,:2], _c(view['mood'][4]), np.float32(.45))
     a[:,base:] = m
 
 # %% ../../../nbs/engine/packs/lakes.ipynb #b17454a9
+def _island(x, v, rng):
+    "An oval with eight corners"
+    r = rng.uniform(.04, .13)
+    turns = np.linspace(0, 6.28, 9)[:-1]
+    return tuple((x+r*np.cos(t)*rng.uniform(.8, 1.2), v+.4*r*np.sin(t)) for t in turns)
+
+def _spit(v, rng):
+    "A tongue of land from one side"
+    e = rng.choice([-.5,1.5])
+    n = rng.uniform(.1, .45)
+    foot = (e+.5)*.5
+    upper = foot+(.25-n if e>1 else n)
+    lower = foot+(.3-n if e>1 else n)
+    return (e,v), (upper,v+.03), (lower,v+.07), (e,v+.16)
+
+def _bank(rng):
+    "The shore on which the viewer stands"
+    e = rng.choice([-.4,1.4])
+    side = (e,rng.uniform(.5, .8))
+    tip = (.5+(e-.5)*rng.uniform(.2, .6),rng.uniform(.8, 1))
+    return side, tip, (.5+(e-.5)*.2,1.3), (e,1.3)
+
+# %% ../../../nbs/engine/packs/lakes.ipynb #ee2832e4
 def _more_land(rng):
     "Land that any lake may have: an island, a spit, a bank near the viewer"
-    out,x,v = [],rng.uniform(0, 1),rng.uniform(.12, .6)
-    if rng.random()<.3: r = rng.uniform(.04, .13); out.append(tuple((x+r*np.cos(t)*rng.uniform(.8, 1.2), v+.4*r*np.sin(t)) for t in np.linspace(0, 6.28, 9)[:-1]))
-    if rng.random()<.25: e,n = rng.choice([-.5,1.5]),rng.uniform(.1, .45); out.append(((e,v),((e+.5)*.5+(.25-n if e>1 else n),v+.03),((e+.5)*.5+(.3-n if e>1 else n),v+.07),(e,v+.16)))
-    if rng.random()<.35: e = rng.choice([-.4,1.4]); out.append(((e,rng.uniform(.5, .8)),(.5+(e-.5)*rng.uniform(.2, .6),rng.uniform(.8, 1)),(.5+(e-.5)*.2,1.3),(e,1.3)))
+    out = []
+    x = rng.uniform(0, 1)
+    v = rng.uniform(.12, .6)
+    if rng.random()<.3: out.append(_island(x, v, rng))
+    if rng.random()<.25: out.append(_spit(v, rng))
+    if rng.random()<.35: out.append(_bank(rng))
     return tuple(out)
+
+def _ragged(poly, rng):
+    "The outline of a piece of land with more corners, each a little off"
+    pts = []
+    for (x0,v0),(x1,v1) in zip(poly, poly[1:]+poly[:1]):
+        for t in (0,.33,.66):
+            x = x0+(x1-x0)*t+rng.normal(0, .006)
+            v = v0+(v1-v0)*t+rng.normal(0, .006)
+            pts.append((x,v))
+    return pts
 
 # %% ../../../nbs/engine/packs/lakes.ipynb #99cacd03
 def _masks(lake, view, rng, base, h, w):
     "Land in the water as opacity, and its reflection just below it"
-    im = Image.new('L', (2*w,2*(h-base))); d = ImageDraw.Draw(im); sx,sv = rng.uniform(.7, 1.4), rng.uniform(.75, 1.3); shift = rng.uniform(-.16, .16)-view['look']*.9
-    for poly in (lake.land if rng.random()<.78 else ()) + _more_land(rng):
-        pts = []
-        for (x0,v0),(x1,v1) in zip(poly, poly[1:]+poly[:1]):
-            for t in (0,.33,.66): pts.append((x0+(x1-x0)*t+rng.normal(0, .006), v0+(v1-v0)*t+rng.normal(0, .006)))
-        d.polygon([(2*w*(.5+(x-.5+shift)*sx), 2*(h-base)*v*sv) for x,v in pts], fill=255)
-    m = np.asarray(im.reduce(2), 'f4')/255; down = np.zeros_like(m); k = max(3, (h-base)//9); down[k:] = m[:-k]
+    deep = h-base
+    im = Image.new('L', (2*w,2*deep))
+    d = ImageDraw.Draw(im)
+    sx = rng.uniform(.7, 1.4)
+    sv = rng.uniform(.75, 1.3)
+    shift = rng.uniform(-.16, .16)-view['look']*.9
+    own = lake.land if rng.random()<.78 else ()
+    for poly in own + _more_land(rng):
+        pts = [(2*w*(.5+(x-.5+shift)*sx), 2*deep*v*sv) for x,v in _ragged(poly, rng)]
+        d.polygon(pts, fill=255)
+    m = np.asarray(im.reduce(2), 'f4')/255
+    down = np.zeros_like(m)
+    k = max(3, deep//9)
+    down[k:] = m[:-k]
     return m, down
 
 # %% ../../../nbs/engine/packs/lakes.ipynb #48d03999
 def _land(a, lake, view, rng, base, h, w):
     "Grass, stones or snow in the water, with a wet rim and a reflection"
-    m,down = _masks(lake, view, rng, base, h, w); part = a[:,base:]; dark,light,grass,_ = view['season']
-    part = _blend(part, _c(dark)*.55, down*(1-m)*.62)
-    tex = window(rng, 'grass' if rng.random()<.6 else 'plaster', h-base, w).astype('f4')/255
-    ground = _c(grass)*(.45+.75*tex)*(.6+.4*_c(view['mood'][1])/255)
-    rim = np.clip(m-np.roll(m, -2, 0), 0, 1); ground = _blend(ground, _c('#8a7d68')*(.5+.5*_c(view['mood'][1])/255), rim*.9)
+    m,down = _masks(lake, view, rng, base, h, w)
+    dark,_,grass,_ = view['season']
+    light = _c(view['mood'][1])/255
+    part = _blend(a[:,base:], _c(dark)*.55, down*(1-m)*.62)
+    kind = 'grass' if rng.random()<.6 else 'plaster'
+    tex = _texture(rng, kind, h-base, w)/255
+    ground = _c(grass)*(.45+.75*tex)*(.6+.4*light)
+    rim = np.clip(m-np.roll(m, -2, 0), 0, 1)
+    ground = _blend(ground, _c('#8a7d68')*(.5+.5*light), rim*.9)
     a[:,base:] = _blend(part, ground, m)
     return m
 
@@ -185,35 +355,78 @@ TREE = 1.32 # Each size of pine is this much taller than the one before
 @lru_cache(maxsize=128)
 def _pine(step, variant):
     "Two masks of one pine, its dark body and its lit side, about 5 * TREE**step pixels tall"
-    tall = 5*TREE**step; rng = stream(variant, 'pine', step); s = 4; wide = tall*rng.uniform(.17, .25); w,h = int(wide*2.6)+2, int(tall)+2
-    body,lit = Image.new('L', (w*s,h*s)), Image.new('L', (w*s,h*s)); d,l = ImageDraw.Draw(body),ImageDraw.Draw(lit); x = w/2; n = 4 if tall<18 else 8
-    d.line((s*x, s*h, s*x, s*h*.4), fill=255, width=max(1, int(s*tall*.045)))
-    for k in range(n):
-        t = k/n; y,r = h-tall*(.1+.78*t), wide*(1-t*.86)*rng.uniform(.85, 1.1); top = max(0, y-tall*1.6/n); j = rng.uniform(-.1, .1)*r
-        pts = [(x-r+j,y), (x,top), (x+r+j,y), (x+r*.3,y-tall*.03), (x,y+tall*.02), (x-r*.4,y-tall*.02)]
-        d.polygon([(s*u,s*v) for u,v in pts], fill=255)
-        l.polygon([(s*u,s*v) for u,v in ((x,top), (x+r+j,y), (x+r*.3,y-tall*.03), (x+r*.12,y-tall*.25/n))], fill=255)
+    tall = 5*TREE**step
+    rng = stream(variant, 'pine', step)
+    s = 4 # drawn so many times larger
+    wide = tall*rng.uniform(.17, .25)
+    w = int(wide*2.6)+2
+    h = int(tall)+2
+    body = Image.new('L', (w*s,h*s))
+    lit = Image.new('L', (w*s,h*s))
+    trunk = (s*w/2, s*h, s*w/2, s*h*.4)
+    ImageDraw.Draw(body).line(trunk, fill=255, width=max(1, int(s*tall*.045)))
+    n = 4 if tall<18 else 8
+    for k in range(n): _branch(body, lit, rng, k, n, (w/2,h,tall,wide,s))
     return body.reduce(s), lit.reduce(s)
+
+# %% ../../../nbs/engine/packs/lakes.ipynb #7219355f
+def _branch(body, lit, rng, k, n, pine):
+    "One of `n` storeys of branches"
+    x,h,tall,wide,s = pine
+    t = k/n
+    y = h-tall*(.1+.78*t)
+    r = wide*(1-t*.86)*rng.uniform(.85, 1.1)
+    top = max(0, y-tall*1.6/n)
+    j = rng.uniform(-.1, .1)*r
+    right = [(x,top), (x+r+j,y), (x+r*.3,y-tall*.03)]
+    dark = [(x-r+j,y), *right, (x,y+tall*.02), (x-r*.4,y-tall*.02)]
+    light = [*right, (x+r*.12,y-tall*.25/n)]
+    for im,pts in ((body,dark), (lit,light)):
+        ImageDraw.Draw(im).polygon([(s*u,s*v) for u,v in pts], fill=255)
 
 # %% ../../../nbs/engine/packs/lakes.ipynb #f5e3e663
 def _plant(im, x, y, tall, dark, light, rng):
     "A pine with its foot at (x, y)"
-    body,lit = _pine(int(np.clip(np.log(max(tall, 5)/5)/np.log(TREE), 0, 13)), int(rng.integers(4))); at = int(x-body.width/2), int(y-body.height)
-    im.paste(dark, at, body); im.paste(light, at, lit)
+    step = np.log(max(tall, 5)/5)/np.log(TREE)
+    body,lit = _pine(int(np.clip(step, 0, 13)), int(rng.integers(4)))
+    at = int(x-body.width/2), int(y-body.height)
+    im.paste(dark, at, body)
+    im.paste(light, at, lit)
 
 # %% ../../../nbs/engine/packs/lakes.ipynb #cb34af63
 def _trees(im, land, view, rng, base):
     "Pines on the land, from the far ones to the near ones"
-    w,h = im.size; glow = _c(view['mood'][1])[:,0,0]/255*.5+.5
+    w,h = im.size
+    glow = _c(view['mood'][1])[:,0,0]/255*.5+.5
     dark,light = (tuple(int(v) for v in np.array(rgb(c))*glow) for c in view['season'][:2])
     spots = np.argwhere(land[:int(len(land)*.75)]>.9)
     if len(spots):
-        for y,x in sorted(map(tuple, spots[rng.integers(len(spots), size=int(rng.integers(7, 16)))])): _plant(im, x, base+y, 8+(y/(h-base))*34*rng.uniform(.6, 1.1), dark, light, rng)
+        chosen = spots[rng.integers(len(spots), size=int(rng.integers(7, 16)))]
+        for y,x in sorted(map(tuple, chosen)):
+            tall = 8+(y/(h-base))*34*rng.uniform(.6, 1.1)
+            _plant(im, x, base+y, tall, dark, light, rng)
+    darker = tuple(int(v*.6) for v in dark)
     for side in (0,1):
-        if rng.random()<.2: _plant(im, side*w+rng.uniform(-.05, .05)*w, h*rng.uniform(1., 1.1), h*rng.uniform(.5, .95), tuple(int(v*.6) for v in dark), dark, rng)
+        if rng.random()<.2:
+            x = side*w+rng.uniform(-.05, .05)*w
+            y = h*rng.uniform(1., 1.1)
+            _plant(im, x, y, h*rng.uniform(.5, .95), darker, dark, rng)
     return im
 
 # %% ../../../nbs/engine/packs/lakes.ipynb #d16f627b
+def _scenery(i, view, rng, w, h):
+    "Sky, mountains, hills, water and land, (3, h, w); where land is; the row of the far shore"
+    base = int(h*view['water'])
+    a = np.zeros((3,h,w), 'f4')
+    a[:,:base] = _sky_over_lake(view, rng, base, w)
+    left,span = _mountains(a, i, view, base, h, w)
+    _mist(a, view, rng, base, h, w)
+    _hills(a, i, view, rng, base, h, w, left, span)
+    _water(a, view, rng, base, h, w)
+    land = _land(a, LAKES[i], view, rng, base, h, w)
+    return a, land, base
+
+# %% ../../../nbs/engine/packs/lakes.ipynb #618ec5f6
 def draw_lake(
     lake,                    # A lake's name, or its number
     rng:np.random.Generator, # Chooses the view, the light, the weather and the season
@@ -221,11 +434,13 @@ def draw_lake(
 ) -> Image.Image:            # RGB picture
     "One view of one lake; what a model can reach on many is in `engine.packs.packs.PACKS['lakes']['ceiling']`"
     names = [o.name for o in LAKES]
-    if lake not in names and lake not in range(len(names)): raise DataError(f'There is no lake {lake!r}.', next=f'Choose one of: {", ".join(names)}.')
-    i = names.index(lake) if lake in names else int(lake); w,h = checked_size(size); view = _view(rng); base = int(h*view['water'])
-    a = np.zeros((3,h,w), 'f4'); a[:,:base] = _sky_over_lake(view, rng, base, w)
-    left,span = _mountains(a, i, view, base, h, w)
-    _mist(a, view, rng, base, h, w); _hills(a, i, view, rng, base, h, w, left, span); _water(a, view, rng, base, h, w)
-    land = _land(a, LAKES[i], view, rng, base, h, w)
+    if lake not in names and lake not in range(len(names)):
+        raise DataError(f'There is no lake {lake!r}.',
+                        next=f'Choose one of: {", ".join(names)}.')
+    i = names.index(lake) if lake in names else int(lake)
+    w,h = checked_size(size)
+    view = _view(rng)
+    a,land,base = _scenery(i, view, rng, w, h)
     im = _trees(to_picture(a), land, view, rng, base)
-    return finish(im, rng, light=.16, tint=.05, blur=float(rng.choice([0,0,.5,.9])), grain=rng.uniform(.02, .2))
+    blur = float(rng.choice([0,0,.5,.9]))
+    return finish(im, rng, light=.16, tint=.05, blur=blur, grain=rng.uniform(.02, .2))
