@@ -26,37 +26,37 @@ class Lake:
     land:tuple  # Polygons of land in the water
 
 # %% ../../../nbs/engine/packs/lakes.ipynb #2de4c139
-def _corners(text):
+def _corner_points(text):
     "The `(place, height)` pairs of `'0,.3 .18,.42'`"
     pairs = [pair.split(',') for pair in text.split()]
     return tuple((float(x), float(y)) for x,y in pairs)
 
 LAKES = [
     Lake('aldra', 'Lake Aldra, the horn', rough=.09,
-         ridge=_corners('0,.3 .18,.42 .34,.36 .44,.58 .5,1 .57,.6 .7,.4 .82,.5 1,.3'),
-         hills=_corners('0,.5 .3,.3 .6,.1 1,.42'),
-         land=(_corners('.5,.24 .58,.19 .68,.2 .74,.26 .66,.31 .55,.3'),
-               _corners('-.3,.8 .1,.86 .24,1.1 -.3,1.1'))),
+         ridge=_corner_points('0,.3 .18,.42 .34,.36 .44,.58 .5,1 .57,.6 .7,.4 .82,.5 1,.3'),
+         hills=_corner_points('0,.5 .3,.3 .6,.1 1,.42'),
+         land=(_corner_points('.5,.24 .58,.19 .68,.2 .74,.26 .66,.31 .55,.3'),
+               _corner_points('-.3,.8 .1,.86 .24,1.1 -.3,1.1'))),
     Lake('bremir', 'Lake Bremir, the twins', rough=.1,
-         ridge=_corners('0,.5 .2,.62 .37,.96 .44,.66 .5,.5 .56,.66 .63,.94 .8,.6 1,.5'),
-         hills=_corners('0,.9 .28,.55 .46,.06 .56,.06 .75,.6 1,.95'),
-         land=(_corners('-.5,0 .34,0 .27,.2 .2,.3 .12,.6 -.02,1.1 -.5,1.1'),
-               _corners('1.5,0 .66,0 .74,.18 .8,.34 .93,.6 1.08,1.1 1.5,1.1'))),
+         ridge=_corner_points('0,.5 .2,.62 .37,.96 .44,.66 .5,.5 .56,.66 .63,.94 .8,.6 1,.5'),
+         hills=_corner_points('0,.9 .28,.55 .46,.06 .56,.06 .75,.6 1,.95'),
+         land=(_corner_points('-.5,0 .34,0 .27,.2 .2,.3 .12,.6 -.02,1.1 -.5,1.1'),
+               _corner_points('1.5,0 .66,0 .74,.18 .8,.34 .93,.6 1.08,1.1 1.5,1.1'))),
     Lake('cindral', 'Lake Cindral, the table', rough=.05,
-         ridge=_corners('0,.25 .2,.34 .33,.44 .37,.86 .5,.84 .63,.88 .67,.46 .8,.36 1,.3'),
-         hills=_corners('0,.2 .4,.34 .7,.22 1,.3'),
-         land=(_corners('-.5,.24 .1,.27 .36,.34 .56,.42 .44,.46 .2,.44 -.5,.5'),))]
+         ridge=_corner_points('0,.25 .2,.34 .33,.44 .37,.86 .5,.84 .63,.88 .67,.46 .8,.36 1,.3'),
+         hills=_corner_points('0,.2 .4,.34 .7,.22 1,.3'),
+         land=(_corner_points('-.5,.24 .1,.27 .36,.34 .56,.42 .44,.46 .2,.44 -.5,.5'),))]
 
 # %% ../../../nbs/engine/packs/lakes.ipynb #7e01de97
 LAKES += [
     Lake('dovrane', 'Lake Dovrane, the saw', rough=.06,
-         ridge=_corners('0,.4 .14,.72 .2,.5 .3,.84 .36,.56 .46,.92 .53,.58 .63,.86 .69,.52 .8,.74 1,.4'),
-         hills=_corners('0,.2 .45,.16 .75,.4 1,.7'),
-         land=(_corners('1.5,.12 .8,.16 .6,.26 .48,.42 .58,.5 .74,.44 .95,.5 1.5,.62'),)),
+         ridge=_corner_points('0,.4 .14,.72 .2,.5 .3,.84 .36,.56 .46,.92 .53,.58 .63,.86 .69,.52 .8,.74 1,.4'),
+         hills=_corner_points('0,.2 .45,.16 .75,.4 1,.7'),
+         land=(_corner_points('1.5,.12 .8,.16 .6,.26 .48,.42 .58,.5 .74,.44 .95,.5 1.5,.62'),)),
     Lake('eskvar', 'Lake Eskvar, the domes', rough=.035,
-         ridge=_corners('0,.45 .14,.62 .28,.7 .4,.5 .46,.6 .56,.78 .68,.74 .78,.5 .9,.6 1,.5'),
-         hills=_corners('0,.34 .2,.5 .5,.2 .8,.5 1,.4'),
-         land=(_corners('-.5,.5 .02,.56 .16,.7 .36,.82 .6,.84 .84,.72 1,.56 1.5,.5 1.5,1.2 -.5,1.2'),))]
+         ridge=_corner_points('0,.45 .14,.62 .28,.7 .4,.5 .46,.6 .56,.78 .68,.74 .78,.5 .9,.6 1,.5'),
+         hills=_corner_points('0,.34 .2,.5 .5,.2 .8,.5 1,.4'),
+         land=(_corner_points('-.5,.5 .02,.56 .16,.7 .36,.82 .6,.84 .84,.72 1,.56 1.5,.5 1.5,1.2 -.5,1.2'),))]
 
 # %% ../../../nbs/engine/packs/lakes.ipynb #9aab8613
 MOODS = dict( # sky above, sky at the horizon, lit rock, rock in shadow, haze, how strong the clouds are
@@ -338,13 +338,13 @@ def _land(a, lake, view, rng, base, h, w):
     "Grass, stones or snow in the water, with a wet rim and a reflection"
     m,down = _masks(lake, view, rng, base, h, w)
     dark,_,grass,_ = view['season']
-    light = _c(view['mood'][1])/255
+    sky = _c(view['mood'][1])
     part = _blend(a[:,base:], _c(dark)*.55, down*(1-m)*.62)
     kind = 'grass' if rng.random()<.6 else 'plaster'
     tex = _texture(rng, kind, h-base, w)/255
-    ground = _c(grass)*(.45+.75*tex)*(.6+.4*light)
+    ground = _c(grass)*(.45+.75*tex)*(.6+.4*sky/255)
     rim = np.clip(m-np.roll(m, -2, 0), 0, 1)
-    ground = _blend(ground, _c('#8a7d68')*(.5+.5*light), rim*.9)
+    ground = _blend(ground, _c('#8a7d68')*(.5+.5*sky/255), rim*.9)
     a[:,base:] = _blend(part, ground, m)
     return m
 
