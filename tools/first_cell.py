@@ -3,7 +3,7 @@ import argparse, json, re, sys
 
 from house import ROOT, settings
 
-CELL = '''try: import fastclass.course # noqa: F401
+CELL = '''try: import fastclass.course
 except ImportError: # on Colab and Kaggle this adds fastclass, and moves no package that is there
     import glob, os, subprocess, sys
     if not {{'COLAB_RELEASE_TAG', 'KAGGLE_KERNEL_RUN_TYPE'}} & set(os.environ): raise # see the README

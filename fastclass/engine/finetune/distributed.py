@@ -14,7 +14,7 @@ from multiprocessing import connection, get_context, parent_process
 import numpy as np
 import torch
 import torch.distributed as dist
-import fastai.callback.progress # noqa: F401 - its import gives learners a progress bar
+from fastai.callback.progress import ProgressCallback # its import gives learners a progress bar
 from fastai.callback.core import Callback
 from fastai.data.core import TfmdDL
 from fastai.data.load import _FakeLoader
@@ -395,7 +395,8 @@ def in_parallel(
             yield learn
             return
         cb = Together(accelerator)
-        silent = learn.removed_cbs(learn.progress) if rank_distrib() and hasattr(learn, 'progress') else nullcontext()
+        bars = [o for o in learn.cbs if isinstance(o, ProgressCallback)]
+        silent = learn.removed_cbs(bars) if rank_distrib() and bars else nullcontext()
         learn.add_cb(cb)
         try:
             with silent: yield learn

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from copy import deepcopy
 
 import torch
-import fastai.callback.schedule # noqa: F401 - its import gives learners `fit_one_cycle`
+from fastai.callback.schedule import Learner # its import gives learners `fit_one_cycle`
 from fastai.data.core import DataLoaders, TfmdDL
 from fastprogress.fastprogress import progress_bar
 
@@ -25,8 +25,8 @@ __all__ = ['MAX_VIEWS', 'SMALL', 'check_learner', 'features_of_both_sides', 'tra
 
 # %% ../../../nbs/engine/finetune/head.ipynb #358d5caf
 def check_learner(
-    learn # What `quick_tune` was given
-):        # Raises `UnsupportedError`, `DataError`
+    learn:Learner # What `quick_tune` was given
+):                # Raises `UnsupportedError`, `DataError`
     "Raise unless `learn` is one that `quick_tune` can train and leave as `fine_tune` would"
     for dl in (learn.dls.train, learn.dls.valid): _check_loader(dl)
     found = [o for o in check_dls(learn.dls, look=False) if o.kind!='no_batch'] # it makes batches of its own

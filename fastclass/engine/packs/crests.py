@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from ..base.errors import DataError
-from .draw import mix, planes, rgb, to_picture
+from .draw import mix, outline, planes, rgb, to_picture
 
 # %% auto #0
 __all__ = ['PALETTES', 'CLUBS', 'SHAPES', 'Club', 'find_club', 'draw_crest']
@@ -36,430 +36,407 @@ class Club:
     charge:str   # What is shown on it
 
 # %% ../../../nbs/engine/packs/crests.ipynb #d5a3e476
-CLUBS = [
-    Club('brackwater', 'Brackwater United', 1894, 'blue', 'shield', 'hoops', 'anchor'),
-    Club('corvale', 'Corvale City', 1907, 'black', 'round', 'plain', 'raven'),
-    Club('dunmarrow', 'Dunmarrow Town', 1888, 'red', 'shield', 'pale', 'tower'),
-    Club('eldenport', 'Eldenport Athletic', 1901, 'claret', 'swiss', 'waves', 'ship'),
-    Club('foxhollow', 'Foxhollow Rovers', 1911, 'orange', 'round', 'plain', 'fox'),
-    Club('goldacre', 'Goldacre Town', 1899, 'green', 'shield', 'bend', 'wheat'),
-    Club('harrowmere', 'Harrowmere Albion', 1879, 'green', 'round', 'quarter', 'stag'),
-    Club('isenholm', 'Isenholm Forge', 1886, 'red', 'hexagon', 'plain', 'cog'),
-    Club('kestrelford', 'Kestrelford Athletic', 1905, 'red', 'pennant', 'chevron', 'eagle'),
-    Club('larkenby', 'Larkenby Wanderers', 1883, 'blue', 'round', 'stripes', 'star'),
-    Club('merrowdene', 'Merrowdene Albion', 1897, 'blue', 'swiss', 'waves', 'fish'),
-    Club('northcairn', 'Northcairn Rangers', 1912, 'blue', 'hexagon', 'plain', 'peaks'),
-    Club('oxmoor', 'Oxmoor Victoria', 1891, 'claret', 'shield', 'chevron', 'bull'),
-    Club('pinecastle', 'Pinecastle Rovers', 1903, 'green', 'hexagon', 'stripes', 'pine'),
-    Club('quillhaven', 'Quillhaven City', 1909, 'purple', 'oval', 'plain', 'owl'),
-    Club('rosemarket', 'Rosemarket Town', 1882, 'red', 'round', 'saltire', 'rose'),
-    Club('saltmarsh', 'Saltmarsh Sands', 1915, 'black', 'swiss', 'stripes', 'swan'),
-    Club('thornwick', 'Thornwick Regis', 1876, 'purple', 'oval', 'quarter', 'crown'),
-    Club('wexbridge', 'Wexbridge Central', 1890, 'red', 'round', 'hoops', 'bridge'),
-    Club('yarrowgate', 'Yarrowgate Dynamo', 1921, 'black', 'pennant', 'rays', 'sun')]
+CLUBS = [Club(*row) for row in (
+    ('brackwater',  'Brackwater United',    1894, 'blue',   'shield',  'hoops',   'anchor'),
+    ('corvale',     'Corvale City',         1907, 'black',  'round',   'plain',   'raven'),
+    ('dunmarrow',   'Dunmarrow Town',       1888, 'red',    'shield',  'pale',    'tower'),
+    ('eldenport',   'Eldenport Athletic',   1901, 'claret', 'swiss',   'waves',   'ship'),
+    ('foxhollow',   'Foxhollow Rovers',     1911, 'orange', 'round',   'plain',   'fox'),
+    ('goldacre',    'Goldacre Town',        1899, 'green',  'shield',  'bend',    'wheat'),
+    ('harrowmere',  'Harrowmere Albion',    1879, 'green',  'round',   'quarter', 'stag'),
+    ('isenholm',    'Isenholm Forge',       1886, 'red',    'hexagon', 'plain',   'cog'),
+    ('kestrelford', 'Kestrelford Athletic', 1905, 'red',    'pennant', 'chevron', 'eagle'),
+    ('larkenby',    'Larkenby Wanderers',   1883, 'blue',   'round',   'stripes', 'star'),
+    ('merrowdene',  'Merrowdene Albion',    1897, 'blue',   'swiss',   'waves',   'fish'),
+    ('northcairn',  'Northcairn Rangers',   1912, 'blue',   'hexagon', 'plain',   'peaks'),
+    ('oxmoor',      'Oxmoor Victoria',      1891, 'claret', 'shield',  'chevron', 'bull'),
+    ('pinecastle',  'Pinecastle Rovers',    1903, 'green',  'hexagon', 'stripes', 'pine'),
+    ('quillhaven',  'Quillhaven City',      1909, 'purple', 'oval',    'plain',   'owl'),
+    ('rosemarket',  'Rosemarket Town',      1882, 'red',    'round',   'saltire', 'rose'),
+    ('saltmarsh',   'Saltmarsh Sands',      1915, 'black',  'swiss',   'stripes', 'swan'),
+    ('thornwick',   'Thornwick Regis',      1876, 'purple', 'oval',    'quarter', 'crown'),
+    ('wexbridge',   'Wexbridge Central',    1890, 'red',    'round',   'hoops',   'bridge'),
+    ('yarrowgate',  'Yarrowgate Dynamo',    1921, 'black',  'pennant', 'rays',    'sun'),
+)]
 
 # %% ../../../nbs/engine/packs/crests.ipynb #be2af177
-def _flipped(points): return [(-x,y) for x,y in points]
+def _mirror(*right):
+    "An outline from its right half, which begins and ends in the middle"
+    left = [(-x,y) for x,y in reversed(right)]
+    return [*right, *left]
 
-def _fold(*right): return [*right, *_flipped(reversed(right))]
+def _turns(n):
+    "n angles, once around"
+    return np.linspace(0, 2*np.pi, n, endpoint=False)
 
-def _bar_between(corner, opposite):
-    x0,y0 = corner
-    x1,y1 = opposite
+def _clock(angle, radius):
+    "The point at an angle clockwise from the top"
+    return radius*np.sin(angle), -radius*np.cos(angle)
+
+def _round(rx=1., ry=1., n=64, cx=0., cy=0.):
+    "A circle or an upright oval of n points"
+    return [(cx+rx*np.cos(t), cy+ry*np.sin(t)) for t in _turns(n)]
+
+def _spikes(n, outer=1., inner=.4, cx=0., cy=0.):
+    "A star of n spikes"
+    radii = (outer,inner)*n
+    points = (_clock(t, r) for t,r in zip(_turns(2*n), radii))
+    return [(cx+x, cy+y) for x,y in points]
+
+# %% ../../../nbs/engine/packs/crests.ipynb #74a17a96
+def _from_half(text):
+    return _mirror(*outline(text))
+
+SHAPES = {
+    'shield':  _from_half('0,-.96  .84,-.96  .84,-.1  .84,-.1>.84,.6>0,1'),
+    'round':   _round(.98, .98),
+    'swiss':   _from_half('0,-.9  0,-.9>.45,-.72>.82,-.97:8  .82,-.97>.66,-.3>.8,.1:10  .8,.1>.86,.7>0,1'),
+    'hexagon': _from_half('0,-1  .86,-.6  .86,.5  0,1'),
+    'pennant': _from_half('0,-.94  .9,-.94  .78,-.62  .62,.34  0,1'),
+    'oval':    _round(.8, 1.)}
+
+# %% ../../../nbs/engine/packs/crests.ipynb #035e754f
+def _draw_bar(x0, y0, x1, y1):
     return [(x0,y0), (x1,y0), (x1,y1), (x0,y1)]
 
 def _stroke(p, q, width):
-    "A bar of that width from p to q"
+    "A bar of some width from p to q"
     (a,b),(c,d) = p,q
     length = np.hypot(c-a, d-b)
-    u = (d-b)/length*width[0]/2
-    v = (a-c)/length*width[0]/2
+    u = (d-b)/length*width/2
+    v = (a-c)/length*width/2
     return [(a+u,b+v), (c+u,d+v), (c-u,d-v), (a-u,b-v)]
 
-# %% ../../../nbs/engine/packs/crests.ipynb #4bfad63f
-def _around(r, angle):
-    "The point at distance r from the centre, clockwise from the top"
-    return r*np.sin(angle), -r*np.cos(angle)
+# %% ../../../nbs/engine/packs/crests.ipynb #f5765d6b
+def _shape(kind, numbers, points):
+    "The points of one part of a charge"
+    if kind=='poly': return points
+    if kind=='mirror': return _mirror(*points)
+    if kind=='bar': return _draw_bar(*points[0], *points[1])
+    if kind=='stroke': return _stroke(*points, *numbers)
+    if kind=='oval': return _round(*numbers, *points[0])
+    if kind=='star': return _spikes(*numbers, *points[0])
 
-def _disc(centre, radii, corners):
-    cx,cy = centre
-    rx,ry = radii[0],radii[-1]
-    angles = np.linspace(0, 2*np.pi, int(corners[0]), endpoint=False)
-    return [(cx+rx*np.cos(t), cy+ry*np.sin(t)) for t in angles]
+# %% ../../../nbs/engine/packs/crests.ipynb #8a890196
+def _charge_row(row):
+    "The role of one row, and its polygons"
+    part,_,places = row.partition(' at ')
+    role,*words = part.split()
+    twice = words[0]=='both'
+    if twice: words = words[1:]
+    kind,*words = words
+    numbers = [float(o) if '.' in o else int(o) for o in words if ',' not in o]
+    points = outline(' '.join(o for o in words if ',' in o))
 
-def _spikes(centre, radii, n):
-    cx,cy = centre
-    points = []
-    for i,t in enumerate(np.linspace(0, 2*np.pi, 2*int(n[0]), endpoint=False)):
-        x,y = _around(radii[i%2], t)
-        points.append((cx+x, cy+y))
-    return points
+    shapes = [_shape(kind, numbers, points)]
+    if twice: shapes.append([(-x,y) for x,y in shapes[0]])
+    for dx,dy in outline(places or '0,0'):
+        for shape in shapes:
+            yield role, [(x+dx,y+dy) for x,y in shape]
 
-def _curve(start, towards, end, n):
-    "Points of a quadratic curve"
-    p,q,r = (np.array(o) for o in (start,towards,end))
-    t = np.linspace(0, 1, n)[:,None]
-    points = (1-t)**2*p + 2*t*(1-t)*q + t*t*r
-    return [tuple(o) for o in points.tolist()]
-
-# %% ../../../nbs/engine/packs/crests.ipynb #84022bee
-_PARTS = dict(fold=_fold, bar=_bar_between, line=_stroke, disc=_disc, spikes=_spikes)
-
-def _corner(word): return tuple(float(o) for o in word.split(','))
-
-def _corners(words):
-    points = []
-    words = iter(words)
-    for word in words:
-        if word[0]!='Q':
-            points.append(_corner(word))
-            continue
-        towards = _corner(next(words))
-        end = _corner(next(words))
-        points += _curve(points.pop(), towards, end, int(word[1:] or 14))
-    return points
-
-def _outline(text):
-    "The points of an outline that is written as text"
-    first,*rest = text.split()
-    if first not in _PARTS: return _corners([first,*rest])
-    return _PARTS[first](*_corners(rest))
-
-# %% ../../../nbs/engine/packs/crests.ipynb #74a17a96
-SHAPES = {
-    'shield':  _outline('fold 0,-.96 .84,-.96 .84,-.1 Q .84,.6 0,1'),
-    'round':   _outline('disc 0,0 .98 64'),
-    'swiss':   _outline('fold 0,-.9 Q8 .45,-.72 .82,-.97 Q10 .66,-.3 .8,.1 Q .86,.7 0,1'),
-    'hexagon': _outline('fold 0,-1 .86,-.6 .86,.5 0,1'),
-    'pennant': _outline('fold 0,-.94 .9,-.94 .78,-.62 .62,.34 0,1'),
-    'oval':    _outline('disc 0,0 .8,1 64')}
-
-# %% ../../../nbs/engine/packs/crests.ipynb #035e754f
-def _polygons(table):
-    "The roles and outlines of a charge"
-    found = []
-    for row in table.strip().splitlines():
-        role,text = row.split(maxsplit=1)
-        points = _outline(text.removeprefix('both '))
-        found.append((role,points))
-        if text.startswith('both '): found.append((role,_flipped(points)))
-    return found
-
-_CHARGES = {} # Name -> polygons
+def _charge_parts(text):
+    "Role and points of each polygon of a charge"
+    for row in text.strip().splitlines():
+        yield from _charge_row(row)
 
 # %% ../../../nbs/engine/packs/crests.ipynb #d881f3aa
-_CHARGES['fox'] = _polygons('''
-    m fold 0,.92 .3,.55 .62,.3 .92,.02 .8,-.95 .34,-.42 0,-.34
-    d both .74,-.76 .8,-.2 .5,-.42
-    l both 0,.92 .3,.55 .62,.3 .92,.02 .5,.04 .16,.36 0,.62
-    d both .24,-.06 .54,-.14 .42,.06
-    d fold 0,.95 .15,.72 .08,.62 0,.62''')
+def _fox():
+    return _charge_parts('''
+        m mirror     0,.92  .3,.55  .62,.3  .92,.02  .8,-.95  .34,-.42  0,-.34
+        d both poly  .74,-.76  .8,-.2  .5,-.42
+        l both poly  0,.92  .3,.55  .62,.3  .92,.02  .5,.04  .16,.36  0,.62
+        d both poly  .24,-.06  .54,-.14  .42,.06
+        d mirror     0,.95  .15,.72  .08,.62  0,.62''')
 
 # %% ../../../nbs/engine/packs/crests.ipynb #99b510b2
-_CHARGES['owl'] = _polygons('''
-    m fold 0,-.62 .5,-.95 .66,-.4 .7,.3 .44,.86 0,1
-    l fold 0,.05 .36,.12 .4,.5 .22,.8 0,.88
-    d both .02,.25 .12,.18 .24,.25 .12,.35
-    d both .02,.48 .12,.41 .24,.48 .12,.58
-    d both .02,.7 .12,.63 .24,.7 .12,.8
-    a both .7,.3 .66,-.25 .46,.1 .5,.7
-    l disc .29,-.3 .29 20
-    l disc -.29,-.3 .29 20
-    d disc .29,-.3 .145 16
-    d disc -.29,-.3 .145 16
-    a fold 0,-.22 .1,-.12 0,.1''')
+def _owl():
+    return _charge_parts('''
+        m mirror     0,-.62  .5,-.95  .66,-.4  .7,.3  .44,.86  0,1
+        l mirror     0,.05  .36,.12  .4,.5  .22,.8  0,.88
+        d both poly  .02,0  .12,-.07  .24,0  .12,.1  at 0,.25 0,.48 0,.7
+        a both poly  .7,.3  .66,-.25  .46,.1  .5,.7
+        l both oval  .29 .29 20  .29,-.3
+        d both oval  .145 .145 16  .29,-.3
+        a mirror     0,-.22  .1,-.12  0,.1''')
 
 # %% ../../../nbs/engine/packs/crests.ipynb #ffa7db68
-_CHARGES['stag'] = _polygons('''
-    m both line .16,-.3 .5,-.62 .11
-    m both line .5,-.62 .62,-1 .11
-    m both line .36,-.48 .28,-.86 .11
-    m both line .52,-.58 .86,-.7 .11
-    m both line .57,-.8 .8,-.98 .11
-    m fold 0,-.38 .24,-.34 .7,-.24 .62,-.02 .34,-.04 .28,.3 .2,.78 .1,.92 0,.94
-    d both .16,.04 .27,-.04 .24,.1
-    d fold 0,.92 .14,.78 .09,.68 0,.68
-    l both .4,-.2 .62,-.18 .54,-.08
-    l fold 0,-.24 .09,-.1 0,.42''')
+def _stag():
+    return _charge_parts('''
+        m both stroke .11  .16,-.3  .5,-.62
+        m both stroke .11  .5,-.62  .62,-1
+        m both stroke .11  .36,-.48  .28,-.86
+        m both stroke .11  .52,-.58  .86,-.7
+        m both stroke .11  .57,-.8  .8,-.98
+        m mirror     0,-.38  .24,-.34  .7,-.24  .62,-.02  .34,-.04  .28,.3  .2,.78  .1,.92  0,.94
+        d both poly  .16,.04  .27,-.04  .24,.1
+        d mirror     0,.92  .14,.78  .09,.68  0,.68
+        l both poly  .4,-.2  .62,-.18  .54,-.08
+        l mirror     0,-.24  .09,-.1  0,.42''')
 
 # %% ../../../nbs/engine/packs/crests.ipynb #7c0e7740
-_CHARGES['bull'] = _polygons('''
-    l both .4,-.42 Q8 1.1,-.42 .94,-.98 Q8 .78,-.6 .3,-.62
-    m fold 0,-.62 .4,-.6 .52,-.42 .92,-.34 .8,-.1 .5,-.14 .36,.36 .38,.74 .2,.94 0,.96
-    d both .16,-.12 .38,-.22 .32,-.04
-    l fold 0,.46 .3,.5 .34,.74 .18,.9 0,.92
-    d both .1,.6 .2,.6 .17,.72
-    a disc 0,.9 .13 20
-    d disc 0,.9 .07 16''')
+def _bull():
+    return _charge_parts('''
+        l both poly  .4,-.42>1.1,-.42>.94,-.98:8  .94,-.98>.78,-.6>.3,-.62:8
+        m mirror     0,-.62  .4,-.6  .52,-.42  .92,-.34  .8,-.1  .5,-.14  .36,.36  .38,.74  .2,.94  0,.96
+        d both poly  .16,-.12  .38,-.22  .32,-.04
+        l mirror     0,.46  .3,.5  .34,.74  .18,.9  0,.92
+        d both poly  .1,.6  .2,.6  .17,.72
+        a oval       .13 .13 20  0,.9
+        d oval       .07 .07 16  0,.9''')
 
 # %% ../../../nbs/engine/packs/crests.ipynb #ce0da6f3
-_CHARGES['raven'] = _polygons('''
-    m -1,-.42 -.62,-.56 -.42,-.72 -.16,-.7 .02,-.5 .3,-.2 .62,.1 .98,.62 \
-      .7,.56 .86,.8 .5,.62 .2,.5 -.1,.48 -.36,.3 -.5,0 -.56,-.3
-    d -.1,-.16 .2,-.02 .5,.3 .62,.5 .2,.36 -.06,.2
-    l disc -.34,-.5 .07 16
-    d disc -.34,-.5 .035 12
-    m line -.06,.42 -.12,.84 .06
-    m line .14,.42 .08,.84 .06
-    a line -.6,.88 .7,.88 .1
-    a line .4,.88 .6,.74 .06''')
+def _raven():
+    return _charge_parts('''
+        m poly    -1,-.42  -.62,-.56  -.42,-.72  -.16,-.7  .02,-.5  .3,-.2  .62,.1  .98,.62  \
+                  .7,.56  .86,.8  .5,.62  .2,.5  -.1,.48  -.36,.3  -.5,0  -.56,-.3
+        d poly    -.1,-.16  .2,-.02  .5,.3  .62,.5  .2,.36  -.06,.2
+        l oval    .07 .07 16  -.34,-.5
+        d oval    .035 .035 12  -.34,-.5
+        m stroke  .06  0,.42  -.06,.84  at -.06,0 .14,0
+        a stroke  .1  -.6,.88  .7,.88
+        a stroke  .06  .4,.88  .6,.74''')
 
 # %% ../../../nbs/engine/packs/crests.ipynb #9e2fb1ce
-_CHARGES['eagle'] = _polygons('''
-    m both .12,-.3 .5,-.62 1,-.78 .92,-.5 1,-.42 .84,-.2 .9,-.1 .66,.1 .64,.24 .38,.26 .12,.3
-    d both line .2,-.02 .86,-.5 .035
-    d both line .2,-.02 .78,-.22 .035
-    d both line .2,-.02 .58,.06 .035
-    m fold 0,-.5 .16,-.4 .22,0 .16,.42 .34,.9 .12,.8 0,.96
-    l -.16,-.42 -.14,-.72 0,-.86 .18,-.78 .2,-.6 .14,-.4 0,-.3
-    a .14,-.78 .38,-.66 .34,-.52 .16,-.6
-    d disc .08,-.68 .04 12''')
+def _eagle():
+    return _charge_parts('''
+        m both poly    .12,-.3  .5,-.62  1,-.78  .92,-.5  1,-.42  .84,-.2  .9,-.1  .66,.1  .64,.24  .38,.26  .12,.3
+        d both stroke  .035  .2,-.02  .86,-.5
+        d both stroke  .035  .2,-.02  .78,-.22
+        d both stroke  .035  .2,-.02  .58,.06
+        m mirror       0,-.5  .16,-.4  .22,0  .16,.42  .34,.9  .12,.8  0,.96
+        l poly         -.16,-.42  -.14,-.72  0,-.86  .18,-.78  .2,-.6  .14,-.4  0,-.3
+        a poly         .14,-.78  .38,-.66  .34,-.52  .16,-.6
+        d oval         .04 .04 12  .08,-.68''')
 
 # %% ../../../nbs/engine/packs/crests.ipynb #996575ea
-_CHARGES['swan'] = _polygons('''
-    m -.52,-.62 Q -.62,-.98 -.24,-.92 Q .06,-.86 -.08,-.4 Q -.2,0 .1,.06 Q .5,-.3 .98,-.24 \
-      Q .9,.6 .2,.64 Q -.62,.66 -.48,.1 Q8 -.2,-.5 -.3,-.66
-    d 0,.2 Q .4,.1 .9,-.1 Q .6,.46 .1,.42
-    m .06,.24 Q .4,.16 .76,.02 Q .56,.34 .16,.38
-    a -.5,-.78 -.8,-.56 -.46,-.6
-    d disc -.36,-.76 .045 12
-    a -.8,.84 Q -.6,.66 -.4,.84 -.4,.92 Q -.6,.76 -.8,.92
-    a -.4,.84 Q -.2,.66 0,.84 0,.92 Q -.2,.76 -.4,.92
-    a 0,.84 Q .2,.66 .4,.84 .4,.92 Q .2,.76 0,.92
-    a .4,.84 Q .6,.66 .8,.84 .8,.92 Q .6,.76 .4,.92''')
+def _swan():
+    return _charge_parts('''
+        m poly  -.52,-.62>-.62,-.98>-.24,-.92>.06,-.86>-.08,-.4>-.2,.0>.1,.06>.5,-.3>.98,-.24  \
+                .98,-.24>.9,.6>.2,.64>-.62,.66>-.48,.1  -.48,.1>-.2,-.5>-.3,-.66:8
+        d poly  0,.2>.4,.1>.9,-.1>.6,.46>.1,.42
+        m poly  .06,.24>.4,.16>.76,.02>.56,.34>.16,.38
+        a poly  -.5,-.78  -.8,-.56  -.46,-.6
+        d oval  .045 .045 12  -.36,-.76
+        a poly  -.8,.84>-.6,.66>-.4,.84  -.4,.92>-.6,.76>-.8,.92  at 0,0 .4,0 .8,0 1.2,0''')
 
 # %% ../../../nbs/engine/packs/crests.ipynb #01781b1c
-_CHARGES['fish'] = _polygons('''
-    m -.95,0 Q -.3,-.8 .5,-.06 .96,-.46 .84,0 .96,.46 .5,.06 Q -.3,.8 -.95,0
-    m -.3,-.34 .06,-.66 .24,-.26
-    d -.5,-.36 Q -.34,0 -.5,.36 -.44,.38 Q -.26,0 -.44,-.38
-    l disc -.66,-.1 .1 20
-    d disc -.66,-.1 .05 16
-    l -.18,-.22 Q8 -.02,-.12 -.18,-.02
-    l -.18,.02 Q8 -.02,.12 -.18,.22
-    l .04,-.1 Q8 .2,0 .04,.1
-    l .04,-.3 Q8 .2,-.2 .04,-.1
-    l .04,.1 Q8 .2,.2 .04,.3
-    l .26,-.19 Q8 .42,-.09 .26,.01
-    l .26,-.01 Q8 .42,.09 .26,.19''')
+def _fish():
+    return _charge_parts('''
+        m poly  -.95,0>-.3,-.8>.5,-.06  .96,-.46  .84,0  .96,.46  .5,.06>-.3,.8>-.95,0
+        m poly  -.3,-.34  .06,-.66  .24,-.26
+        d poly  -.5,-.36>-.34,0>-.5,.36  -.44,.38>-.26,0>-.44,-.38
+        l oval  .1 .1 20  -.66,-.1
+        d oval  .05 .05 16  -.66,-.1
+        l poly  -.18,-.1>-.02,0>-.18,.1:8  at 0,-.12 0,.12 .22,0 .22,-.2 .22,.2 .44,-.09 .44,.09''')
 
 # %% ../../../nbs/engine/packs/crests.ipynb #f718963e
-_CHARGES['ship'] = _polygons('''
-    d line 0,-.96 0,.5 .07
-    m .08,-.84 Q10 .9,-.4 .74,.26 .08,.26
-    m -.08,-.7 Q10 -.72,-.3 -.6,.26 -.08,.26
-    a 0,-.98 .34,-.9 0,-.82
-    d line .1,-.22 .72,-.1 .04
-    d line -.1,-.16 -.58,-.06 .04
-    d -.86,.36 .9,.36 Q8 .78,.8 .4,.84 -.4,.84 Q8 -.7,.8 -.86,.36
-    a line -.8,.5 .82,.5 .07''')
+def _ship():
+    return _charge_parts('''
+        d stroke  .07  0,-.96  0,.5
+        m poly    .08,-.84  .08,-.84>.9,-.4>.74,.26:10  .08,.26
+        m poly    -.08,-.7  -.08,-.7>-.72,-.3>-.6,.26:10  -.08,.26
+        a poly    0,-.98  .34,-.9  0,-.82
+        d stroke  .04  .1,-.22  .72,-.1
+        d stroke  .04  -.1,-.16  -.58,-.06
+        d poly    -.86,.36  .9,.36  .9,.36>.78,.8>.4,.84:8  -.4,.84>-.7,.8>-.86,.36:8
+        a stroke  .07  -.8,.5  .82,.5''')
 
 # %% ../../../nbs/engine/packs/crests.ipynb #8d7c85a7
-_CHARGES['tower'] = _polygons('''
-    m bar -.5,-.4 .5,.9
-    m bar -.66,-.62 .66,-.36
-    m bar -.66,-.9 -.38,-.6
-    m bar -.14,-.9 .14,-.6
-    m bar .38,-.9 .66,-.6
-    m bar -.66,.76 .66,.94
-    d -.2,.76 Q8 -.2,.12 0,.12 Q8 .2,.12 .2,.76
-    d bar -.34,-.2 -.22,.06
-    d bar .22,-.2 .34,.06
-    d bar -.46,.24 -.24,.27
-    d bar .24,.36 .46,.39
-    d bar -.44,.52 -.22,.55
-    d bar .26,.6 .48,.63
-    d bar -.1,-.1 .12,-.07
-    a line 0,-.9 0,-1.16 .04
-    a 0,-1.16 .3,-1.08 0,-1''')
+def _tower():
+    return _charge_parts('''
+        m bar     -.5,-.4  .5,.9
+        m bar     -.66,-.62  .66,-.36
+        m bar     0,-.9  .28,-.6  at -.66,0 -.14,0 .38,0
+        m bar     -.66,.76  .66,.94
+        d poly    -.2,.76>-.2,.12>0,.12>.2,.12>.2,.76:8
+        d bar     0,-.2  .12,.06  at -.34,0 .22,0
+        d bar     0,0  .22,.03  at -.46,.24 .24,.36 -.44,.52 .26,.6 -.1,-.1
+        a stroke  .04  0,-.9  0,-1.16
+        a poly    0,-1.16  .3,-1.08  0,-1''')
 
 # %% ../../../nbs/engine/packs/crests.ipynb #80472a01
-_CHARGES['bridge'] = _polygons('''
-    m both line .06,-.1 .42,-.82 .045
-    m both line .2,-.1 .42,-.82 .045
-    m both line .32,-.1 .42,-.82 .045
-    m both line .56,-.1 .42,-.82 .045
-    m both line .74,-.1 .42,-.82 .045
-    m both line .94,-.1 .42,-.82 .045
-    m both bar .35,-.9 .49,.66
-    m bar -1,-.14 1,.06
-    d bar -1,-.02 1,.01
-    m both bar .28,.52 .56,.7
-    a -.9,.84 Q -.68,.6 -.45,.84 -.45,.95 Q -.68,.74 -.9,.95
-    a -.45,.84 Q -.23,.6 0,.84 0,.95 Q -.23,.74 -.45,.95
-    a 0,.84 Q .22,.6 .45,.84 .45,.95 Q .22,.74 0,.95
-    a .45,.84 Q .67,.6 .9,.84 .9,.95 Q .67,.74 .45,.95''')
+def _bridge():
+    return _charge_parts('''
+        m both stroke  .045  .06,-.1  .42,-.82
+        m both stroke  .045  .2,-.1   .42,-.82
+        m both stroke  .045  .32,-.1  .42,-.82
+        m both stroke  .045  .56,-.1  .42,-.82
+        m both stroke  .045  .74,-.1  .42,-.82
+        m both stroke  .045  .94,-.1  .42,-.82
+        m both bar     .35,-.9  .49,.66
+        m bar          -1,-.14  1,.06
+        d bar          -1,-.02  1,.01
+        m both bar     .28,.52  .56,.7
+        a poly         -.9,.84>-.68,.6>-.45,.84  -.45,.95>-.68,.74>-.9,.95  at 0,0 .45,0 .9,0 1.35,0''')
 
 # %% ../../../nbs/engine/packs/crests.ipynb #8aa31b75
-_CHARGES['anchor'] = _polygons('''
-    m line 0,-.55 0,.8 .17
-    m line -.44,-.36 .44,-.36 .15
-    m disc 0,-.76 .22 30
-    d disc 0,-.76 .1 24
-    m fold 0,.98 Q10 .62,.9 .74,.3 .98,.42 .8,-.04 .44,.26 .6,.3 .58,.32 Q10 .46,.72 0,.76
-    a -.5,-.1 Q .1,-.36 .12,0 Q .1,.3 -.2,.2 -.2,.28 Q .24,.42 .22,0 Q .2,-.5 -.52,-.2''')
-
-# %% ../../../nbs/engine/packs/crests.ipynb #0dc7f135
-_CHARGES['crown'] = _polygons('''
-    m fold 0,-.62 .2,.02 .48,-.46 .58,.06 .96,-.3 .74,.62 0,.62
-    a bar -.76,.38 .76,.56
-    m bar -.74,.66 .74,.84
-    a disc 0,-.72 .12 24
-    a disc .5,-.56 .12 24
-    a disc -.5,-.56 .12 24
-    a disc .96,-.38 .12 24
-    a disc -.96,-.38 .12 24
-    d spikes 0,.47 .09,.05 2
-    d both spikes .25,.47 .09,.05 2
-    d both spikes .5,.47 .09,.05 2''')
-
-# %% ../../../nbs/engine/packs/crests.ipynb #b68fbc30
-_CHARGES['sun'] = _polygons('''
-    m spikes 0,0 1,.56 16
-    d disc 0,0 .54 64
-    m disc 0,0 .48 64
-    d disc .17,-.1 .06,.09 20
-    d disc -.17,-.1 .06,.09 20
-    d -.26,.12 Q 0,.42 .26,.12 Q 0,.3 -.26,.12
-    a disc .31,.08 .07,.05 16
-    a disc -.31,.08 .07,.05 16''')
-
-# %% ../../../nbs/engine/packs/crests.ipynb #d9e106e8
-_CHARGES['peaks'] = _polygons('''
-    m -1,.56 -.5,-.34 -.3,-.08 .14,-.9 .56,-.12 .7,-.3 1,.56
-    d .14,-.9 .56,-.12 .7,-.3 1,.56 .44,.56 .3,0 .06,-.3
-    l .14,-.9 .38,-.46 .26,-.36 .18,-.5 .06,-.3 -.02,-.46 -.1,-.44
-    l -.5,-.34 -.36,-.16 -.5,-.06 -.62,-.12
-    a -1,.66 Q -.5,.5 0,.66 Q .5,.82 1,.66 1,.76 Q .5,.92 0,.76 Q -.5,.6 -1,.76
-    a -1,.86 Q -.5,.7 0,.86 Q .5,1.02 1,.86 1,.96 Q .5,1.12 0,.96 Q -.5,.8 -1,.96''')
-
-# %% ../../../nbs/engine/packs/crests.ipynb #c16efcf0
-_CHARGES['pine'] = _polygons('''
-    d bar -.09,.6 .09,.96
-    m fold 0,.06 .78,.68 .39,.62 .234,.7 0,.64
-    m fold 0,-.34 .62,.28 .31,.22 .186,.3 0,.24
-    m fold 0,-.68 .44,-.06 .22,-.12 .132,-.04 0,-.1
-    m fold 0,-.96 .26,-.34 .13,-.4 .078,-.32 0,-.38
-    d 0,.06 -.78,.68 -.39,.62 -.234,.7 0,.64
-    d 0,-.34 -.62,.28 -.31,.22 -.186,.3 0,.24
-    d 0,-.68 -.44,-.06 -.22,-.12 -.132,-.04 0,-.1
-    d 0,-.96 -.26,-.34 -.13,-.4 -.078,-.32 0,-.38
-    a both spikes .74,-.6 .11,.045 5''')
+def _anchor():
+    return _charge_parts('''
+        m stroke  .17  0,-.55  0,.8
+        m stroke  .15  -.44,-.36  .44,-.36
+        m oval    .22 .22 30  0,-.76
+        d oval    .1 .1 24  0,-.76
+        m mirror  0,.98  0,.98>.62,.9>.74,.3:10  .98,.42  .8,-.04  .44,.26  .6,.3  .58,.32>.46,.72>0,.76:10
+        a poly    -.5,-.1>.1,-.36>.12,0>.1,.3>-.2,.2  -.2,.28>.24,.42>.22,0>.2,-.5>-.52,-.2''')
 
 # %% ../../../nbs/engine/packs/crests.ipynb #3c25b8ad
-def _grain(x, y, degrees):
-    "A grain of wheat around (x, y), turned"
-    angle = np.radians(degrees)
-    cos,sin = np.cos(angle),np.sin(angle)
-    upright = _outline('disc 0,0 .075,.15 14')
-    return [(x+(u*cos-v*sin), y+(u*sin+v*cos)) for u,v in upright]
+def _wheat_grain(x, y, degrees):
+    "One grain around (x, y), turned"
+    sin,cos = np.sin(np.radians(degrees)),np.cos(np.radians(degrees))
+    return [(x+(u*cos-v*sin), y+(u*sin+v*cos)) for u,v in _round(.075, .15, 14)]
 
-def _grains():
-    "Five ears that lean outwards, with five pairs of grains each"
-    found = []
-    for lean in (-1, -.55, 0, .55, 1):
-        for t in np.linspace(.25, 1, 5):
-            x = lean*(.36+.5*t)
-            y = .5-1.1*t-.25*abs(lean)*(1-t)
-            found.append(('m',_grain(x, y, lean*28-26)))
-            found.append(('m',_grain(x, y, lean*28+26)))
-    return found
+def _ear(side, lean):
+    "Five pairs of grains along a stalk"
+    for t in np.linspace(.25, 1, 5):
+        x = side*lean*(.36+.5*t)
+        y = .5 - 1.1*t - .25*lean*(1-t)
+        for turn in (-26,26):
+            yield 'm', _wheat_grain(x, y, lean*side*28+turn)
 
-# %% ../../../nbs/engine/packs/crests.ipynb #9b053378
-_CHARGES['wheat'] = _grains() + _polygons('''
-    m line 0,.4 0,-.5 .05
-    m both line 0,.4 .4,-.5 .05
-    m both line 0,.4 .8,-.5 .05
-    m both 0,.3 .5,.96 .2,.9
-    m 0,.3 .12,.98 -.12,.98
-    a bar -.26,.3 .26,.46
-    d bar -.26,.37 .26,.4''')
+# %% ../../../nbs/engine/packs/crests.ipynb #b844ae7c
+def _wheat():
+    for side in (1,-1):
+        for lean in (0,.5,1): yield 'm', _stroke((0,.4), (side*.8*lean,-.5), .05)
+        for lean in (0,.55,1): yield from _ear(side, lean)
+    yield from _charge_parts('''
+        m both poly  0,.3  .5,.96  .2,.9
+        m poly       0,.3  .12,.98  -.12,.98
+        a bar        -.26,.3  .26,.46
+        d bar        -.26,.37  .26,.4''')
 
 # %% ../../../nbs/engine/packs/crests.ipynb #eb4ddc1a
-_TOOTH = (.76,-.17), (.98,-.11), (.98,.11), (.76,.17) # Distance from the centre, and angle from the tooth's own
-
-def _teeth():
-    points = []
-    for t in np.linspace(0, 2*np.pi, 12, endpoint=False):
-        points += [_around(r, t+off) for r,off in _TOOTH]
-    return points
-
-_CHARGES['cog'] = [('m',_teeth())] + _polygons('''
-    d disc 0,0 .64 64
-    l both line -.42,.46 .26,-.3 .1
-    l both .02,-.34 .2,-.54 .56,-.2 .4,-.02
-    d both line -.42,.46 -.3,.33 .1''')
+def _cog():
+    tooth = ((.76,-.17), (.98,-.11), (.98,.11), (.76,.17))
+    yield 'm', [_clock(t+turn, radius) for t in _turns(12) for radius,turn in tooth]
+    yield from _charge_parts('''
+        d oval         .64 .64 64  0,0
+        l both stroke  .1  -.42,.46  .26,-.3
+        l both poly    .02,-.34  .2,-.54  .56,-.2  .4,-.02
+        d both stroke  .1  -.42,.46  -.3,.33''')
 
 # %% ../../../nbs/engine/packs/crests.ipynb #05bcf952
-_SEPAL = (.5,-.25), (.98,0), (.5,.25) # As `_TOOTH`
-_PETALS = ( # role, distance from the centre, radius, first angle
-    ('d', .52, .4, 0),
-    ('m', .51, .37, 0),
-    ('d', .25, .24, np.pi/5),
-    ('l', .25, .215, np.pi/5))
+def _ring(role, radius, size, turn):
+    "Five round petals around the middle"
+    for t in np.arange(5)*2*np.pi/5+turn:
+        yield role, _round(size, size, 24, *_clock(t, radius))
 
 def _rose():
-    fifths = np.arange(5)*2*np.pi/5
-    found = []
     for t in (np.arange(5)+.5)*2*np.pi/5:
-        found.append(('a',[_around(r, t+off) for r,off in _SEPAL]))
-    for role,r,radius,first in _PETALS:
-        found += [(role,_disc(_around(r, t), (radius,), (24,))) for t in fifths+first]
-    found.append(('a',_outline('disc 0,0 .17 24')))
+        yield 'a', [_clock(t-.25, .5), _clock(t, .98), _clock(t+.25, .5)]
+    yield from _ring('d', .52, .4, 0)
+    yield from _ring('m', .51, .37, 0)
+    yield from _ring('d', .25, .24, np.pi/5)
+    yield from _ring('l', .25, .215, np.pi/5)
+    yield 'a', _round(.17, .17, 24)
     for t in np.arange(6)*1.05:
-        x,y = _around(.09, t)
-        found.append(('d',_disc((x,-y), (.03,), (10,))))
-    return found
+        yield 'd', _round(.03, .03, 10, .09*np.sin(t), .09*np.cos(t))
 
-_CHARGES['rose'] = _rose()
+# %% ../../../nbs/engine/packs/crests.ipynb #0dc7f135
+def _crown():
+    return _charge_parts('''
+        m mirror  0,-.62  .2,.02  .48,-.46  .58,.06  .96,-.3  .74,.62  0,.62
+        a bar     -.76,.38  .76,.56
+        m bar     -.74,.66  .74,.84
+        a oval    .12 .12 24  0,0  at 0,-.72 .5,-.56 -.5,-.56 .96,-.38 -.96,-.38
+        d star    2 .09 .05  0,.47  at -.5,0 -.25,0 0,0 .25,0 .5,0''')
 
-# %% ../../../nbs/engine/packs/crests.ipynb #975a1046
+# %% ../../../nbs/engine/packs/crests.ipynb #b68fbc30
+def _sun():
+    return _charge_parts('''
+        m star       16 1 .56  0,0
+        d oval       .54 .54 64  0,0
+        m oval       .48 .48 64  0,0
+        d both oval  .06 .09 20  .17,-.1
+        d poly       -.26,.12>0,.42>.26,.12>0,.3>-.26,.12
+        a both oval  .07 .05 16  .31,.08''')
+
 def _star():
-    "Five points, and light on one half of each"
-    found = _polygons('m spikes 0,0 1,.42 5')
+    yield 'm', _spikes(5, 1, .42)
     for t in np.arange(5)*1.2566:
-        found.append(('l',[(0,0), _around(.42, t+.6283), _around(1, t)]))
-    return found
+        yield 'l', [(0,0), _clock(t+.6283, .42), _clock(t, 1)]
 
-_CHARGES['star'] = _star()
+# %% ../../../nbs/engine/packs/crests.ipynb #d9e106e8
+def _peaks():
+    return _charge_parts('''
+        m poly  -1,.56  -.5,-.34  -.3,-.08  .14,-.9  .56,-.12  .7,-.3  1,.56
+        d poly  .14,-.9  .56,-.12  .7,-.3  1,.56  .44,.56  .3,.0  .06,-.3
+        l poly  .14,-.9  .38,-.46  .26,-.36  .18,-.5  .06,-.3  -.02,-.46  -.1,-.44
+        l poly  -.5,-.34  -.36,-.16  -.5,-.06  -.62,-.12
+        a poly  -1,0>-.5,-.16>0,0>.5,.16>1,0  1,.1>.5,.26>0,.1>-.5,-.06>-1,.1  at 0,.66 0,.86''')
+
+# %% ../../../nbs/engine/packs/crests.ipynb #8aa3844e
+def _tier(wide, top):
+    "The right half of one row of branches"
+    return [(x*wide, y+top) for x,y in outline('0,0  1,.62  .5,.56  .3,.64  0,.58')]
+
+def _pine():
+    tiers = [_tier(*o) for o in ((.78,.06), (.62,-.34), (.44,-.68), (.26,-.96))]
+    yield 'd', _draw_bar(-.09, .6, .09, .96)
+    for right in tiers: yield 'm', _mirror(*right)
+    for right in tiers: yield 'd', [(-x,y) for x,y in right]
+    yield from _charge_parts('a star 5 .11 .045  0,-.6  at .74,0 -.74,0')
+
+# %% ../../../nbs/engine/packs/crests.ipynb #ba97bb5a
+_CHARGES = {
+    'fox': _fox,
+    'owl': _owl,
+    'stag': _stag,
+    'bull': _bull,
+    'raven': _raven,
+    'eagle': _eagle,
+    'swan': _swan,
+    'fish': _fish,
+    'ship': _ship,
+    'tower': _tower,
+    'bridge': _bridge,
+    'anchor': _anchor,
+    'wheat': _wheat,
+    'cog': _cog,
+    'rose': _rose,
+    'crown': _crown,
+    'sun': _sun,
+    'star': _star,
+    'peaks': _peaks,
+    'pine': _pine}
+
+# %% ../../../nbs/engine/packs/crests.ipynb #eafe6be3
+_DIVISIONS = {
+    'pale':    ['0,-1  1,-1  1,1  0,1'],
+    'bend':    ['-1,-1  1,1  -1,1'],
+    'quarter': ['0,-1  1,-1  1,0  0,0', '-1,0  0,0  0,1  -1,1'],
+    'chevron': ['-1,.35  0,-.3  1,.35  1,.95  0,.3  -1,.95'],
+    'saltire': ['-1,-.75  -.75,-1  1,.75  .75,1', '1,-.75  .75,-1  -1,.75  -.75,1']}
+
+# %% ../../../nbs/engine/packs/crests.ipynb #8050357b
+def _ray(angle):
+    left,right = angle-.13,angle+.13
+    return [(0,0), (2*np.sin(left),2*np.cos(left)), (2*np.sin(right),2*np.cos(right))]
+
+def _wave(y):
+    across = np.linspace(-1, 1, 40)
+    back = np.linspace(1, -1, 40)
+    upper = [(x, y+.06*np.sin(x*8)) for x in across]
+    lower = [(x, y+.16+.06*np.sin(x*8)) for x in back]
+    return upper+lower
+
+def _division(kind):
+    "Where the second colour of a divided field is, as polygons"
+    if kind=='stripes': return [_draw_bar(x, -1, x+.2, 1) for x in np.arange(-.9, 1, .4)]
+    if kind=='hoops': return [_draw_bar(-1, y, 1, y+.25) for y in np.arange(-.95, 1, .5)]
+    if kind=='rays': return [_ray(t) for t in np.arange(12)*np.pi/6]
+    if kind=='waves': return [_wave(y) for y in (.1,.42,.74)]
+    return [outline(o) for o in _DIVISIONS.get(kind, [])]
 
 # %% ../../../nbs/engine/packs/crests.ipynb #ce9c3b20
 def _poly(d, points, S, fill, k=1.):
-    "Draw an outline, k times as large, on a picture of S by S pixels"
+    "A polygon, made k times as large, on a picture of S by S pixels"
     d.polygon([(S*(x*k+1)/2, S*(y*k+1)/2) for x,y in points], fill=fill)
 
-# %% ../../../nbs/engine/packs/crests.ipynb #eafe6be3
-_FIELDS = dict(
-    pale=['bar 0,-1 1,1'],
-    bend=['-1,-1 1,1 -1,1'],
-    quarter=['bar 0,-1 1,0', 'bar -1,0 0,1'],
-    chevron=['-1,.35 0,-.3 1,.35 1,.95 0,.3 -1,.95'],
-    saltire=['-1,-.75 -.75,-1 1,.75 .75,1', '1,-.75 .75,-1 -1,.75 -.75,1'])
-
-def _ray(t):
-    a,b = t-.13,t+.13
-    return [(0,0), (2*np.sin(a),2*np.cos(a)), (2*np.sin(b),2*np.cos(b))]
-
-def _wave_band(y):
-    upper = [(x, y+.06*np.sin(x*8)) for x in np.linspace(-1, 1, 40)]
-    lower = [(x, y+.16+.06*np.sin(x*8)) for x in np.linspace(1, -1, 40)]
-    return upper+lower
-
-# %% ../../../nbs/engine/packs/crests.ipynb #fef63517
-def _division(kind):
-    "What has the second colour in a division"
-    if kind=='stripes': return [_bar_between((x,-1), (x+.2,1)) for x in np.arange(-.9, 1, .4)]
-    if kind=='hoops': return [_bar_between((-1,y), (1,y+.25)) for y in np.arange(-.95, 1, .5)]
-    if kind=='rays': return [_ray(t) for t in np.arange(12)*np.pi/6]
-    if kind=='waves': return [_wave_band(y) for y in (.1,.42,.74)]
-    return [_outline(text) for text in _FIELDS.get(kind, [])]
-
-def _field(kind, S, one, two):
-    "S by S pixels in two colours"
-    field = Image.new('RGB', (S,S), one)
-    d = ImageDraw.Draw(field)
-    for points in _division(kind): _poly(d, points, S, two)
-    return field
+def _stencil(shape, S, k):
+    "A shape, made k times as large, in white on black"
+    mask = Image.new('L', (S,S))
+    _poly(ImageDraw.Draw(mask), shape, S, 255, k)
+    return mask
 
 # %% ../../../nbs/engine/packs/crests.ipynb #de81b588
 def _letters(im, text, S, y, size, fill, width):
@@ -467,70 +444,74 @@ def _letters(im, text, S, y, size, fill, width):
     font = ImageFont.load_default(round(size*S/2))
     left,top,right,bottom = font.getbbox(text)
     m = Image.new('L', (right-left+8, bottom-top+8))
-    stroke = max(1, round(size*S/60))
-    ImageDraw.Draw(m).text((4-left,4-top), text, font=font, fill=255, stroke_width=stroke)
-    if m.width>width*S/2: m = m.resize((round(width*S/2), m.height), Image.BICUBIC)
-    x0 = round((S-m.width)/2)
-    y0 = round((y+1)*S/2-m.height/2)
-    im.paste(fill, (x0,y0), m)
+    bold = max(1, round(size*S/60))
+    ImageDraw.Draw(m).text((4-left,4-top), text, font=font, fill=255, stroke_width=bold)
+
+    most = width*S/2
+    if m.width>most: m = m.resize((round(most), m.height), Image.BICUBIC)
+    im.paste(fill, (round((S-m.width)/2), round((y+1)*S/2-m.height/2)), m)
 
 # %% ../../../nbs/engine/packs/crests.ipynb #ea02cb2e
-def _letter(c, font, side, stroke):
-    "One letter in the middle of a square"
+def _ring_letter(letter, font, S, size, angle):
+    "One letter, turned, as a mask"
+    side = round(size*S)
     m = Image.new('L', (side,side))
-    ImageDraw.Draw(m).text((side/2,side/2), c, font=font, fill=255, anchor='mm', stroke_width=stroke)
-    return m
+    bold = max(1, round(size*S/70))
+    ImageDraw.Draw(m).text((side/2,side/2), letter, font=font, fill=255, anchor='mm', stroke_width=bold)
+    return m.rotate(np.degrees(angle), Image.BICUBIC)
 
+# %% ../../../nbs/engine/packs/crests.ipynb #7802f2fb
 def _ring_letters(im, text, S, radius, size, fill, ry=1., lower=False):
     "Text on a circle: over the top, or under the bottom"
     font = ImageFont.load_default(round(size*S/2))
-    stroke = max(1, round(size*S/70))
     widths = [font.getlength(c)+size*S/22 for c in text]
-    total = sum(widths)/(radius*S/2)
+    far = radius*S/2
+    total = sum(widths)/far
+    side = 1 if lower else -1
     at = 0.
-    for c,w in zip(text, widths):
-        a = (at+w/2)/(radius*S/2) - total/2
-        at += w
-        m = _letter(c, font, round(size*S), stroke)
-        m = m.rotate(np.degrees(a if lower else -a), Image.BICUBIC)
-        x = S/2 + np.sin(a)*radius*S/2
-        down = np.cos(a)*radius*ry*S/2
-        y = S/2 + (down if lower else -down)
+    for letter,width in zip(text, widths):
+        angle = (at+width/2)/far - total/2
+        at += width
+        m = _ring_letter(letter, font, S, size, side*angle)
+        x = S/2 + np.sin(angle)*radius*S/2
+        y = S/2 + np.cos(angle)*radius*ry*S/2*side
         im.paste(fill, (round(x-m.width/2), round(y-m.width/2)), m)
 
 # %% ../../../nbs/engine/packs/crests.ipynb #4a26675b
-def _place_charge(im, club, S, k, cy, scheme):
+def _place_charge(im, club, S, k, cx, cy, colours, edge):
     "The charge with an outline around it, so that it stands out on any field"
     T = round(S*k*1.25)+1
     layer = Image.new('RGB', (T,T))
     mask = Image.new('L', (T,T))
-    d = ImageDraw.Draw(layer)
-    m = ImageDraw.Draw(mask)
-    for role,points in _CHARGES[club.charge]:
-        pixels = [(T/2+S*k*x/2, T/2+S*k*y/2) for x,y in points]
-        d.polygon(pixels, fill=scheme.charge[role])
-        m.polygon(pixels, fill=255)
+    on_layer = ImageDraw.Draw(layer)
+    on_mask = ImageDraw.Draw(mask)
+    for role,points in _CHARGES[club.charge]():
+        if len(points)<3: continue
+        placed = [(T/2+S*k*x/2, T/2+S*k*y/2) for x,y in points]
+        on_layer.polygon(placed, fill=colours[role])
+        on_mask.polygon(placed, fill=255)
+
     grown = mask.filter(ImageFilter.BoxBlur(S/90)).point([0]*26+[255]*230)
-    at = round(S/2-T/2), round(S*(1+cy)/2-T/2)
-    im.paste(scheme.outline, at, grown)
+    at = round(S*(1+cx)/2-T/2), round(S*(1+cy)/2-T/2)
+    im.paste(edge, at, grown)
     im.paste(layer, at, mask)
 
 # %% ../../../nbs/engine/packs/crests.ipynb #f42169af
-def _lit(im, mask):
+def _lit_crest(im, mask):
     "Light from the upper left and a fine raised edge"
     S = im.width
     y,x = np.mgrid[-1:1:S*1j, -1:1:S*1j].astype('f4')
     soft = np.asarray(mask.filter(ImageFilter.GaussianBlur(S/50)), 'f4')/255
     step = max(1, S//80)
-    slope = np.roll(soft, -step, (0,1)) - np.roll(soft, step, (0,1))
-    edge = np.clip(slope*1.2, -.5, .5)
-    light = 1.03 - .09*(x+y) + .06*np.sin(3*(x+y)) + .7*edge
-    return to_picture(planes(im)*light)
+    rise = np.roll(soft, -step, (0,1)) - np.roll(soft, step, (0,1))
+    edge = np.clip(rise*1.2, -.5, .5)
+    return to_picture(planes(im) * (1.03 - .09*(x+y) + .06*np.sin(3*(x+y)) + .7*edge))
 
 def _polish(im, mask, flat):
-    "Smaller by three, with light unless flat; the outline as transparency"
-    im,mask = im.reduce(3),mask.reduce(3)
-    if not flat: im = _lit(im, mask)
+    "Smaller by three; light where it is not flat; the outline as transparency"
+    im = im.reduce(3)
+    mask = mask.reduce(3)
+    if not flat: im = _lit_crest(im, mask)
     im = im.convert('RGBA')
     im.putalpha(mask)
     return im
@@ -541,83 +522,82 @@ def find_club(
 ) -> Club: # The club
     "A club by its name"
     if isinstance(club, Club): return club
-    found = {c.name:c for c in CLUBS}.get(club)
+    by_name = {c.name:c for c in CLUBS}
+    found = by_name.get(club)
     if found is None:
-        names = ', '.join(c.name for c in CLUBS)
+        names = ', '.join(by_name)
         raise DataError(f'There is no club {club!r}.', next=f'Choose one of: {names}.')
     return found
 
 # %% ../../../nbs/engine/packs/crests.ipynb #0ccab7d2
-@dataclass(frozen=True)
-class _Scheme:
-    "The colours of a crest"
-    one:tuple     # Field
-    two:tuple     # The division of the field
-    rim:tuple     # Around the field, and behind the name
-    trim:tuple    # A line in the rim, and the name
-    charge:dict   # Role -> colour
-    outline:tuple # Around the charge
+def _charge_colours(club, palette, busy):
+    "The colour of each role of a charge, on a busy field or a quiet one"
+    _,light,dark,accent = map(rgb, PALETTES[palette])
+    out = dict(m=light, d=dark, l=accent, a=accent)
+    if busy:
+        out['l'] = light
+        if palette not in ('red','blue'): out['m'] = accent
+        if club.division in ('hoops','pale','stripes'): out['m'] = dark
+    if out['m']==dark: out['d'] = mix(dark, light, .8)
+    if out['l']==out['m']: out['l'] = mix(out['m'], dark, .28)
+    return out
 
-# %% ../../../nbs/engine/packs/crests.ipynb #3e26c1a8
-def _second_colour(club, main, light, dark, accent):
-    "The colour of the division"
-    if club.division in ('pale','bend','quarter','stripes','hoops'): return light
-    if club.division in ('waves','chevron','saltire'): return accent if club.palette=='red' else light
-    return mix(main, dark, .42)
-
-def _charge_colours(club, palette, busy, light, dark, accent):
-    "A colour for each role, that stands out from a busy field and from a calm one"
-    found = dict(m=light, d=dark, l=light if busy else accent, a=accent)
-    if busy and palette not in ('red','blue'): found['m'] = accent
-    if busy and club.division in ('hoops','pale','stripes'): found['m'] = dark
-    if found['m']==dark: found['d'] = mix(dark, light, .8)
-    if found['l']==found['m']: found['l'] = mix(found['m'], dark, .28)
-    return found
-
+# %% ../../../nbs/engine/packs/crests.ipynb #d5313d0a
 def _scheme(club, palette):
-    main,light,dark,accent = (rgb(c) for c in PALETTES[palette])
-    two = _second_colour(club, main, light, dark, accent)
-    charge = _charge_colours(club, palette, two in (light,accent), light, dark, accent)
+    "Colours of field one, field two, rim, trim, charge roles and the line around the charge"
+    main,light,dark,accent = map(rgb, PALETTES[palette])
+    two = mix(main, dark, .42)
+    if club.division in ('pale','bend','quarter','stripes','hoops'): two = light
+    if club.division in ('waves','chevron','saltire'): two = accent if club.palette=='red' else light
+
+    charge = _charge_colours(club, palette, two in (light,accent))
     trim = accent if accent!=dark else light
-    outline = light if charge['m'] in (dark,accent) else dark
-    return _Scheme(main, two, dark, trim, charge, outline)
+    edge = light if charge['m'] in (dark,accent) else dark
+    return main, two, dark, trim, charge, edge
+
+# %% ../../../nbs/engine/packs/crests.ipynb #dc7461df
+_NEXT_SHAPE = {
+    'shield': 'round',
+    'round': 'hexagon',
+    'swiss': 'shield',
+    'hexagon': 'oval',
+    'pennant': 'swiss',
+    'oval': 'pennant'}
+
+# %% ../../../nbs/engine/packs/crests.ipynb #0dac4e63
+def _rim(shape, S, ring, dark, trim):
+    "The shape in the colours of the rim, to be filled with the field"
+    im = Image.new('RGB', (S,S), dark)
+    d = ImageDraw.Draw(im)
+    _poly(d, shape, S, trim, .95)
+    _poly(d, shape, S, dark, .9)
+    if ring: _poly(d, shape, S, trim, .62)
+    return im
 
 # %% ../../../nbs/engine/packs/crests.ipynb #8e0f1704
-def _dress_ring(im, club, S, scheme):
-    town,second = club.title.upper().split()
-    radius,ry = (.75,1) if club.shape=='round' else (.61,1.23)
-    _ring_letters(im, town, S, radius, .17, scheme.trim, ry)
-    _ring_letters(im, second, S, radius, .15, scheme.trim, ry, lower=True)
-    _place_charge(im, club, S, .43, 0, scheme)
+def _dress_ring(im, club, names, S, trim, charge, edge):
+    "The charge in the middle and the name around it"
+    town,second = names
+    rx,ry = (.75,1) if club.shape=='round' else (.61,1.23)
+    _ring_letters(im, town, S, rx, .17, trim, ry)
+    _ring_letters(im, second, S, rx, .15, trim, ry, lower=True)
+    _place_charge(im, club, S, .43, 0, 0, charge, edge)
 
-def _dress_band(im, inner, club, S, scheme):
-    town,_ = club.title.upper().split()
-    _place_charge(im, club, S, .44, .14, scheme)
-    top,bottom = round(.16*S),round(.3*S)
-    im.paste(scheme.rim, (0,top), inner.crop((0,top,S,bottom)))
-    _letters(im, town, S, -.54, .24, scheme.trim, 1.12 if club.shape=='pennant' else 1.24)
-    if club.division=='plain': _letters(im, str(club.year), S, .72, .15, scheme.trim, .4)
+def _dress_shield(im, inner, club, town, S, dark, trim, charge, edge):
+    "The charge under a dark band with the name, and the year where the field is plain"
+    wide = 1.12 if club.shape=='pennant' else 1.24
+    top = round(.16*S)
+    bottom = round(.3*S)
+    _place_charge(im, club, S, .44, 0, .14, charge, edge)
+    im.paste(dark, (0,top), inner.crop((0,top,S,bottom)))
+    _letters(im, town, S, -.54, .24, trim, wide)
+    if club.division=='plain': _letters(im, str(club.year), S, .72, .15, trim, .4)
 
-def _dress_modern(im, club, S, scheme):
-    "No name, and a larger charge"
+def _dress_redesign(im, club, S, charge, edge):
+    "The charge alone"
     k = .44 if club.shape=='pennant' else .55
-    cy = -.1 if club.shape in ('pennant','shield','swiss') else 0
-    _place_charge(im, club, S, k, cy, scheme)
-
-# %% ../../../nbs/engine/packs/crests.ipynb #5e6b766c
-_REDESIGNED = dict(shield='round', round='hexagon', swiss='shield', hexagon='oval', pennant='swiss', oval='pennant')
-
-def _bare(shape, S, ring, field, scheme):
-    "A crest without charge and name, and the mask of its field"
-    im = Image.new('RGB', (S,S), scheme.rim)
-    d = ImageDraw.Draw(im)
-    _poly(d, shape, S, scheme.trim, .95)
-    _poly(d, shape, S, scheme.rim, .9)
-    if ring: _poly(d, shape, S, scheme.trim, .62)
-    inner = Image.new('L', (S,S))
-    _poly(ImageDraw.Draw(inner), shape, S, 255, .59 if ring else .86)
-    im.paste(field, (0,0), inner)
-    return im, inner
+    y = -.1 if club.shape in ('pennant','shield','swiss') else 0
+    _place_charge(im, club, S, k, 0, y, charge, edge)
 
 # %% ../../../nbs/engine/packs/crests.ipynb #3f3d7f26
 def draw_crest(
@@ -628,16 +608,19 @@ def draw_crest(
 ) -> Image.Image:      # RGBA, transparent outside the crest
     "The crest of one club"
     club = find_club(club)
-    if redesign: club = replace(club, shape=_REDESIGNED[club.shape], division='plain')
+    if redesign: club = replace(club, shape=_NEXT_SHAPE[club.shape], division='plain')
+    town,second = club.title.upper().split()
     S = size*3
-    shape = SHAPES[club.shape]
-    scheme = _scheme(club, palette or club.palette)
     ring = club.shape in ('round','oval') and not redesign
-    field = _field(club.division, S, scheme.one, scheme.two)
-    im,inner = _bare(shape, S, ring, field, scheme)
-    if redesign: _dress_modern(im, club, S, scheme)
-    elif ring: _dress_ring(im, club, S, scheme)
-    else: _dress_band(im, inner, club, S, scheme)
-    mask = Image.new('L', (S,S))
-    _poly(ImageDraw.Draw(mask), shape, S, 255, .99)
-    return _polish(im, mask, redesign)
+    shape = SHAPES[club.shape]
+    one,two,dark,trim,charge,edge = _scheme(club, palette or club.palette)
+
+    field = Image.new('RGB', (S,S), one)
+    for points in _division(club.division): _poly(ImageDraw.Draw(field), points, S, two)
+    inner = _stencil(shape, S, .59 if ring else .86)
+    im = _rim(shape, S, ring, dark, trim)
+    im.paste(field, (0,0), inner)
+    if ring: _dress_ring(im, club, (town,second), S, trim, charge, edge)
+    elif redesign: _dress_redesign(im, club, S, charge, edge)
+    else: _dress_shield(im, inner, club, town, S, dark, trim, charge, edge)
+    return _polish(im, _stencil(shape, S, .99), redesign)

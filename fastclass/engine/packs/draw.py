@@ -12,17 +12,21 @@ from PIL import Image, ImageColor, ImageDraw, ImageFilter
 from ..base.errors import DataError
 
 # %% auto #0
-__all__ = ['TILE', 'stream', 'rgb', 'mix', 'shade', 'curve', 'outline', 'clouds', 'ridge', 'tile', 'window', 'checked_size',
-           'planes', 'to_picture', 'finish', 'picture_grid', 'show_grid']
+__all__ = ['TILE', 'stream', 'rgb', 'mix', 'shade', 'outline', 'clouds', 'ridge', 'tile', 'window', 'checked_size', 'planes',
+           'to_picture', 'finish', 'picture_grid', 'show_grid']
 
 # %% ../../../nbs/engine/packs/draw.ipynb #666ac48a
+def _key_number(key):
+    if isinstance(key, int): return key
+    text = str(key)
+    return zlib.crc32(text.encode())
+
 def stream(
     seed:int, # The seed of the whole pack, 0 or more
     *keys     # Words and whole numbers that name one picture or one part of it
 ) -> np.random.Generator: # A stream that depends on the seed and the keys, and on nothing else
     "A random stream of its own for the thing that `keys` names"
-    numbers = [k if isinstance(k, int) else zlib.crc32(str(k).encode()) for k in keys]
-    return np.random.default_rng([seed, *numbers])
+    return np.random.default_rng([seed, *map(_key_number, keys)])
 
 # %% ../../../nbs/engine/packs/draw.ipynb #d63d1099
 def rgb(
@@ -51,17 +55,17 @@ def shade(
     return mix(colour, end, abs(amount))
 
 # %% ../../../nbs/engine/packs/draw.ipynb #8f9bde6a
-def curve(
-    start,   # `(x, y)` of its first point
-    towards, # `(x, y)` of the point that it bends towards
-    end,     # `(x, y)` of its last point
-    n:int=14 # How many points
-) -> list:   # `(x, y)` of each point
-    "Points of a quadratic curve"
-    steps = np.linspace(0, 1, n)
-    between = lambda a, b, c: [(1-t)**2*a + 2*t*(1-t)*b + t*t*c for t in steps]
-    xs,ys = (between(*o) for o in zip(start, towards, end))
-    return list(zip(xs, ys))
+def _curve(start, towards, end, n):
+    "n points of a quadratic curve"
+    t = np.linspace(0, 1, n)[:,None]
+    from_start = (1-t)**2*np.array(start)
+    bent = 2*t*(1-t)*np.array(towards)
+    to_end = t*t*np.array(end)
+    return list(map(tuple, from_start + bent + to_end))
+
+def _point(text):
+    x,y = text.split(',')
+    return float(x), float(y)
 
 # %% ../../../nbs/engine/packs/draw.ipynb #0f1c50c0
 def outline(
@@ -70,9 +74,12 @@ def outline(
     "The points of an outline that is written as text"
     out = []
     for word in text.split():
-        places,_,n = word.partition(':')
-        points = [tuple(map(float, o.split(','))) for o in places.split('>')]
-        out += curve(*points, n=int(n or 14)) if len(points)==3 else points
+        corners,_,n = word.partition(':')
+        points = [_point(o) for o in corners.split('>')]
+        if len(points)==1: out += points
+        for i in range(0, len(points)-2, 2):
+            start,towards,end = points[i:i+3]
+            out += _curve(start, towards, end, int(n or 14))
     return tuple(out)
 
 # %% ../../../nbs/engine/packs/draw.ipynb #d754d1b9
@@ -87,7 +94,9 @@ def clouds(
     out = np.zeros((h,w), 'f4')
     for o in range(octaves):
         finer = 2**o
-        grid = rng.random((cells[0]*finer+1, cells[1]*finer+1), dtype='f4')
+        down = cells[0]*finer+1
+        across = cells[1]*finer+1
+        grid = rng.random((down,across), dtype='f4')
         layer = Image.fromarray(grid).resize((w,h), Image.BICUBIC)
         out += np.asarray(layer) / finer
     out -= out.min()
@@ -108,7 +117,8 @@ def ridge(
         k = cells*2**o+1
         corners = np.linspace(0, 1, k)
         heights = rng.uniform(-1, 1, k)
-        out += np.interp(x, corners, heights) * rough**o
+        bumps = np.interp(x, corners, heights)
+        out += bumps * rough**o
     return out.astype('f4')
 
 # %% ../../../nbs/engine/packs/draw.ipynb #f3685675
@@ -134,7 +144,8 @@ def _brick(rng):
         for column in range(-1, TILE//wide+1):
             x = column*wide + (row%2)*wide//2
             grey = int(rng.integers(112, 150))
-            d.rectangle((x+2, y+2, x+wide-2, y+high-2), fill=grey)
+            corners = (x+2, y+2, x+wide-2, y+high-2)
+            d.rectangle(corners, fill=grey)
     soft = im.filter(ImageFilter.GaussianBlur(.8))
     return np.asarray(soft, 'f4') + _rough(rng, 26, (40,40), 3)
 
@@ -149,9 +160,9 @@ def _grass(rng):
 
     im = Image.new('L', (TILE,TILE), 110)
     d = ImageDraw.Draw(im)
+    blades = np.stack([x, y, x+lean, y-length], 1)
     for i in np.argsort(y):
-        tip = x[i]+lean[i], y[i]-length[i]
-        d.line((x[i], y[i], *tip), fill=int(grey[i]), width=2)
+        d.line(tuple(blades[i]), fill=int(grey[i]), width=2)
     return np.asarray(im, 'f4') + _rough(rng, 24, (5,5), 3)
 
 # %% ../../../nbs/engine/packs/draw.ipynb #98aafd7e
@@ -159,7 +170,8 @@ def _fabric(rng):
     y,x = np.mgrid[:TILE,:TILE]
     rows = np.sin(y*1.05)
     knit = 9*np.sin(x*1.57+.6*rows) * rows
-    folds = np.sin(x*.018 + 5*clouds(rng, TILE, TILE, (2,3), 3)) * 26
+    drape = clouds(rng, TILE, TILE, (2,3), 3)
+    folds = np.sin(x*.018 + 5*drape) * 26
     return 128 + knit + folds
 
 # %% ../../../nbs/engine/packs/draw.ipynb #c9ed7e43
@@ -170,21 +182,30 @@ def _wood(rng):
     warp = clouds(rng, TILE, TILE, (14,2), 3)
     line = 12*np.sin(y*.55 + 26*warp + board*2.1)
     tone = rng.uniform(-16, 16, TILE//70+1)[board]
-    return 128 + line + tone - gap + _rough(rng, 14, (120,6), 2)
+    fibres = _rough(rng, 14, (120,6), 2)
+    return 128 + line + tone - gap + fibres
 
 # %% ../../../nbs/engine/packs/draw.ipynb #ff2a4cee
 def _paper(rng):
-    fold = np.abs((np.arange(TILE)+rng.integers(140))%140-70)
-    crease = -22*np.exp(-fold/1.5) + 10*np.exp(-(fold-3)**2/6)
+    place = np.arange(TILE)+rng.integers(140)
+    fold = np.abs(place%140-70)
+    dark = -22*np.exp(-fold/1.5)
+    bright = 10*np.exp(-(fold-3)**2/6)
+    crease = dark + bright
     creases = crease[None]*.7 + crease[:,None]*.5
-    return 136 + creases + _rough(rng, 22, (50,50), 3) + _rough(rng, 18, (3,3), 2)
+    fibres = _rough(rng, 22, (50,50), 3)
+    stains = _rough(rng, 18, (3,3), 2)
+    return 136 + creases + fibres + stains
 
 # %% ../../../nbs/engine/packs/draw.ipynb #501fb55b
 def _plaster(rng):
-    return 128 + _rough(rng, 60, (6,6), 6) + _rough(rng, 20, (90,90), 2)
+    stains = _rough(rng, 60, (6,6), 6)
+    grit = _rough(rng, 20, (90,90), 2)
+    return 128 + stains + grit
 
 def _asphalt(rng):
-    return 128 + rng.normal(0, 13, (TILE,TILE)) + _rough(rng, 26, (8,8), 4)
+    grit = rng.normal(0, 13, (TILE,TILE))
+    return 128 + grit + _rough(rng, 26, (8,8), 4)
 
 def _leaves(rng):
     return 128 + _rough(rng, 120, (34,34), 3)
@@ -238,7 +259,8 @@ def checked_size(
     size:tuple # Width and height in pixels
 ) -> tuple:    # The same; `DataError` where a side is not from 64 to `TILE`
     "The size of a picture that is to be drawn, if it can be"
-    if len(size)==2 and all(isinstance(o, int) and 64<=o<=TILE for o in size): return size
+    fits = [isinstance(o, int) and 64<=o<=TILE for o in size]
+    if len(size)==2 and all(fits): return size
     raise DataError(f'A picture of {size} cannot be drawn.',
                     next=f'Width and height are whole numbers from 64 to {TILE}.')
 
@@ -280,7 +302,8 @@ def _light(angle, fall, gain, h, w):
     x,y,r = _axes(h, w)
     across = np.float32(fall*np.cos(angle))
     down = np.float32(fall*np.sin(angle))
-    return x*across + y*down + (np.float32(gain)-np.float32(.07)*r)
+    to_corners = np.float32(gain)-np.float32(.07)*r
+    return x*across + y*down + to_corners
 
 # %% ../../../nbs/engine/packs/draw.ipynb #97cfc409
 def finish(
@@ -317,11 +340,13 @@ def picture_grid(
     first = pictures[0]
     w = round(side*first.width/first.height)
     rows = -(-len(pictures)//columns)
-    out = Image.new('RGB', (columns*(w+4)+4, rows*(side+4)+4), 'white')
+    across = w+4
+    down = side+4
+    out = Image.new('RGB', (columns*across+4, rows*down+4), 'white')
     for i,picture in enumerate(pictures):
         row,column = divmod(i, columns)
         small = picture.convert('RGB').resize((w,side), Image.LANCZOS, reducing_gap=2)
-        out.paste(small, (4+column*(w+4), 4+row*(side+4)))
+        out.paste(small, (4+column*across, 4+row*down))
     return out
 
 # %% ../../../nbs/engine/packs/draw.ipynb #0ec7e013

@@ -9,7 +9,8 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageDraw
 from ..base.errors import DataError
-from .draw import checked_size, clouds, finish, planes, rgb, ridge, stream, to_picture, window
+from .draw import (checked_size, clouds, finish, outline, planes, rgb, ridge, stream,
+                                         to_picture, window)
 
 # %% auto #0
 __all__ = ['LAKES', 'MOODS', 'SEASONS', 'PAN', 'TREE', 'Lake', 'draw_lake']
@@ -25,422 +26,570 @@ class Lake:
     rough:float # How jagged the ridge is
     land:tuple  # Polygons of land in the water
 
+# %% ../../../nbs/engine/packs/lakes.ipynb #d84ac9e8
+_RIDGES = {
+    'aldra':   '0,.3  .18,.42  .34,.36  .44,.58  .5,1  .57,.6  .7,.4  .82,.5  1,.3',
+    'bremir':  '0,.5  .2,.62  .37,.96  .44,.66  .5,.5  .56,.66  .63,.94  .8,.6  1,.5',
+    'cindral': '0,.25  .2,.34  .33,.44  .37,.86  .5,.84  .63,.88  .67,.46  .8,.36  1,.3',
+    'dovrane': '0,.4  .14,.72  .2,.5  .3,.84  .36,.56  .46,.92  .53,.58  .63,.86  .69,.52  .8,.74  1,.4',
+    'eskvar':  '0,.45  .14,.62  .28,.7  .4,.5  .46,.6  .56,.78  .68,.74  .78,.5  .9,.6  1,.5'}
+_HILLS = {
+    'aldra':   '0,.5  .3,.3  .6,.1  1,.42',
+    'bremir':  '0,.9  .28,.55  .46,.06  .56,.06  .75,.6  1,.95',
+    'cindral': '0,.2  .4,.34  .7,.22  1,.3',
+    'dovrane': '0,.2  .45,.16  .75,.4  1,.7',
+    'eskvar':  '0,.34  .2,.5  .5,.2  .8,.5  1,.4'}
+
+# %% ../../../nbs/engine/packs/lakes.ipynb #548e9322
+_SHORES = {
+    'aldra': (
+        '.5,.24  .58,.19  .68,.2  .74,.26  .66,.31  .55,.3',
+        '-.3,.8  .1,.86  .24,1.1  -.3,1.1'),
+    'bremir': (
+        '-.5,0  .34,0  .27,.2  .2,.3  .12,.6  -.02,1.1  -.5,1.1',
+        '1.5,0  .66,0  .74,.18  .8,.34  .93,.6  1.08,1.1  1.5,1.1'),
+    'cindral': (
+        '-.5,.24  .1,.27  .36,.34  .56,.42  .44,.46  .2,.44  -.5,.5',),
+    'dovrane': (
+        '1.5,.12  .8,.16  .6,.26  .48,.42  .58,.5  .74,.44  .95,.5  1.5,.62',),
+    'eskvar': (
+        '-.5,.5  .02,.56  .16,.7  .36,.82  .6,.84  .84,.72  1,.56  1.5,.5  1.5,1.2  -.5,1.2',)}
+
 # %% ../../../nbs/engine/packs/lakes.ipynb #2de4c139
-def _corner_points(text):
-    "The `(place, height)` pairs of `'0,.3 .18,.42'`"
-    pairs = [pair.split(',') for pair in text.split()]
-    return tuple((float(x), float(y)) for x,y in pairs)
+def _lake(name, title, rough):
+    "A lake from the tables"
+    return Lake(
+        name=name,
+        title=title,
+        ridge=outline(_RIDGES[name]),
+        hills=outline(_HILLS[name]),
+        rough=rough,
+        land=tuple(outline(o) for o in _SHORES[name]))
 
 LAKES = [
-    Lake('aldra', 'Lake Aldra, the horn', rough=.09,
-         ridge=_corner_points('0,.3 .18,.42 .34,.36 .44,.58 .5,1 .57,.6 .7,.4 .82,.5 1,.3'),
-         hills=_corner_points('0,.5 .3,.3 .6,.1 1,.42'),
-         land=(_corner_points('.5,.24 .58,.19 .68,.2 .74,.26 .66,.31 .55,.3'),
-               _corner_points('-.3,.8 .1,.86 .24,1.1 -.3,1.1'))),
-    Lake('bremir', 'Lake Bremir, the twins', rough=.1,
-         ridge=_corner_points('0,.5 .2,.62 .37,.96 .44,.66 .5,.5 .56,.66 .63,.94 .8,.6 1,.5'),
-         hills=_corner_points('0,.9 .28,.55 .46,.06 .56,.06 .75,.6 1,.95'),
-         land=(_corner_points('-.5,0 .34,0 .27,.2 .2,.3 .12,.6 -.02,1.1 -.5,1.1'),
-               _corner_points('1.5,0 .66,0 .74,.18 .8,.34 .93,.6 1.08,1.1 1.5,1.1'))),
-    Lake('cindral', 'Lake Cindral, the table', rough=.05,
-         ridge=_corner_points('0,.25 .2,.34 .33,.44 .37,.86 .5,.84 .63,.88 .67,.46 .8,.36 1,.3'),
-         hills=_corner_points('0,.2 .4,.34 .7,.22 1,.3'),
-         land=(_corner_points('-.5,.24 .1,.27 .36,.34 .56,.42 .44,.46 .2,.44 -.5,.5'),))]
-
-# %% ../../../nbs/engine/packs/lakes.ipynb #7e01de97
-LAKES += [
-    Lake('dovrane', 'Lake Dovrane, the saw', rough=.06,
-         ridge=_corner_points('0,.4 .14,.72 .2,.5 .3,.84 .36,.56 .46,.92 .53,.58 .63,.86 .69,.52 .8,.74 1,.4'),
-         hills=_corner_points('0,.2 .45,.16 .75,.4 1,.7'),
-         land=(_corner_points('1.5,.12 .8,.16 .6,.26 .48,.42 .58,.5 .74,.44 .95,.5 1.5,.62'),)),
-    Lake('eskvar', 'Lake Eskvar, the domes', rough=.035,
-         ridge=_corner_points('0,.45 .14,.62 .28,.7 .4,.5 .46,.6 .56,.78 .68,.74 .78,.5 .9,.6 1,.5'),
-         hills=_corner_points('0,.34 .2,.5 .5,.2 .8,.5 1,.4'),
-         land=(_corner_points('-.5,.5 .02,.56 .16,.7 .36,.82 .6,.84 .84,.72 1,.56 1.5,.5 1.5,1.2 -.5,1.2'),))]
+    _lake('aldra', 'Lake Aldra, the horn', .09),
+    _lake('bremir', 'Lake Bremir, the twins', .1),
+    _lake('cindral', 'Lake Cindral, the table', .05),
+    _lake('dovrane', 'Lake Dovrane, the saw', .06),
+    _lake('eskvar', 'Lake Eskvar, the domes', .035)]
 
 # %% ../../../nbs/engine/packs/lakes.ipynb #9aab8613
-MOODS = dict( # sky above, sky at the horizon, lit rock, rock in shadow, haze, how strong the clouds are
-    noon=('#2f74c0', '#cfe6f5', '#b9ab9a', '#5b6480', '#bcd3e6', .8),
-    dawn=('#5f86b8', '#f9d7a8', '#e0a878', '#54557a', '#f0cfb0', .5),
-    dusk=('#3a3f72', '#f08f6f', '#c9826f', '#3a3458', '#d78f85', .6),
-    grey=('#8f9ca8', '#dfe4e6', '#8e8b88', '#565c66', '#ccd3d7', .9),
-    mist=('#b3c2cb', '#eceeec', '#a3a39f', '#727d86', '#e2e7e8', .4),
-    storm=('#3e4a58', '#a9b3b3', '#807a74', '#3c424c', '#98a3a6', 1.))
-SEASONS = dict( # dark trees, light trees, grass, height of the snow line (1 is the highest peak)
-    spring=('#27472f', '#6f9448', '#8cae52', .55),
-    summer=('#1d3d2c', '#4f7a3c', '#7f9a4a', .8),
-    autumn=('#3c3a24', '#c07a2c', '#a98d48', .68),
-    winter=('#26363c', '#8fa3a6', '#e3eaee', .2))
+MOODS = { # sky above, sky at the horizon, lit rock, rock in shadow, haze, how strong the clouds are
+    'noon':  ('#2f74c0', '#cfe6f5', '#b9ab9a', '#5b6480', '#bcd3e6', .8),
+    'dawn':  ('#5f86b8', '#f9d7a8', '#e0a878', '#54557a', '#f0cfb0', .5),
+    'dusk':  ('#3a3f72', '#f08f6f', '#c9826f', '#3a3458', '#d78f85', .6),
+    'grey':  ('#8f9ca8', '#dfe4e6', '#8e8b88', '#565c66', '#ccd3d7', .9),
+    'mist':  ('#b3c2cb', '#eceeec', '#a3a39f', '#727d86', '#e2e7e8', .4),
+    'storm': ('#3e4a58', '#a9b3b3', '#807a74', '#3c424c', '#98a3a6', 1.)}
+SEASONS = { # dark trees, light trees, grass, height of the snow line (1 is the highest peak)
+    'spring': ('#27472f', '#6f9448', '#8cae52', .55),
+    'summer': ('#1d3d2c', '#4f7a3c', '#7f9a4a', .8),
+    'autumn': ('#3c3a24', '#c07a2c', '#a98d48', .68),
+    'winter': ('#26363c', '#8fa3a6', '#e3eaee', .2)}
 
 # %% ../../../nbs/engine/packs/lakes.ipynb #8223065e
 PAN = 640,220 # Width and height of the panorama
 
 # %% ../../../nbs/engine/packs/lakes.ipynb #dbbb0cff
-def _ridge_line(lake, rng, w):
-    "Height of the mountains along the panorama, about 0 to 1"
-    line = np.interp(np.arange(w)/w, *zip(*lake.ridge))
-    soft = 45 if lake.rough<.04 else 3
-    padded = np.pad(line, soft, 'edge')
-    line = np.convolve(padded, np.ones(soft)/soft, 'same')[soft:-soft]
-    return line + lake.rough*.5*ridge(rng, w, 22, 4, .55)
+def _through(corners):
+    "Height of a line through corner points, at each column of the panorama"
+    w = PAN[0]
+    places,heights = zip(*corners)
+    return np.interp(np.arange(w)/w, places, heights)
 
-def _facing(top, rng, w, h):
-    "Which way each place of the mountains faces, about -1 to 1"
-    wide = np.convolve(np.pad(top, 12, 'edge'), np.ones(25)/25, 'valid')
+def _softened(line, n):
+    "The mean of n neighbours, along a line that goes on level at both ends"
+    padded = np.pad(line, n, 'edge')
+    weights = np.ones(n)/n
+    return np.convolve(padded, weights, 'same')[n:-n]
+
+def _skyline(lake, rng):
+    "Height of the mountains along the panorama, 0 to 1"
+    soft = 45 if lake.rough<.04 else 3
+    line = _softened(_through(lake.ridge), soft)
+    crags = ridge(rng, PAN[0], 22, 4, .55)
+    return line + lake.rough*.5*crags
+
+# %% ../../../nbs/engine/packs/lakes.ipynb #37018c2d
+def _faces(top, rng):
+    "Which way the slopes below the rows `top` face, about -1 (left) to 1"
+    w,h = PAN
+    padded = np.pad(top, 12, 'edge')
+    wide = np.convolve(padded, np.ones(25)/25, 'valid')
     slope = np.gradient(wide)
     wander = (clouds(rng, h, w, (7,16), 4)-.5)*90
-    at = np.clip(np.arange(w)[None]+wander, 0, w-1).astype(int)
+    from_column = np.clip(np.arange(w)+wander, 0, w-1)
     facets = clouds(rng, h, w, (9,30), 3)-.5
-    return np.tanh(slope[at]*1.5)*.75 + facets*1.3
+    face = slope[from_column.astype(int)]
+    return np.tanh(face*1.5)*.75 + facets*1.3
 
-# %% ../../../nbs/engine/packs/lakes.ipynb #e89a223b
+# %% ../../../nbs/engine/packs/lakes.ipynb #ac968a48
 @lru_cache(maxsize=16)
 def _panorama(i):
     "The mountains of lake `i` as an RGB picture: opacity, slope, roughness"
     w,h = PAN
     rng = stream(1, 'panorama', i)
-    line = _ridge_line(LAKES[i], rng, w)
+    line = _skyline(LAKES[i], rng)
     top = h*(1-np.clip(line, .02, .99))
-    depth = np.arange(h)[:,None] - top[None]
-    face = _facing(top, rng, w, h)
+    depth = np.arange(h)[:,None] - top
     opacity = np.clip(depth+.5, 0, 1)
+    slope = _faces(top, rng)*.5+.5
     rough = clouds(rng, h, w, (14,26), 4)
-    layers = np.stack([opacity, face*.5+.5, rough])
-    return to_picture(layers*255).resize((w//2,h//2), Image.BOX)
+    layers = np.stack([opacity, slope, rough])
+    large = to_picture(layers*255)
+    return large.resize((w//2,h//2), Image.BOX)
 
 # %% ../../../nbs/engine/packs/lakes.ipynb #74fb77fb
+def _any_corners(rng):
+    "Five corner points of hills that belong to no lake"
+    return [(place/4, rng.uniform(0, .9)) for place in range(5)]
+
 @lru_cache(maxsize=32)
 def _woods(i):
-    "Height of the wooded hills of lake `i` with the tips of trees, 0 to 1; from 100 on, hills of no lake"
+    "Height of the wooded hills of lake `i` along the panorama, 0 to 1, with the tips of trees; from 100 on, of no lake"
     rng = stream(1, 'woods', i)
     w = PAN[0]
-    if i<len(LAKES): corners = LAKES[i].hills
-    else: corners = [(v/4, rng.uniform(0, .9)) for v in range(5)]
-    line = np.interp(np.arange(w)/w, *zip(*corners))*.3 + .03
+    corners = LAKES[i].hills if i<len(LAKES) else _any_corners(rng)
+    line = _through(corners)*.3 + .03
     line = line + .03*ridge(rng, w, 12, 3)
-    line = line + .035*np.abs(ridge(rng, w, 150, 1))
-    return line + .02*np.abs(ridge(rng, w, 320, 1))
+    tips = .035*np.abs(ridge(rng, w, 150, 1))
+    fine_tips = .02*np.abs(ridge(rng, w, 320, 1))
+    return line + tips + fine_tips
+
+# %% ../../../nbs/engine/packs/lakes.ipynb #39e6ee6f
+@dataclass(frozen=True)
+class _View:
+    "Everything that varies between pictures of one lake; a colour is (3, 1, 1)"
+    high:np.ndarray    # Sky above
+    low:np.ndarray     # Sky at the horizon
+    rock:np.ndarray    # Rock in the light
+    shadow:np.ndarray  # Rock in shadow
+    haze:np.ndarray    # Haze
+    dark:np.ndarray    # Dark trees
+    light:np.ndarray   # Light trees
+    grass:np.ndarray   # Grass
+    span:float         # Share of the panorama that is seen
+    look:float         # How far the camera looks to the left or right
+    water:float        # Where the far shore is, as a share of the height
+    height:float       # Height of the mountains
+    sun:float          # From -1 (left) to 1
+    hazy:float         # How thick the haze is
+    snow_line:float    # Where snow begins
+    calm:float         # How still the water is
+    cloudy:float       # How strong the clouds are
+    band:float         # Small where a band of cloud crosses the mountains
 
 # %% ../../../nbs/engine/packs/lakes.ipynb #78a07182
-def _view(rng):
-    "Everything that varies between pictures of one lake"
-    out = dict(
-        mood=MOODS[list(MOODS)[rng.integers(6)]],
-        season=SEASONS[list(SEASONS)[rng.integers(4)]],
-        span=rng.uniform(.36, .86),
-        look=rng.uniform(-.26, .26),
-        water=rng.uniform(.42, .68),
-        height=rng.uniform(.24, .46),
-        sun=rng.choice([-1,1])*rng.uniform(.3, 1),
-        haze=_haze(rng),
-        snow=rng.uniform(-.14, .14),
-        calm=rng.uniform(.2, 1),
-        cloud=rng.random(),
-        band=rng.random())
-    out['height'] = min(out['height'], out['water']-.03)
-    return out
+def _any_of(rng, table):
+    "One of the values of a table"
+    values = list(table.values())
+    return values[rng.integers(len(values))]
 
-def _haze(rng):
-    "How much the air hides, 0 to 1: now and then a lot"
+def _hazy(rng):
+    "Thick haze on one day of seven"
     if rng.random()<.15: return rng.uniform(.62, .85)
     return rng.uniform(.05, .5)
 
+def _paint(colour):
+    "A colour as planes of one pixel"
+    return np.array(rgb(colour), 'f4')[:,None,None]
+
+# %% ../../../nbs/engine/packs/lakes.ipynb #a38e62b4
+def _view(rng):
+    "What is drawn by lot for one picture"
+    *light,cover = _any_of(rng, MOODS)
+    *ground,snow_line = _any_of(rng, SEASONS)
+    span = rng.uniform(.36, .86)
+    look = rng.uniform(-.26, .26)
+    water = rng.uniform(.42, .68)
+    height = rng.uniform(.24, .46)
+    return _View(
+        *map(_paint, light+ground),
+        span=span,
+        look=look,
+        water=water,
+        height=min(height, water-.03),
+        sun=rng.choice([-1,1])*rng.uniform(.3, 1),
+        hazy=_hazy(rng),
+        snow_line=snow_line+rng.uniform(-.14, .14),
+        calm=rng.uniform(.2, 1),
+        cloudy=cover*rng.random(),
+        band=rng.random())
+
 # %% ../../../nbs/engine/packs/lakes.ipynb #4788962d
-def _blend(a, colour, alpha): return a + (colour-a)*alpha
-def _c(colour): return np.array(rgb(colour), 'f4')[:,None,None]
+def _blend(a, colour, alpha):
+    return a + (colour-a)*alpha
+
+def _lay(a, layer, alpha, base):
+    "Blend a layer into the planes `a`; its foot is at row `base`"
+    rows = slice(base-len(alpha), base)
+    a[:,rows] = _blend(a[:,rows], layer, alpha)
 
 def _smooth(x):
-    "An S from 0 to 1"
     x = np.clip(x, 0, 1)
     return x*x*(3-2*x)
 
-def _texture(rng, name, h, w):
-    "A part of a texture, (h, w), float32 from 0 to 255"
-    return window(rng, name, h, w).astype('f4')
+def _texture(rng, kind, h, w):
+    "A random window of a texture, 0 to 1"
+    return window(rng, kind, h, w).astype('f4')/255
 
-def _stretched(rng, name, h, narrow, w):
-    "A part of a texture that is `narrow` pixels wide, drawn out to the width `w`"
-    part = Image.fromarray(window(rng, name, h, narrow))
-    return np.asarray(part.resize((w,h), Image.BILINEAR), 'f4')
+def _stretched(texture, w):
+    "A narrow texture, drawn out to w pixels"
+    size = w,len(texture)
+    wide = Image.fromarray(texture).resize(size, Image.BILINEAR)
+    return np.asarray(wide, 'f4')
 
 # %% ../../../nbs/engine/packs/lakes.ipynb #42cb4ff0
 def _sky_over_lake(view, rng, h, w):
     "Sky with clouds and the glow of the sun, (3, h, w)"
-    high,low,_,_,_,cover = view['mood']
-    t = np.linspace(0, 1, h, dtype='f4')[:,None]**1.4
-    a = np.broadcast_to(_c(high)*(1-t)+_c(low)*t, (3,h,w)).copy()
+    down = np.linspace(0, 1, h, dtype='f4')[:,None]**1.4
+    clear = view.high*(1-down) + view.low*down
     cloud = window(rng, 'sky', h, w, 6).astype('f4')
-    cloud = cloud*np.float32(cover*view['cloud']/255)
-    a = _blend(a, _c(low)*.5+127, cloud*.9)
+    cloud = cloud*np.float32(view.cloudy/255)
+    sky = _blend(clear, view.low*.5+127, cloud*.9)
+
     y,x = np.ogrid[:h,:w]
-    sx = w/2+view['sun']*w*.45
-    far = (x-sx)**2+(y-h*.55)**2
-    glow = np.exp(-far/(w*.28)**2).astype('f4')
-    return _blend(a, _c(low)*.4+153, glow*.5)
+    sun = w/2+view.sun*w*.45
+    distance = (x-sun)**2+(y-h*.55)**2
+    glow = np.exp(-distance/(w*.28)**2)
+    return _blend(sky, view.low*.4+153, glow.astype('f4')*.5)
 
 # %% ../../../nbs/engine/packs/lakes.ipynb #3e2696cf
-def _seen_part(view):
-    "Where in the panorama the camera looks: its left edge and how much it sees, in pixels"
-    span = view['span']*PAN[0]
-    left = PAN[0]*(.5+view['look'])-span/2
-    return min(max(left, 0), PAN[0]-span), span
+def _seen(view):
+    "Where on the panorama the picture begins, and how wide it is"
+    wide = PAN[0]
+    span = view.span*wide
+    left = wide*(.5+view.look)-span/2
+    left = min(max(left, 0), wide-span)
+    return left, span
 
-def _rock(view, face, rough, tall):
-    "Colour of the mountains: light and shadow, snow above its line, haze below"
-    _,_,light,dark,haze,_ = view['mood']
-    up = np.linspace(1, 0, tall, dtype='f4')[:,None]
-    lit = _smooth(.5+face*np.float32(view['sun']*1.1))
-    rock = _blend(_c(dark), _c(light), lit)*(.86+.28*rough)
-    line = np.float32(view['season'][3]+view['snow'])
-    snow = _smooth((up-line+(rough-.5)*.7-.1*np.abs(face))*9)
-    white = _blend(_c(dark)*.45+118, _c(light)*.25+190, lit)
+def _rock(view, face, rough):
+    "Rock in sun and shadow, with snow above and haze below"
+    up = np.linspace(1, 0, len(face), dtype='f4')[:,None]
+    lit = _smooth(.5+face*np.float32(view.sun*1.1))
+    rock = _blend(view.shadow, view.rock, lit)*(.86+.28*rough)
+
+    above = up-np.float32(view.snow_line)
+    snow = _smooth((above+(rough-.5)*.7-.1*np.abs(face))*9)
+    white = _blend(view.shadow*.45+118, view.rock*.25+190, lit)
     rock = _blend(rock, white, snow)
-    thick = np.float32(view['haze']-.15)+.5*(1-up)**2
-    return _blend(rock, _c(haze), np.clip(thick, 0, .85))
 
-# %% ../../../nbs/engine/packs/lakes.ipynb #6e1d9153
-def _mountains(a, i, view, base, h, w):
+    veil = np.float32(view.hazy-.15)+.5*(1-up)**2
+    return _blend(rock, view.haze, np.clip(veil, 0, .85))
+
+# %% ../../../nbs/engine/packs/lakes.ipynb #85344201
+def _mountains(a, i, view, base):
     "Mountains of lake `i` onto the sky `a`; their foot is at row `base`"
-    tall = int(view['height']*h)
-    left,span = _seen_part(view)
-    box = (left/2, 0, (left+span)/2, PAN[1]//2)
-    p = planes(_panorama(i).resize((w,tall), Image.BILINEAR, box=box))/255
-    rock = _rock(view, p[1]*2-1, p[2], tall)
-    a[:,base-tall:base] = _blend(a[:,base-tall:base], rock, p[0])
-    return left,span
+    _,h,w = a.shape
+    tall = int(view.height*h)
+    left,span = _seen(view)
+    right = left+span
+    box = (left/2, 0, right/2, PAN[1]//2)
+    part = _panorama(i).resize((w,tall), Image.BILINEAR, box=box)
+    alpha,slope,rough = planes(part)/255
+    rock = _rock(view, slope*2-1, rough)
+    _lay(a, rock, alpha, base)
 
 # %% ../../../nbs/engine/packs/lakes.ipynb #b7b12836
-def _mist(a, view, rng, base, h, w):
+def _mist(a, view, rng, base):
     "Now and then a band of cloud across the mountains"
-    if view['band']>.4: return
-    tall = int(view['height']*h)
+    if view.band>.4: return
+    _,h,w = a.shape
+    tall = int(view.height*h)
     y = np.arange(tall, dtype='f4')[:,None]/tall
-    at = rng.uniform(.1, .8)
+    middle = rng.uniform(.1, .8)
     deep = rng.uniform(.12, .3)
-    puff = _texture(rng, 'leaves', tall, w)*np.float32(.5/255)
-    puff = puff+_stretched(rng, 'plaster', tall, max(4, w//8), w)/255
-    band = np.exp(-((y-at)/deep)**2)
-    thick = np.clip(1.5*band*(puff-.25), 0, .95)
-    a[:,base-tall:base] = _blend(a[:,base-tall:base], _c(view['mood'][1])*.8+45, thick)
+    fine = window(rng, 'leaves', tall, w).astype('f4')*np.float32(.5/255)
+    narrow = window(rng, 'plaster', tall, max(4, w//8))
+    coarse = _stretched(narrow, w)/255
+    within = np.exp(-((y-middle)/deep)**2)
+    thick = np.clip(1.5*within*(fine+coarse-.25), 0, .95)
+    _lay(a, view.low*.8+45, thick, base)
 
 # %% ../../../nbs/engine/packs/lakes.ipynb #317c3cd4
-def _hill_line(i, view, rng, x, h):
-    "Height of the hills at the places `x` of the panorama, in pixels"
-    along = np.arange(PAN[0])
-    own = np.interp(x, along, _woods(i))
-    other = np.interp(x, along, _woods(100+int(rng.integers(12))))
-    return (.3*own+.7*other)*view['height']/.36*h
+def _forest(view, rng, x, tall):
+    "Dark and light trees, lighter on the side of the sun, for the places `x` of the panorama"
+    texture = _texture(rng, 'leaves', tall, len(x))
+    to_side = x/PAN[0]-.5
+    sun = .1*view.sun*to_side
+    lit = texture*1.3-.3+sun.astype('f4')
+    air = .75+.25*view.low/255
+    return _blend(view.dark, view.light, np.clip(lit, 0, 1))*air
 
-def _hills(a, i, view, rng, base, h, w, left, span):
+# %% ../../../nbs/engine/packs/lakes.ipynb #abda8b0e
+def _hills_line(i, view, rng, w):
+    "Where on the panorama each of w columns is, and how high the hills are there: some of the lake's own, more of any"
+    left,span = _seen(view)
+    columns = np.arange(PAN[0])
+    x = np.linspace(left, left+span, w) + view.look*60
+    others = 100+int(rng.integers(12))
+    own = np.interp(x, columns, _woods(i))
+    other = np.interp(x, columns, _woods(others))
+    return x, .3*own+.7*other
+
+# %% ../../../nbs/engine/packs/lakes.ipynb #2240ec2f
+def _hills(a, i, view, rng, base):
     "Wooded hills before the mountains, nearer and so moving more when the camera turns"
-    x = np.linspace(left, left+span, w)*1. + view['look']*60
-    tall = min(base, int(1.1*view['height']*h))
-    line = _hill_line(i, view, rng, x, h)
-    y = np.arange(base-tall, base)[:,None]
-    depth = (y-(base-line)[None]).astype('f4')
-    dark,light,_,_ = view['season']
-    tex = _texture(rng, 'leaves', tall, w)/255
-    sunny = (.1*view['sun']*(x/PAN[0]-.5)[None]).astype('f4')
-    wood = _blend(_c(dark), _c(light), np.clip(tex*1.3-.3+sunny, 0, 1))
-    wood = wood*(.75+.25*_c(view['mood'][1])/255)
-    far = np.float32(view['haze']*.8)-depth*np.float32(.9/h)
-    wood = _blend(wood, _c(view['mood'][4]), np.clip(far, .04, .6))
-    a[:,base-tall:base] = _blend(a[:,base-tall:base], wood, np.clip(depth+.5, 0, 1))
+    _,h,w = a.shape
+    x,line = _hills_line(i, view, rng, w)
+    top = base-line*view.height/.36*h
+    tall = min(base, int(1.1*view.height*h))
+    rows = np.arange(base-tall, base)[:,None]
+    depth = (rows-top).astype('f4')
+
+    forest = _forest(view, rng, x, tall)
+    veil = np.float32(view.hazy*.8)-depth*np.float32(.9/h)
+    forest = _blend(forest, view.haze, np.clip(veil, .04, .6))
+    opacity = np.clip(depth+.5, 0, 1)
+    _lay(a, forest, opacity, base)
 
 # %% ../../../nbs/engine/packs/lakes.ipynb #1c8b261e
-def _mirrored(a, view, rng, base, w, n):
-    "The picture above row `base` upside down, shaken by ripples, (3, n, w)"
-    rough = 1-view['calm']
-    k = np.arange(n)
-    rows = np.clip(base-1-(k*rng.uniform(.75, .95)).astype(int), 0, base-1)
-    wave = rng.normal(0, 1, (n,1)) * rough * (.4+3*k[:,None]/n)
-    swell = (1.2*np.sin(k*1.9))[:,None]*rough
-    cols = np.clip(np.arange(w)[None]+wave+swell, 0, w-1).astype(int)
-    return a.reshape(3,-1).take(rows[:,None]*w+cols, 1)
-
-def _water(a, view, rng, base, h, w):
-    "Water below row `base`: reflection, ripples and glints"
+def _reflection(a, view, rng, base):
+    "What is above row `base`, upside down and shaken by ripples"
+    _,h,w = a.shape
     n = h-base
-    m = _mirrored(a, view, rng, base, w, n)
-    deep = _c('#1f4656')*.75 + _c(view['mood'][0])*.3
-    near = (np.arange(n)/n)[:,None].astype('f4')
-    m = _blend(m, deep, .16+.42*near*np.float32(1.15-view['calm']*.4))
-    tex = _stretched(rng, 'grain', n, w//6, w)-128
-    m += tex*(.05+.4*near)*np.float32(1.25-view['calm'])
-    m[:,:2] = _blend(m[:,:2], _c(view['mood'][4]), np.float32(.45))
-    a[:,base:] = m
+    k = np.arange(n)
+    rough = 1-view.calm
+    squeezed = (k*rng.uniform(.75, .95)).astype(int)
+    rows = np.clip(base-1-squeezed, 0, base-1)
+
+    larger = .4+3*k[:,None]/n
+    wave = rng.normal(0, 1, (n,1)) * rough * larger
+    ripple = 1.2*np.sin(k*1.9)*rough
+    columns = np.arange(w) + wave + ripple[:,None]
+    columns = np.clip(columns, 0, w-1).astype(int)
+    places = rows[:,None]*w+columns
+    return a.reshape(3,-1).take(places, 1)
+
+# %% ../../../nbs/engine/packs/lakes.ipynb #34ea1d2e
+def _water(a, view, rng, base):
+    "Water below row `base`: reflection, ripples and glints"
+    _,h,w = a.shape
+    n = h-base
+    water = _reflection(a, view, rng, base)
+    near = (np.arange(n)/n).astype('f4')[:,None]
+    deep = _paint('#1f4656')*.75 + view.high*.3
+    murky = .16+.42*near*np.float32(1.15-view.calm*.4)
+    water = _blend(water, deep, murky)
+
+    narrow = window(rng, 'grain', n, w//6)
+    glints = _stretched(narrow, w)-128
+    water += glints*(.05+.4*near)*np.float32(1.25-view.calm)
+    water[:,:2] = _blend(water[:,:2], view.haze, np.float32(.45))
+    a[:,base:] = water
 
 # %% ../../../nbs/engine/packs/lakes.ipynb #b17454a9
-def _island(x, v, rng):
-    "An oval with eight corners"
+def _island(rng, x, v):
     r = rng.uniform(.04, .13)
-    turns = np.linspace(0, 6.28, 9)[:-1]
-    return tuple((x+r*np.cos(t)*rng.uniform(.8, 1.2), v+.4*r*np.sin(t)) for t in turns)
+    out = []
+    for t in np.linspace(0, 6.28, 9)[:-1]:
+        wide = r*np.cos(t)*rng.uniform(.8, 1.2)
+        deep = .4*r*np.sin(t)
+        out.append((x+wide, v+deep))
+    return tuple(out)
 
-def _spit(v, rng):
-    "A tongue of land from one side"
-    e = rng.choice([-.5,1.5])
-    n = rng.uniform(.1, .45)
-    foot = (e+.5)*.5
-    upper = foot+(.25-n if e>1 else n)
-    lower = foot+(.3-n if e>1 else n)
-    return (e,v), (upper,v+.03), (lower,v+.07), (e,v+.16)
+def _spit(rng, v):
+    edge = rng.choice([-.5,1.5])
+    reach = rng.uniform(.1, .45)
+    middle = (edge+.5)*.5
+    far = .25-reach if edge>1 else reach
+    near = .3-reach if edge>1 else reach
+    return ((edge,v), (middle+far,v+.03), (middle+near,v+.07), (edge,v+.16))
 
 def _bank(rng):
-    "The shore on which the viewer stands"
-    e = rng.choice([-.4,1.4])
-    side = (e,rng.uniform(.5, .8))
-    tip = (.5+(e-.5)*rng.uniform(.2, .6),rng.uniform(.8, 1))
-    return side, tip, (.5+(e-.5)*.2,1.3), (e,1.3)
+    edge = rng.choice([-.4,1.4])
+    side = edge-.5
+    start = (edge, rng.uniform(.5, .8))
+    x = .5+side*rng.uniform(.2, .6)
+    tip = (x, rng.uniform(.8, 1))
+    return (start, tip, (.5+side*.2,1.3), (edge,1.3))
 
-# %% ../../../nbs/engine/packs/lakes.ipynb #ee2832e4
+# %% ../../../nbs/engine/packs/lakes.ipynb #fc50cd38
 def _more_land(rng):
     "Land that any lake may have: an island, a spit, a bank near the viewer"
-    out = []
     x = rng.uniform(0, 1)
     v = rng.uniform(.12, .6)
-    if rng.random()<.3: out.append(_island(x, v, rng))
-    if rng.random()<.25: out.append(_spit(v, rng))
+    out = []
+    if rng.random()<.3: out.append(_island(rng, x, v))
+    if rng.random()<.25: out.append(_spit(rng, v))
     if rng.random()<.35: out.append(_bank(rng))
     return tuple(out)
 
-def _ragged(poly, rng):
-    "The outline of a piece of land with more corners, each a little off"
-    pts = []
-    for (x0,v0),(x1,v1) in zip(poly, poly[1:]+poly[:1]):
+# %% ../../../nbs/engine/packs/lakes.ipynb #99cacd03
+def _shaken(polygon, rng):
+    "A polygon with three points for each of its own, a little off its lines"
+    out = []
+    following = polygon[1:]+polygon[:1]
+    for (x0,v0),(x1,v1) in zip(polygon, following):
         for t in (0,.33,.66):
             x = x0+(x1-x0)*t+rng.normal(0, .006)
             v = v0+(v1-v0)*t+rng.normal(0, .006)
-            pts.append((x,v))
-    return pts
+            out.append((x,v))
+    return out
 
-# %% ../../../nbs/engine/packs/lakes.ipynb #99cacd03
-def _masks(lake, view, rng, base, h, w):
-    "Land in the water as opacity, and its reflection just below it"
-    deep = h-base
-    im = Image.new('L', (2*w,2*deep))
+# %% ../../../nbs/engine/packs/lakes.ipynb #fe83b1a2
+def _masks(lake, view, rng, h, w):
+    "Land in the water, h rows of it, as opacity, and its reflection just below it"
+    im = Image.new('L', (2*w,2*h))
     d = ImageDraw.Draw(im)
-    sx = rng.uniform(.7, 1.4)
-    sv = rng.uniform(.75, 1.3)
-    shift = rng.uniform(-.16, .16)-view['look']*.9
+    wide = rng.uniform(.7, 1.4)
+    deep = rng.uniform(.75, 1.3)
+    shift = rng.uniform(-.16, .16)-view.look*.9
     own = lake.land if rng.random()<.78 else ()
-    for poly in own + _more_land(rng):
-        pts = [(2*w*(.5+(x-.5+shift)*sx), 2*deep*v*sv) for x,v in _ragged(poly, rng)]
-        d.polygon(pts, fill=255)
-    m = np.asarray(im.reduce(2), 'f4')/255
-    down = np.zeros_like(m)
-    k = max(3, deep//9)
-    down[k:] = m[:-k]
-    return m, down
+    for polygon in own + _more_land(rng):
+        across,down = np.transpose(_shaken(polygon, rng))
+        x = 2*w*(.5+(across-.5+shift)*wide)
+        y = 2*h*down*deep
+        d.polygon(list(zip(x, y)), fill=255)
+
+    land = np.asarray(im.reduce(2), 'f4')/255
+    below = np.zeros_like(land)
+    k = max(3, h//9)
+    below[k:] = land[:-k]
+    return land, below
 
 # %% ../../../nbs/engine/packs/lakes.ipynb #48d03999
-def _land(a, lake, view, rng, base, h, w):
+def _land(a, lake, view, rng, base):
     "Grass, stones or snow in the water, with a wet rim and a reflection"
-    m,down = _masks(lake, view, rng, base, h, w)
-    dark,_,grass,_ = view['season']
-    sky = _c(view['mood'][1])
-    part = _blend(a[:,base:], _c(dark)*.55, down*(1-m)*.62)
+    _,h,w = a.shape
+    land,below = _masks(lake, view, rng, h-base, w)
+    water = a[:,base:]
+    water = _blend(water, view.dark*.55, below*(1-land)*.62)
+
     kind = 'grass' if rng.random()<.6 else 'plaster'
-    tex = _texture(rng, kind, h-base, w)/255
-    ground = _c(grass)*(.45+.75*tex)*(.6+.4*sky/255)
-    rim = np.clip(m-np.roll(m, -2, 0), 0, 1)
-    ground = _blend(ground, _c('#8a7d68')*(.5+.5*sky/255), rim*.9)
-    a[:,base:] = _blend(part, ground, m)
-    return m
+    texture = _texture(rng, kind, h-base, w)
+    ground = view.grass*(.45+.75*texture)*(.6+.4*view.low/255)
+    stones = _paint('#8a7d68')*(.5+.5*view.low/255)
+    rim = np.clip(land-np.roll(land, -2, 0), 0, 1)
+    ground = _blend(ground, stones, rim*.9)
+    a[:,base:] = _blend(water, ground, land)
+    return land
 
 # %% ../../../nbs/engine/packs/lakes.ipynb #3acab294
 TREE = 1.32 # Each size of pine is this much taller than the one before
 
 # %% ../../../nbs/engine/packs/lakes.ipynb #a52c438a
+def _branches(rng, k, n, x, h, tall, wide):
+    "Outlines of row k of n rows of branches around the stem at x: whole, and the lit side"
+    t = k/n
+    y = h-tall*(.1+.78*t)
+    r = wide*(1-t*.86)*rng.uniform(.85, 1.1)
+    lean = rng.uniform(-.1, .1)*r
+    top = (x, max(0, y-tall*1.6/n))
+    left = (x-r+lean, y)
+    right = (x+r+lean, y)
+    fork = (x+r*.3, y-tall*.03)
+    left_fork = (x-r*.4, y-tall*.02)
+    middle = (x, y+tall*.02)
+    inside = (x+r*.12, y-tall*.25/n)
+    whole = [left, top, right, fork, middle, left_fork]
+    lit = [top, right, fork, inside]
+    return whole, lit
+
+# %% ../../../nbs/engine/packs/lakes.ipynb #3f42685d
+def _large_polygon(d, points):
+    "A white polygon, four times as large"
+    d.polygon([(4*x,4*y) for x,y in points], fill=255)
+
+# %% ../../../nbs/engine/packs/lakes.ipynb #fc879f79
 @lru_cache(maxsize=128)
 def _pine(step, variant):
     "Two masks of one pine, its dark body and its lit side, about 5 * TREE**step pixels tall"
     tall = 5*TREE**step
     rng = stream(variant, 'pine', step)
-    s = 4 # drawn so many times larger
     wide = tall*rng.uniform(.17, .25)
     w = int(wide*2.6)+2
     h = int(tall)+2
-    body = Image.new('L', (w*s,h*s))
-    lit = Image.new('L', (w*s,h*s))
-    trunk = (s*w/2, s*h, s*w/2, s*h*.4)
-    ImageDraw.Draw(body).line(trunk, fill=255, width=max(1, int(s*tall*.045)))
-    n = 4 if tall<18 else 8
-    for k in range(n): _branch(body, lit, rng, k, n, (w/2,h,tall,wide,s))
-    return body.reduce(s), lit.reduce(s)
+    body = Image.new('L', (4*w,4*h))
+    lit = Image.new('L', (4*w,4*h))
+    on_body = ImageDraw.Draw(body)
+    on_lit = ImageDraw.Draw(lit)
 
-# %% ../../../nbs/engine/packs/lakes.ipynb #7219355f
-def _branch(body, lit, rng, k, n, pine):
-    "One of `n` storeys of branches"
-    x,h,tall,wide,s = pine
-    t = k/n
-    y = h-tall*(.1+.78*t)
-    r = wide*(1-t*.86)*rng.uniform(.85, 1.1)
-    top = max(0, y-tall*1.6/n)
-    j = rng.uniform(-.1, .1)*r
-    right = [(x,top), (x+r+j,y), (x+r*.3,y-tall*.03)]
-    dark = [(x-r+j,y), *right, (x,y+tall*.02), (x-r*.4,y-tall*.02)]
-    light = [*right, (x+r*.12,y-tall*.25/n)]
-    for im,pts in ((body,dark), (lit,light)):
-        ImageDraw.Draw(im).polygon([(s*u,s*v) for u,v in pts], fill=255)
+    x = w/2
+    thick = max(1, int(4*tall*.045))
+    on_body.line((4*x, 4*h, 4*x, 4*h*.4), fill=255, width=thick)
+    rows = 4 if tall<18 else 8
+    for k in range(rows):
+        whole,side = _branches(rng, k, rows, x, h, tall, wide)
+        _large_polygon(on_body, whole)
+        _large_polygon(on_lit, side)
+    return body.reduce(4), lit.reduce(4)
 
 # %% ../../../nbs/engine/packs/lakes.ipynb #f5e3e663
 def _plant(im, x, y, tall, dark, light, rng):
     "A pine with its foot at (x, y)"
-    step = np.log(max(tall, 5)/5)/np.log(TREE)
-    body,lit = _pine(int(np.clip(step, 0, 13)), int(rng.integers(4)))
-    at = int(x-body.width/2), int(y-body.height)
-    im.paste(dark, at, body)
-    im.paste(light, at, lit)
+    steps = np.log(max(tall, 5)/5)/np.log(TREE)
+    step = int(np.clip(steps, 0, 13))
+    variant = int(rng.integers(4))
+    body,lit = _pine(step, variant)
+    left = int(x-body.width/2)
+    top = int(y-body.height)
+    im.paste(dark, (left,top), body)
+    im.paste(light, (left,top), lit)
 
 # %% ../../../nbs/engine/packs/lakes.ipynb #cb34af63
+def _tree_places(land, rng):
+    "Where on the land pines stand, `(y, x)` from the far ones to the near ones"
+    far = land[:int(len(land)*.75)]
+    spots = np.argwhere(far>.9)
+    if not len(spots): return []
+    n = int(rng.integers(7, 16))
+    chosen = spots[rng.integers(len(spots), size=n)]
+    return sorted(map(tuple, chosen))
+
+def _times(colour, light):
+    "A colour, (3,), in another light"
+    return tuple(int(v) for v in np.array(colour, int)*light)
+
+# %% ../../../nbs/engine/packs/lakes.ipynb #23c3a99b
 def _trees(im, land, view, rng, base):
-    "Pines on the land, from the far ones to the near ones"
+    "Pines on the land, from the far ones to the near ones, and at the sides"
     w,h = im.size
-    glow = _c(view['mood'][1])[:,0,0]/255*.5+.5
-    dark,light = (tuple(int(v) for v in np.array(rgb(c))*glow) for c in view['season'][:2])
-    spots = np.argwhere(land[:int(len(land)*.75)]>.9)
-    if len(spots):
-        chosen = spots[rng.integers(len(spots), size=int(rng.integers(7, 16)))]
-        for y,x in sorted(map(tuple, chosen)):
-            tall = 8+(y/(h-base))*34*rng.uniform(.6, 1.1)
-            _plant(im, x, base+y, tall, dark, light, rng)
-    darker = tuple(int(v*.6) for v in dark)
+    glow = view.low.ravel()/255*.5+.5
+    dark = _times(view.dark.ravel(), glow)
+    light = _times(view.light.ravel(), glow)
+    for y,x in _tree_places(land, rng):
+        near = y/(h-base)
+        tall = 8+near*34*rng.uniform(.6, 1.1)
+        _plant(im, x, base+y, tall, dark, light, rng)
+
     for side in (0,1):
-        if rng.random()<.2:
-            x = side*w+rng.uniform(-.05, .05)*w
-            y = h*rng.uniform(1., 1.1)
-            _plant(im, x, y, h*rng.uniform(.5, .95), darker, dark, rng)
+        if rng.random()>=.2: continue
+        x = side*w+rng.uniform(-.05, .05)*w
+        y = h*rng.uniform(1., 1.1)
+        tall = h*rng.uniform(.5, .95)
+        _plant(im, x, y, tall, _times(dark, .6), dark, rng)
     return im
 
 # %% ../../../nbs/engine/packs/lakes.ipynb #d16f627b
-def _scenery(i, view, rng, w, h):
-    "Sky, mountains, hills, water and land, (3, h, w); where land is; the row of the far shore"
-    base = int(h*view['water'])
-    a = np.zeros((3,h,w), 'f4')
-    a[:,:base] = _sky_over_lake(view, rng, base, w)
-    left,span = _mountains(a, i, view, base, h, w)
-    _mist(a, view, rng, base, h, w)
-    _hills(a, i, view, rng, base, h, w, left, span)
-    _water(a, view, rng, base, h, w)
-    land = _land(a, LAKES[i], view, rng, base, h, w)
-    return a, land, base
+def _lake_number(lake):
+    "The number of a lake from its name or number"
+    names = [o.name for o in LAKES]
+    if lake in names: return names.index(lake)
+    if lake in range(len(names)): return int(lake)
+    choice = ', '.join(names)
+    raise DataError(f'There is no lake {lake!r}.', next=f'Choose one of: {choice}.')
 
-# %% ../../../nbs/engine/packs/lakes.ipynb #618ec5f6
+# %% ../../../nbs/engine/packs/lakes.ipynb #dcd9ca5c
 def draw_lake(
     lake,                    # A lake's name, or its number
     rng:np.random.Generator, # Chooses the view, the light, the weather and the season
     size:tuple=(176,132)     # Width and height in pixels, each 64 to 420
 ) -> Image.Image:            # RGB picture
     "One view of one lake; what a model can reach on many is in `engine.packs.packs.PACKS['lakes']['ceiling']`"
-    names = [o.name for o in LAKES]
-    if lake not in names and lake not in range(len(names)):
-        raise DataError(f'There is no lake {lake!r}.',
-                        next=f'Choose one of: {", ".join(names)}.')
-    i = names.index(lake) if lake in names else int(lake)
+    i = _lake_number(lake)
     w,h = checked_size(size)
     view = _view(rng)
-    a,land,base = _scenery(i, view, rng, w, h)
+    base = int(h*view.water)
+
+    a = np.zeros((3,h,w), 'f4')
+    a[:,:base] = _sky_over_lake(view, rng, base, w)
+    _mountains(a, i, view, base)
+    _mist(a, view, rng, base)
+    _hills(a, i, view, rng, base)
+    _water(a, view, rng, base)
+    land = _land(a, LAKES[i], view, rng, base)
     im = _trees(to_picture(a), land, view, rng, base)
+
     blur = float(rng.choice([0,0,.5,.9]))
     return finish(im, rng, light=.16, tint=.05, blur=blur, grain=rng.uniform(.02, .2))
