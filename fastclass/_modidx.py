@@ -2645,8 +2645,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                            'fastclass/engine/packs/streets.py'),
                                                 'fastclass.engine.packs.streets._place_for': ( 'engine/packs/streets.html#_place_for',
                                                                                                'fastclass/engine/packs/streets.py'),
-                                                'fastclass.engine.packs.streets._points': ( 'engine/packs/streets.html#_points',
-                                                                                            'fastclass/engine/packs/streets.py'),
                                                 'fastclass.engine.packs.streets._rider_front': ( 'engine/packs/streets.html#_rider_front',
                                                                                                  'fastclass/engine/packs/streets.py'),
                                                 'fastclass.engine.packs.streets._rider_side': ( 'engine/packs/streets.html#_rider_side',

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image, ImageDraw
 from ..base.errors import DataError
-from .draw import checked_size, finish, mix, planes, rgb, shade, window
+from .draw import checked_size, finish, mix, outline, planes, rgb, shade, window
 
 # %% auto #0
 __all__ = ['CODES', 'STREET_KINDS', 'SKIES', 'WALLS', 'CLOTHES', 'TROUSERS', 'SKIN', 'HAIR', 'ALONG', 'draw_street',
@@ -135,12 +135,7 @@ class _Spot:
         x,y = self.px(u, v)
         self.s.oval(x, y, self.scale*ru, self.scale*rv, colour)
 
-def _points(text):
-    "The `(u, v)` pairs of `'u,v u,v'`"
-    pairs = [pair.split(',') for pair in text.split()]
-    return [(float(u), float(v)) for u,v in pairs]
-
-def _outlines(**texts): return {part:_points(text) for part,text in texts.items()}
+def _outlines(**texts): return {part:outline(text) for part,text in texts.items()}
 
 # %% ../../../nbs/engine/packs/streets.ipynb #355c32b5
 def _sky_over_street(s):
@@ -564,8 +559,8 @@ def _coat(spot, wide, light, long, colour):
     spot.s.paint.polygon(spot.pixels(shaded), fill=shade(colour, -.16))
 
 # %% ../../../nbs/engine/packs/streets.ipynb #be72b82f
-_SATCHEL = _points('-.12,1.42 -.34,1.36 -.36,.98 -.12,.95')
-_BAG = _points('.02,.9 .26,.9 .22,.62 .06,.62') # Beside the body
+_SATCHEL = outline('-.12,1.42 -.34,1.36 -.36,.98 -.12,.95')
+_BAG = outline('.02,.9 .26,.9 .22,.62 .06,.62') # Beside the body
 
 def _walker(s, x, z):
     "Somebody on foot"
@@ -732,7 +727,7 @@ def _parked(s, x, z):
     _bicycle(_Spot(s, x, z, way=way, turn=turn), turn, s.pick(CLOTHES))
 
 # %% ../../../nbs/engine/packs/streets.ipynb #a32b29ab
-_BIN = _points('-.2,0 .2,0 .24,.8 -.24,.8')
+_BIN = outline('-.2,0 .2,0 .24,.8 -.24,.8')
 
 def _bin(s, x, z):
     "A litter bin"
