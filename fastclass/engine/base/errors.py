@@ -4,13 +4,13 @@
 
 # %% ../../../nbs/engine/base/errors.ipynb #a0d3753d
 from __future__ import annotations
-import errno
+import errno, unicodedata
 from contextlib import contextmanager
 
 # %% auto #0
-__all__ = ['expect_fail', 'FastclassError', 'DataError', 'UnsupportedError', 'BundleError', 'WeightsError', 'StorageError',
-           'PictureError', 'SourceError', 'NoInternetError', 'BlockedError', 'NothingFoundError', 'BadQueryError',
-           'RateLimitedError', 'storage_guard', 'first_line']
+__all__ = ['expect_fail', 'printable', 'FastclassError', 'DataError', 'UnsupportedError', 'BundleError', 'WeightsError',
+           'StorageError', 'PictureError', 'SourceError', 'NoInternetError', 'BlockedError', 'NothingFoundError',
+           'BadQueryError', 'RateLimitedError', 'storage_guard', 'first_line']
 
 # %% ../../../nbs/engine/base/errors.ipynb #d7374548
 @contextmanager
@@ -25,6 +25,22 @@ def expect_fail(
         return
     raise AssertionError(f'{error.__name__} was expected, and nothing was raised.')
 
+# %% ../../../nbs/engine/base/errors.ipynb #41946f23
+_OBEYED = {'Cc', 'Cs', 'Zl', 'Zp'} # Unicode's control characters, bytes that are no text, ends of lines and paragraphs
+_TURNS = set('\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069') # Turn the text around
+
+def _harmless(char):
+    "The character, or its escape where a terminal would obey it"
+    if char not in _TURNS and unicodedata.category(char) not in _OBEYED: return char
+    return char.encode('unicode_escape', 'surrogatepass').decode()
+
+def printable(
+    text # Anything; a name of a file or a class, most of the time
+) -> str: # One line that every terminal and file in UTF-8 takes
+    "The text with the characters escaped that a terminal obeys instead of showing them"
+    text = str(text)
+    return text if text.isprintable() else ''.join(map(_harmless, text))
+
 # %% ../../../nbs/engine/base/errors.ipynb #5206e48b
 class FastclassError(Exception):
     "Base of all errors that fastclass raises: a sentence on what was got and expected, and the `next` step"
@@ -34,7 +50,7 @@ class FastclassError(Exception):
     ):
         super().__init__(message, next)
         self.message,self.next = message,next
-    def __str__(self): return f'{self.message} {self.next}'.strip()
+    def __str__(self): return printable(f'{self.message} {self.next}'.strip())
 
 # %% ../../../nbs/engine/base/errors.ipynb #0cff65d3
 class DataError(FastclassError, ValueError):
