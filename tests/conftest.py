@@ -8,6 +8,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent/'tools'))
 from house import ROOT, SHARED, shared_homes
 
 
+def pytest_addoption(parser):
+    "Long tests on request"
+    parser.addoption('--all', action='store_true', help='run the attacks that take long, too')
+
+
 def pytest_configure(config):
     "Before anything imports fastai or torch: they read these variables once"
     config.fastclass_tmp = Path(tempfile.mkdtemp(prefix='fastclass-tests-'))
