@@ -35,9 +35,9 @@ def device_of(
     if device is None: device = next(learn.model.parameters()).device
     return torch.device(device)
 
-# %% ../../../nbs/engine/base/torch_tools.ipynb #93aded41
+# %% ../../../nbs/engine/base/torch_tools.ipynb #e0c2e190
 class MemoryLoader(GetAttr):
-    "Batches from memory for fastai's training loop; a sub-class has `batch(rows)`, which gives `n_inp` inputs and the targets"
+    "Batches from memory for fastai's training loop; `batch(rows)` of a sub-class gives `n_inp` inputs, and targets"
     _default = 'source'
     n_inp = 1
     def __init__(self,
