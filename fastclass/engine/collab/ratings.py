@@ -162,6 +162,18 @@ def _check_scale(df, rating, y_range):
         yield RatingsFinding('scale', False, f'Ratings lie at an end of y_range {y_range}, '
                              'which a sigmoid never reaches.', f'Give it some room: {room}.')
 
+# %% ../../../nbs/engine/collab/ratings.ipynb #726af0da
+def _check_single_values(s):
+    "Raise `DataError` for a column of things that cannot be compared, or for two columns of this name"
+    if s.ndim>1:
+        raise DataError(f'Two columns have the name {s.columns[0]!r}.', next='Rename one of them.')
+    try:
+        s.isna()
+        s.nunique()
+    except (TypeError, ValueError, ArithmeticError) as e:
+        raise DataError(f'{s.name!r} holds lists or other things that are no single value.',
+                        next='Name the right column, or make one of text or numbers.') from e
+
 # %% ../../../nbs/engine/collab/ratings.ipynb #ac9b629f
 def check_ratings(
     df,             # A DataFrame, one row a rating
@@ -184,17 +196,6 @@ def check_ratings(
     return RatingsReport(df[user].nunique(), df[item].nunique(), len(df), found)
 
 def _good_last(finding): return not finding.bad
-
-def _check_single_values(s):
-    "Raise `DataError` for a column of things that cannot be compared, or for two columns of this name"
-    if s.ndim>1:
-        raise DataError(f'Two columns have the name {s.columns[0]!r}.', next='Rename one of them.')
-    try:
-        s.isna()
-        s.nunique()
-    except (TypeError, ValueError, ArithmeticError) as e:
-        raise DataError(f'{s.name!r} holds lists or other things that are no single value.',
-                        next='Name the right column, or make one of text or numbers.') from e
 
 # %% ../../../nbs/engine/collab/ratings.ipynb #f20ee24d
 def leave_last_out(
