@@ -202,7 +202,7 @@ _START = b'{"label":'
 
 # %% ../../../nbs/engine/collect/manifest.ipynb #491b4078
 def _read_manifest(path):
-    "Rows by `(label, url)`, in the order of first mention; bytes up to a torn last line; `(number, line)` of what is no JSON"
+    "Rows by `(label, url)`, in order; bytes up to a torn last line; number and line of what is no JSON"
     rows = {}
     unread = []
     end = 0

@@ -165,10 +165,13 @@ def _shard_rows(path):
     from pyarrow import ArrowException
     columns = ('key', 'status', 'error_message', 'url', 'caption', 'width', *SHARD_COLUMNS)
     try:
-        with open_regular(path) as f, pq.ParquetFile(f, read_dictionary=list(columns)) as table:
-            there = [o for o in columns if o in table.schema_arrow.names]
+        with open_regular(path) as f:
+            meta = pq.read_metadata(f)
+            names = meta.schema.to_arrow_schema().names
+            there = [o for o in columns if o in names]
             if missing := {'key', 'status', 'url'}-set(there): raise ValueError(f'it has no column {min(missing)}')
-            _check_table(table.metadata, there)
+            _check_table(meta, there)
+            table = pq.ParquetFile(f, metadata=meta, read_dictionary=there)
             for batch in table.iter_batches(1000, columns=there): yield from _checked_batch(batch).to_pylist()
     except (ArrowException, OSError, ValueError, MemoryError, ArithmeticError, LookupError) as e:
         raise DataError(f'{path.name} cannot be read: {first_line(e)}', next=_AGAIN) from e
