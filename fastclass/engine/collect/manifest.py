@@ -159,10 +159,11 @@ def checked_row(
 ) -> dict:     # The row with all `FIELDS`; `DataError` for what is no row
     "A row that can be relied on"
     advice = 'Take this row out, restore the manifest from a copy, or ask whoever gave it to you.'
-    if not isinstance(row, dict) or not {'label', 'url', 'status'} <= row.keys():
+    said = {k:v for k,v in row.items() if v is not None} if isinstance(row, dict) else {}
+    if not {'label', 'url', 'status'} <= said.keys():
         raise DataError(f'{where} is no row of a manifest: it has no label, url or status.', next=advice)
-    whole = {k:_whole(row[k]) for k in _NUMBERS if k in row}
-    row = _EMPTY | row | whole
+    whole = {k:_whole(said[k]) for k in _NUMBERS if k in said}
+    row = _EMPTY | said | whole
     if fault := row_fault(row): raise DataError(f'{where}: {fault}.', next=advice)
     return row
 

@@ -167,11 +167,12 @@ def _shard_rows(path):
     try:
         with open_regular(path) as f:
             meta = pq.read_metadata(f)
-            names = meta.schema.to_arrow_schema().names
-            there = [o for o in columns if o in names]
+            schema = meta.schema.to_arrow_schema()
+            there = [o for o in columns if o in schema.names]
             if missing := {'key', 'status', 'url'}-set(there): raise ValueError(f'it has no column {min(missing)}')
             _check_table(meta, there)
-            table = pq.ParquetFile(f, metadata=meta, read_dictionary=there)
+            texts = [o for o in there if str(schema.field(o).type) in _TEXT_TYPES]
+            table = pq.ParquetFile(f, metadata=meta, read_dictionary=texts)
             for batch in table.iter_batches(1000, columns=there): yield from _checked_batch(batch).to_pylist()
     except (ArrowException, OSError, ValueError, MemoryError, ArithmeticError, LookupError) as e:
         raise DataError(f'{path.name} cannot be read: {first_line(e)}', next=_AGAIN) from e
@@ -196,6 +197,7 @@ def _checked_batch(batch):
     return batch
 
 MAX_VALUES = 50_000_000 # Bytes of the different texts in a column
+_TEXT_TYPES = ('string', 'large_string', 'binary', 'large_binary')
 
 # %% ../../../nbs/engine/collect/shards.ipynb #df1d134c
 class Shards:
