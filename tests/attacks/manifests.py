@@ -109,6 +109,8 @@ def listed(name):
 def command(**options):
     def run(folder):
         from fastclass.collect import collect_classes
+        from fastclass.engine.collect import download
+        download._progress_bar = lambda n, progress: download._no_bar # it goes back to the start of its line, which `prints` would take for an attack
         return collect_classes(dest='set', **options)
     return run
 
