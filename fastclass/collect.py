@@ -113,6 +113,13 @@ def _own(path, src):
     "A file below the folder `src` as a `Hit`"
     return Hit(path.resolve().as_uri(), title=path.relative_to(src).as_posix(), source='files')
 
+def _check_own(folders, src, dest):
+    "`DataError` for names that are none, and where copies would get among the originals"
+    if folders: _checked_terms(dict.fromkeys(folders, 'own photos'))
+    if Path(dest).resolve().is_relative_to(src.resolve()):
+        raise DataError(f'{dest} is inside the folder of your photos.',
+                        'Name one outside of it: copies would be read like originals.')
+
 def _files_of(jobs):
     "The addresses that mean files which the reader named: no others are read from this machine"
     return frozenset(hit.url for _,_,hit in jobs if hit.source=='files')
@@ -133,10 +140,7 @@ def collect_folder(
                         'Name a folder that has one sub-folder a class.')
     inside = [p for p in sorted(src.iterdir()) if p.is_dir() and p.name[0] not in '._']
     folders = {label:src} if label else {p.name:p for p in inside}
-    if Path(dest).resolve().is_relative_to(src.resolve()):
-        raise DataError(f'{dest} is inside the folder of your photos.',
-                        'Name one outside of it: copies among the originals would be read again.')
-    if folders: _checked_terms(dict.fromkeys(folders, 'own photos'))
+    _check_own(folders, src, dest)
     jobs = []
     for name,folder in folders.items():
         files = [p for p in sorted(folder.rglob('*')) if p.is_file() and p.name[0]!='.']

@@ -327,6 +327,7 @@ TRANSIENT = ('timeout', 'connection', 'incomplete', 'no_such_host', 'tls', 'host
 # %% ../../../nbs/engine/collect/download.ipynb #5f64cca2
 def _plan(manifest, jobs, retry):
     "Write down what is new; rows to fetch, by address"
+    check_places(manifest.dest, [row['label'] for row in manifest] + [label for label,_,_ in jobs])
     keys = _write_down(manifest, jobs)
     again = TRANSIENT if retry is True else retry or ()
     todo = {}
@@ -443,12 +444,10 @@ def download_all(
 ) -> Manifest:        # With a row for each address, and `requests`: how many were made in this run
     "Fetch, check and sort in the pictures of a list; what an earlier run did is not done again"
     o = Options(**options)
-    jobs = list(jobs)
     looks = [fingerprint(p) for p in kept]
     with _alone(dest):
         manifest = Manifest(dest)
-        check_places(dest, [row['label'] for row in manifest] + [label for label,_,_ in jobs])
-        todo = _plan(manifest, jobs, retry)
+        todo = _plan(manifest, list(jobs), retry)
         run = _Run(dest, o, [_new_job(u, rows, o) for u,rows in todo.items()], answers)
         try: _collect(run, manifest, len(todo), progress)
         except (KeyboardInterrupt, StorageError):

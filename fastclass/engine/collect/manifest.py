@@ -402,7 +402,8 @@ def _place(dest, rows):
     wanted = _wanted_places(dest, rows)
     known = dict.fromkeys(dest/o for row in rows for o in places(row))
     found = [p for p in known if _file_size(p)==rows[0]['bytes']]
-    if not found: return
+    changed = [p for p in wanted if p not in found and os.path.lexists(p)]
+    if changed or not found: return # a picture that somebody changed by hand stays as it is
     if len(wanted)==1 and wanted[0] not in found: found[0] = _moved(found[0], wanted[0])
     for path in wanted:
         if path not in found: write_atomic(path, found[0].read_bytes())
