@@ -203,6 +203,8 @@ def _ask(run, job):
     if run.answers is not None: return Response(run.answers(job.url))
     if job.url.startswith('file:') and not job.hops and (o.local_files is True or job.url in (o.local_files or ())):
         return Response(_own_file(job.url, o.max_bytes))
+    if job.url.startswith('file:'):
+        raise FetchError('bad_url', 'It is a file of a computer, and is read with local_files=True only.')
     run.requests['all'] += 1
     check_url(job.at)
     due = time.monotonic()+max(job.left, .01)
