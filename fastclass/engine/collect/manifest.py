@@ -84,18 +84,18 @@ PICTURED = ('fetched', 'ok', 'duplicate', 'near_duplicate', 'two_labels', 'kept_
 _DIGITS = dict(hash=64, raw_hash=64, phash=16, tint=96) # Hexadecimal digits of a field
 _NUMBERS = ('rank', 'width', 'height', 'bytes')
 _FLAGS = ('from_thumbnail', 'noai')
+_TEXTS = set(FIELDS)-{*_DIGITS, *_NUMBERS, *_FLAGS}
 _HEX = re.compile('[0-9a-f]*')
 _WORD = re.compile('[a-z][a-z0-9_]{0,39}')
 _PICTURE_FILE = re.compile(r'[0-9a-f]{16}\.(jpg|refused)')
 
 # %% ../../../nbs/engine/collect/manifest.ipynb #57421d4e
 def _field_fault(key, value):
-    "What is wrong with a field of a row; '' where it is fine or empty"
-    if value=='': return ''
+    "What is wrong with a field of a row that is not empty; '' where it is fine"
     if key in _NUMBERS:
-        fine = type(value) is int and 0<=value<=MAX_NUMBER
-        return '' if fine else 'is no whole number of a sensible size'
-    if key in _FLAGS: return '' if isinstance(value, bool) else 'is neither true nor false'
+        if type(value) is int and 0<=value<=MAX_NUMBER: return ''
+        return 'is no whole number of a sensible size'
+    if key in _FLAGS: return '' if value is True or value is False else 'is neither true nor false'
     if not isinstance(value, str): return 'is no text'
     if len(value)>MAX_TEXT: return f'has {len(value):,} characters, over the limit of {MAX_TEXT:,}'
     if key in _DIGITS and not (len(value)==_DIGITS[key] and _HEX.fullmatch(value)):
@@ -103,8 +103,8 @@ def _field_fault(key, value):
     return ''
 
 def _whole(value):
-    "A number that is whole as such: other programs write 640 as 640.0"
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+    "A number that is whole as such: other programs write 640 as 640.0, and nothing as null"
+    return int(value) if type(value) is float and value.is_integer() else value
 
 # %% ../../../nbs/engine/collect/manifest.ipynb #3029913d
 @lru_cache(1000)
@@ -133,12 +133,14 @@ def row_fault(
     if not isinstance(row['url'], str): return 'the url is no text'
     if len(row['url'])>MAX_ADDRESS: return f"the url has {len(row['url']):,} characters"
     for key in FIELDS:
-        if fault := _field_fault(key, row[key]): return f'the {key} {fault}'
+        value = row[key]
+        if value=='' or (key in _TEXTS and type(value) is str and len(value)<=MAX_TEXT): continue # most of them
+        if fault := _field_fault(key, value): return f'the {key} {fault}'
     if not _WORD.fullmatch(row['status']): return 'the status is no word'
     if row['file'] and (fault := _file_fault(row)): return f'the file {fault}'
     if row['status'] in PICTURED and (fault := _picture_fault(row)): return f'it {fault}'
-    more = row.keys()-set(FIELDS)
-    return _more_fault({k:row[k] for k in more}) if more else ''
+    if len(row)==len(FIELDS): return ''
+    return _more_fault({k:row[k] for k in row.keys()-set(FIELDS)})
 
 def _more_fault(more):
     "What is wrong with the fields that we do not know"
@@ -159,11 +161,12 @@ def checked_row(
 ) -> dict:     # The row with all `FIELDS`; `DataError` for what is no row
     "A row that can be relied on"
     advice = 'Take this row out, restore the manifest from a copy, or ask whoever gave it to you.'
-    said = {k:v for k,v in row.items() if v is not None} if isinstance(row, dict) else {}
+    said = row if isinstance(row, dict) else {}
+    if None in said.values(): said = {k:v for k,v in said.items() if v is not None}
+    if float in map(type, said.values()): said = {k:_whole(v) for k,v in said.items()}
     if not {'label', 'url', 'status'} <= said.keys():
         raise DataError(f'{where} is no row of a manifest: it has no label, url or status.', next=advice)
-    whole = {k:_whole(said[k]) for k in _NUMBERS if k in said}
-    row = _EMPTY | said | whole
+    row = _EMPTY | said
     if fault := row_fault(row): raise DataError(f'{where}: {fault}.', next=advice)
     return row
 
