@@ -5,17 +5,16 @@
 # %% ../nbs/01_collect.ipynb #675c5b78
 from __future__ import annotations
 
-import math
 from collections import Counter
 from pathlib import Path
 
 from .engine.base.errors import (BlockedError, DataError, NoInternetError,
-    NothingFoundError, RateLimitedError, SourceError, StorageError, printable)
+    NothingFoundError, RateLimitedError, SourceError, StorageError, first_line, printable)
 from .engine.collect.collection import (Collection, as_before, contact_sheet, current,
     fetch_one, gather, hit_of, known_hits, named_searches)
 from .engine.collect.manifest import Manifest
 from .engine.collect.search import find_hits, search_images
-from .engine.collect.source import Hit
+from .engine.collect.source import Hit, check_query
 from .engine.collect.url_lists import local_file, read_labelled, read_urls
 
 _all_ = ['BlockedError', 'Collection', 'DataError', 'Hit', 'Manifest', 'NoInternetError',
@@ -46,8 +45,9 @@ def _found(searches, dest, n, sources=None, safe=True):
     "A job for each address that the searches of each class give, and what was said"
     jobs,said = [],{}
     for label,queries in searches.items():
-        each = math.ceil(n/len(queries))
         for query in queries:
+            check_query(query, n)
+            each = -(-n//len(queries)) # rounded up
             found = known_hits(dest, label, query) or find_hits(query, each, sources, safe)
             said[label] = f'{said[label]}; {found.said}' if label in said else found.said
             jobs += [(label, query, hit) for hit in found]
@@ -120,6 +120,13 @@ def _check_own(folders, src, dest):
         raise DataError(f'{dest} is inside the folder of your photos.',
                         'Name one outside of it: copies would be read like originals.')
 
+def _files_below(folder):
+    "Files in a folder and all below it, without hidden ones"
+    try: return [p for p in sorted(folder.rglob('*')) if p.is_file() and p.name[0]!='.']
+    except (RecursionError, OSError) as e:
+        raise DataError(f'{folder} cannot be gone through: {first_line(e)}',
+                        'Fewer folders inside of folders, or others, may help.') from e
+
 def _files_of(jobs):
     "The addresses that mean files which the reader named: no others are read from this machine"
     return frozenset(hit.url for _,_,hit in jobs if hit.source=='files')
@@ -143,8 +150,7 @@ def collect_folder(
     _check_own(folders, src, dest)
     jobs = []
     for name,folder in folders.items():
-        files = [p for p in sorted(folder.rglob('*')) if p.is_file() and p.name[0]!='.']
-        jobs += [(name, 'folder', _own(p, src)) for p in files]
+        jobs += [(name, 'folder', _own(p, src)) for p in _files_below(folder)]
     if not jobs:
         raise DataError(f'{src} has no files in sub-folders.',
                         'Make one sub-folder a class, or name the class: label=...')

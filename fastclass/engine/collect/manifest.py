@@ -7,7 +7,7 @@ from __future__ import annotations
 import json, os, re, stat, warnings
 from functools import lru_cache
 from pathlib import Path
-from ..base.errors import DataError, storage_guard
+from ..base.errors import DataError, printable, storage_guard
 from ..base.files import QUARANTINE, STAGED, open_regular, safe_folder, write_atomic
 from ..base.lookalikes import GROUP_LIMIT, connected_components, near_pairs
 from .source import MAX_ADDRESS, MAX_SAID
@@ -142,6 +142,7 @@ def row_fault(
     if len(row)==len(FIELDS): return ''
     return _more_fault({k:row[k] for k in row.keys()-set(FIELDS)})
 
+# %% ../../../nbs/engine/collect/manifest.ipynb #70515cce
 def _more_fault(more):
     "What is wrong with the fields that we do not know"
     if len(more)>MAX_MORE: return f'it has {len(more)} fields that are not known'
@@ -174,7 +175,7 @@ _EMPTY = dict.fromkeys(FIELDS, '') | dict(bytes=0, from_thumbnail=False, noai=Fa
 
 # %% ../../../nbs/engine/collect/manifest.ipynb #324f3a62
 MAX_LINE = 8_000_000           # Bytes
-MAX_MANIFEST = 8_000_000_000   # Bytes
+MAX_MANIFEST = 4_000_000_000   # Bytes
 UNREAD = 'manifest.unread.jsonl' # Beside the manifest: lines of it that could not be read
 
 def _lines(file):
@@ -273,7 +274,8 @@ class Manifest:
     def to_frame(self): # A pandas DataFrame with the columns `FIELDS`
         "The rows as a table"
         import pandas as pd
-        return pd.DataFrame(self.rows(), columns=list(FIELDS))
+        try: return pd.DataFrame(self.rows(), columns=list(FIELDS))
+        except UnicodeEncodeError: return pd.DataFrame(_as_text(self.rows()), columns=list(FIELDS))
     def counts(self) -> dict: # Label to `{status: number}`
         "What became of the addresses of each class"
         out = {}
@@ -298,6 +300,10 @@ def _add(manifest, rows):
     manifest._rows.update({(o['label'], o['url']):o for o in rows})
 
 # %% ../../../nbs/engine/collect/manifest.ipynb #18e1444d
+def _as_text(rows):
+    "Rows with names that are no text escaped: the columns of pandas 3 cannot hold them"
+    return [{k:printable(v) if isinstance(v, str) else v for k,v in row.items()} for row in rows]
+
 def _tell(manifest):
     numbers = ', '.join(str(n) for n,_ in manifest._unread[:5])
     warnings.warn(f'{len(manifest._unread)} lines of {manifest.path.name} cannot be read, from line {numbers} on. '

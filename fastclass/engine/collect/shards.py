@@ -4,7 +4,7 @@
 
 # %% ../../../nbs/engine/collect/shards.ipynb #873d198a
 from __future__ import annotations
-import io, re, shlex, tarfile
+import io, os, re, shlex, tarfile
 from pathlib import Path
 
 from ..base.errors import DataError, UnsupportedError, first_line, printable
@@ -38,15 +38,17 @@ def _row(row):
     try: url = str(check_url(row['url']))
     except FetchError: return None
     columns = {k:row.get(k) or '' for k in SHARD_COLUMNS}
-    return columns | dict(url=url, caption=row['label'], rank=int(row.get('rank') or 0), address=row['url'])
+    row = columns | dict(url=url, caption=row['label'], rank=int(row.get('rank') or 0), address=row['url'])
+    return {k:v.encode('utf-8', 'replace').decode() if isinstance(v, str) else v for k,v in row.items()}
 
 # %% ../../../nbs/engine/collect/shards.ipynb #a65322a4
 def write_hits(
     rows:list, # Rows of a manifest
-    path       # The file, such as 'hits.parquet'
-) -> int:      # How many were written: web addresses only; raises `UnsupportedError` without pyarrow, `StorageError`
+    path       # The file, such as 'hits.parquet'; a list that is there is replaced, and nothing else
+) -> int:      # How many were written: web addresses only; raises `UnsupportedError`, `DataError`, `StorageError`
     "Write the list that img2dataset reads"
     pq = parquet()
+    _check_list(path)
     import pyarrow as pa
     found = [o for o in map(_row, rows) if o]
     columns = ('url', 'caption', *SHARD_COLUMNS)
@@ -55,6 +57,15 @@ def write_hits(
     pq.write_table(pa.Table.from_pylist(found, schema), out)
     write_atomic(path, out.getvalue())
     return len(found)
+
+# %% ../../../nbs/engine/collect/shards.ipynb #dfc26dce
+def _check_list(path):
+    "Raise `DataError` where something lies that is no list, and would be lost"
+    if not os.path.lexists(path): return
+    try:
+        with open_regular(path) as f: start = f.read(4)
+    except (OSError, DataError): start = b''
+    if start!=b'PAR1': raise DataError(f'{path} is there, and is no list of img2dataset.', next='Name another file.')
 
 # %% ../../../nbs/engine/collect/shards.ipynb #6535ec57
 def img2dataset_command(
@@ -82,6 +93,7 @@ def export_hits(
 ) -> dict: # `ok`, `dest`, `said`, the `list`, how many `addresses` it has (old ones too), the `command` of img2dataset
     "Write what is still to be fetched into the manifest and into a list, fetch nothing, and say how to go on"
     parquet() # before anything is written
+    _check_list(path)
     rows = [o for o in list_all(jobs, dest) if o['status'] in ('waiting', *TRANSIENT)]
     n = write_hits(rows, path)
     shards = str(Path(path).with_suffix(''))+'-shards'

@@ -93,6 +93,8 @@ def check_query(
     query = ' '.join(query.split())
     if not re.search(r'\w', query):
         raise BadQueryError(f'The query {query!r} has no word in it.', next='Give words, such as "cyclist photo".')
+    if re.search('[\ud800-\udfff]', query):
+        raise BadQueryError(f'The query {query!r} has bytes that are no text.', next='Write it in UTF-8.')
     if len(query)>MAX_QUERY:
         raise BadQueryError(f'The query has {len(query)} characters, and sources take {MAX_QUERY}.',
                             next='Use fewer words.')

@@ -6,11 +6,11 @@
 from __future__ import annotations
 import csv, re, warnings
 from pathlib import Path
-from ..base.errors import DataError
+from ..base.errors import DataError, first_line
 from ..base.files import read_limited
 
 # %% auto #0
-__all__ = ['URL_COLUMNS', 'LABEL_COLUMNS', 'MAX_LIST', 'read_urls', 'read_labelled', 'local_file']
+__all__ = ['URL_COLUMNS', 'LABEL_COLUMNS', 'MAX_LIST', 'MAX_PIECES', 'read_urls', 'read_labelled', 'local_file']
 
 # %% ../../../nbs/engine/collect/url_lists.ipynb #ca200f23
 URL_COLUMNS = ('url', 'image_url', 'urls', 'image', 'link', 'src', 'href', 'name', 'file', 'filename', 'path')
@@ -83,8 +83,9 @@ def _frame_rows(df):
 
 def _field(value):
     "A value of a data frame as text; '' for what is missing"
-    is_nan = value!=value
-    return '' if is_nan or value is None else str(value)
+    if isinstance(value, str): return value
+    text = str(value)
+    return '' if text in ('nan', '<NA>', 'NaT', 'None') else text
 
 # %% ../../../nbs/engine/collect/url_lists.ipynb #e0ec3a88
 def _pairs(source, column):
@@ -100,19 +101,26 @@ def _pairs(source, column):
     texts = [o.strip() for o in source if isinstance(o, str)]
     return [(o, None) for o in texts if o]
 
+# %% ../../../nbs/engine/collect/url_lists.ipynb #117bf84e
 def _list_text(path):
-    if not path.is_file():
-        raise DataError(f'There is no list at {path}.',
-                        next='Give the path of a text or CSV file, or the addresses themselves.')
-    return _text(read_limited(path, MAX_LIST), path)
+    try: return _text(read_limited(path, MAX_LIST), path)
+    except (OSError, ValueError) as e:
+        if isinstance(e, DataError): raise
+        raise DataError(f'There is no list at {str(path)[:300]} ({first_line(e, 60)}).',
+                        next='Give the path of a text or CSV file, or the addresses themselves.') from e
 
 def _text(data, path):
     "The text of a list: UTF-8, or UTF-16 as PowerShell writes it; bytes that are no text stay as they are"
+    pieces = sum(data.count(o) for o in (b'\n', b'\r', b',', b'\t'))
+    if pieces>MAX_PIECES:
+        raise DataError(f'{path} has {pieces:,} lines and fields, and at most {MAX_PIECES:,} are read.',
+                        next='Divide it into several lists.')
     if data.startswith((b'\xff\xfe', b'\xfe\xff')): return data.decode('utf-16', errors='replace')
     if b'\0' not in data: return data.decode('utf-8-sig', errors='surrogateescape')
     raise DataError(f'{path} is no text.', next='Give the path of a text or CSV file.')
 
 MAX_LIST = 200_000_000 # Bytes
+MAX_PIECES = 10_000_000 # Lines and fields
 
 # %% ../../../nbs/engine/collect/url_lists.ipynb #3363925b
 def read_urls(
