@@ -111,7 +111,8 @@ def command(**options):
         from fastclass.collect import collect_classes
         from fastclass.engine.collect import download
         download._progress_bar = lambda n, progress: download._no_bar # it goes back to the start of its line, which `prints` would take for an attack
-        return collect_classes(dest='set', **options)
+        os.environ['FASTCLASS_SOURCE'] = 'bundled'
+        return collect_classes(**(dict(dest='set')|options))
     return run
 
 
@@ -225,7 +226,7 @@ HEAD = b'url,label\n'
 LISTS = {
     'climbing_file_url.txt': (b'file:/../../../../../../../../../etc/passwd\n', 'refused'), 'climbing.txt': (b'../holiday.jpg\n', 'refused'),
     'climbing_windows.txt': (b'..\\holiday.jpg\n', 'refused'), 'absolute.txt': (b'/etc/passwd\n', 'refused'), 'drive.txt': (b'C:\\secret.jpg\n', 'refused'),
-    'nul_name.txt': (b'a\0b.jpg\n', 'is no text'), 'binary.txt': (bytes(range(256)), 'is no text'), 'empty.txt': (b'', 'no address'), 'blank.txt': (b'\n \r\n\t\n', 'no address'),
+    'many_lines.txt': (b'ab\n'*11_000_000, 'lines and fields'), 'many_fields.csv': (HEAD+b'ab,'*11_000_000, 'lines and fields'), 'nul_name.txt': (b'a\0b.jpg\n', 'is no text'), 'binary.txt': (bytes(range(256)), 'is no text'), 'empty.txt': (b'', 'no address'), 'blank.txt': (b'\n \r\n\t\n', 'no address'),
     'long.txt': (b'http://e.org/'+b'a'*300_000+b'\n', 'characters'), 'long_name.txt': (b'a'*5000+b'\n', 'refused'), 'quote.txt': (b'http://127.0.0.1:9/"\nhttp://127.0.0.1:9/b\n', 'refused'),
     'open_quote.csv': (HEAD+b'"http://e.org/1.jpg,cat\nhttp://e.org/2.jpg,cat\n', 'never closed'), 'long_field.csv': (HEAD+b'"'+b'x'*200_000+b'",cat\n', 'field limit'),
     'odd_label.csv': (HEAD+b'http://e.org/1.jpg,../../cat\n', 'name of a folder'), 'escape_label.csv': (HEAD+b'http://e.org/1.jpg,cat\x1b[2J\n', 'name of a folder'),
@@ -266,6 +267,7 @@ def bytes_name(path):
 def odd_row(result, folder):
     assert len(result)==1 and [o['status'] for o in result.rows]==['duplicate', 'ok'] or [o['status'] for o in result.rows]==['ok', 'duplicate'], result.rows
     print(result.credits().read_text(), result.card().read_text())
+    assert len(result.manifest)==2 and len(result.refused())==1
 
 
 OWN = [Attack(f'own_{kind.__name__}', make=odd_photos(kind), run=own, says=None, check=has(1)) for kind in (pipe, sparse, device, loop, directory, dangling)]
@@ -310,6 +312,13 @@ COMMANDS = [Attack('command_no_class', make=lambda folder: None, run=command(cla
             Attack('command_long', make=lambda folder: None, run=command(classes='c'*100_000), says='name of a folder'),
             Attack('command_shards_and_classes', make=lambda folder: None, run=command(classes='cat', shards='out'), says='Shards have their classes'),
             Attack('command_shards_and_list', make=lambda folder: None, run=command(hits_to='a.parquet', shards='out'), says='Shards have their classes'),
+            Attack('command_list_is_a_file_of_the_reader', make=written(b'mine', 'thesis.txt'), run=command(classes='cyclist', hits_to='thesis.txt'), says='no list of img2dataset',
+                   check=stays('thesis.txt')),
+            Attack('command_list_is_a_folder', make=written(b'mine', 'figures/mine.txt'), run=command(classes='cyclist', hits_to='figures'), says='no list of img2dataset',
+                   check=stays('figures/mine.txt')),
+            Attack('command_query_of_bytes', make=lambda folder: None, run=command(classes='cat=caf\udce9'), says='no text'),
+            Attack('command_huge_number', make=lambda folder: None, run=command(classes='cyclist', n=10**400, dest='/dev/null/set'), says='Part of the path is a file'),
+            Attack('command_no_number', make=lambda folder: None, run=command(classes='cyclist', n=0), says='0 pictures were asked for'),
             Attack('command_no_shards', make=lambda folder: None, run=command(shards='out'), says='no finished shard')]
 
 # ---- what an earlier search left in the cache
