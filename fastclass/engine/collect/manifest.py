@@ -275,7 +275,7 @@ class Manifest:
         "The rows as a table"
         import pandas as pd
         try: return pd.DataFrame(self.rows(), columns=list(FIELDS))
-        except UnicodeEncodeError: return pd.DataFrame(_as_text(self.rows()), columns=list(FIELDS))
+        except UnicodeEncodeError: return pd.DataFrame(_escaped(self.rows()), columns=list(FIELDS))
     def counts(self) -> dict: # Label to `{status: number}`
         "What became of the addresses of each class"
         out = {}
@@ -300,7 +300,7 @@ def _add(manifest, rows):
     manifest._rows.update({(o['label'], o['url']):o for o in rows})
 
 # %% ../../../nbs/engine/collect/manifest.ipynb #18e1444d
-def _as_text(rows):
+def _escaped(rows):
     "Rows with names that are no text escaped: the columns of pandas 3 cannot hold them"
     return [{k:printable(v) if isinstance(v, str) else v for k,v in row.items()} for row in rows]
 

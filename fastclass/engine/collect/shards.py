@@ -247,7 +247,7 @@ class Shards:
         label,_,hit = job
         self.jobs.setdefault((label, hit.url), job)
         if hit.url in self.places: return
-        place,why = _place_of(row, pictures.get(_as_text(row['key'])), self.max_bytes)
+        place,why = _place_of(row, pictures.get(_said_as_text(row['key'])), self.max_bytes)
         if place is None:
             self.failed[hit.url] = why
             return
@@ -269,29 +269,29 @@ class Shards:
             raise FetchError('missing', f'The shard cannot be read: {first_line(e)}') from e
 
 # %% ../../../nbs/engine/collect/shards.ipynb #91dcd2da
-def _as_text(value):
+def _said_as_text(value):
     "A value of a shard as text: others may have written numbers, bytes or nothing"
     if isinstance(value, bytes): return value.decode('utf-8', 'replace')
     return '' if value is None else str(value)
 
 def _job_of(row, name):
     "`(label, query, Hit)` of a row of the shard `name`"
-    url = _as_text(row.get('address') or row['url'])
-    label = _as_text(row.get('label') or row.get('caption'))
+    url = _said_as_text(row.get('address') or row['url'])
+    label = _said_as_text(row.get('label') or row.get('caption'))
     if not label:
         raise DataError(f'Shard {name} does not say which class {url[:100]!r} is.',
                         next='Run img2dataset with --caption_col and the column of the classes.')
     known = {k:row[k] for k in SHARD_COLUMNS[2:-1] if row.get(k)}
     hit = Hit(url, **(dict(source='img2dataset') | known))
-    return label,_as_text(row.get('query')),hit
+    return label,_said_as_text(row.get('query')),hit
 
 # %% ../../../nbs/engine/collect/shards.ipynb #276efc25
 def _place_of(row, place, max_bytes):
     "Where the picture of a row is, or `(status, message)` why there is none"
-    try: check_url(_as_text(row['url']))
+    try: check_url(_said_as_text(row['url']))
     except FetchError as e: return None,(e.status, e.message)
-    status = _as_text(row['status'])
-    message = _as_text(row.get('error_message'))[:1000]
+    status = _said_as_text(row['status'])
+    message = _said_as_text(row.get('error_message'))[:1000]
     if status!='success':
         said = ' '.join((message or status).split())[:200]
         return None,(word_for(status, message), f'img2dataset: {said}')
