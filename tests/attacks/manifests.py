@@ -172,7 +172,25 @@ WHOLE_FILES += [Attack(f'manifest_{kind}_written', make=written(data), run=again
 NO_MANIFESTS = dict(notes=b'my notes', notes_with_end=b'my notes\n', binary=bytes(range(256))*9, utf16=rows(9).decode().encode('utf-16'),
                     nested=b'['*200_000, deep_row=b'{"a":'*200_000+b'\n', digits=b'{"a":'+b'9'*5000+b'}\n', long_line=b'x'*9_000_000, array=b'[{"label": "a"}]')
 NO_FILES = [Attack(f'manifest_is_{kind}', make=written(data), run=own, says='manifest') for kind,data in NO_MANIFESTS.items()]
-KEPT = [Attack('manifest_mark_of_git', make=written(rows(1)+b'<<<<<<< ours\n'+line(PLAIN|dict(url='https://e.org/b.jpg'))), run=again, says=None, check=kept_aside),
+def linked(name, kind, data=b''):
+    "A manifest with something odd beside it, or in its place"
+    def make(folder):
+        written(data, 'set/manifest.jsonl')(folder)
+        (folder/'set'/name).unlink(missing_ok=True)
+        kind(folder/'set'/name)
+    return make
+
+
+def manifest_out(path):
+    "A link to a file of the reader that could be a manifest"
+    (path.parent.parent/'mine.jsonl').write_bytes(rows(3))
+    path.symlink_to(path.parent.parent/'mine.jsonl')
+
+
+KEPT = [Attack('manifest_added_to_through_a_link', make=linked('manifest.jsonl', manifest_out), run=again, says='is a link', check=stays('mine.jsonl', rows(3).decode())),
+        *[Attack(f'manifest_unread_lines_go_to_{kind.__name__}', make=linked('manifest.unread.jsonl', kind, rows(2)+b'<<<<\n'), run=again, says='manifest.unread.jsonl is',
+                 check=nothing_taken) for kind in (link_out, dangling, pipe, directory)],
+        Attack('manifest_mark_of_git', make=written(rows(1)+b'<<<<<<< ours\n'+line(PLAIN|dict(url='https://e.org/b.jpg'))), run=again, says=None, check=kept_aside),
         Attack('manifest_of_another_tool', make=written(b'{"audio_filepath": "a.wav", "text": "hello"}\n'), run=again, says='row 1 is no row',
                check=stays('set/manifest.jsonl', '{"audio_filepath": "a.wav", "text": "hello"}\n'))]
 

@@ -13,9 +13,9 @@ from ..base.lookalikes import GROUP_LIMIT, connected_components, near_pairs
 from .source import MAX_ADDRESS, MAX_SAID
 
 # %% auto #0
-__all__ = ['STATUSES', 'FIELDS', 'MAX_LABEL', 'MAX_TEXT', 'MAX_NUMBER', 'MAX_MORE', 'PICTURED', 'MAX_LINE', 'MAX_MANIFEST',
-           'UNREAD', 'new_row', 'row_fault', 'checked_row', 'Manifest', 'judge', 'target', 'places', 'has_file',
-           'settle', 'check_places']
+__all__ = ['STATUSES', 'FIELDS', 'MAX_LABEL', 'MAX_TEXT', 'MAX_NUMBER', 'MAX_MORE', 'PICTURED', 'UNREAD', 'MAX_LINE',
+           'MAX_MANIFEST', 'new_row', 'row_fault', 'checked_row', 'check_places', 'Manifest', 'judge', 'target',
+           'places', 'has_file', 'settle']
 
 # %% ../../../nbs/engine/collect/manifest.ipynb #1cc67e75
 STATUSES = dict(
@@ -99,7 +99,7 @@ def _field_fault(key, value):
     if not isinstance(value, str): return 'is no text'
     if len(value)>MAX_TEXT: return f'has {len(value):,} characters, over the limit of {MAX_TEXT:,}'
     if key in _DIGITS and not (len(value)==_DIGITS[key] and _HEX.fullmatch(value)):
-        return f'has not {_DIGITS[key]} hexadecimal digits'
+        return f'does not have {_DIGITS[key]} hexadecimal digits'
     return ''
 
 def _whole(value):
@@ -173,19 +173,38 @@ def checked_row(
 
 _EMPTY = dict.fromkeys(FIELDS, '') | dict(bytes=0, from_thumbnail=False, noai=False)
 
+# %% ../../../nbs/engine/collect/manifest.ipynb #4494af24
+UNREAD = 'manifest.unread.jsonl' # Beside the manifest: lines of it that could not be read
+
+def check_places(
+    dest,     # Folder of the set
+    labels=() # Classes whose folders are looked at, too
+) -> None:    # Raises `DataError`
+    "See that the places to which a run writes are files and folders of the set, or not there yet"
+    dest = Path(dest)
+    folders = [o.rstrip('/') for label in dict.fromkeys(labels) for o in _folders_of(label)]
+    for name in ('manifest.jsonl', UNREAD, '.manifest.lock'): _check_place(dest/name, stat.S_ISREG, 'a file')
+    for name in (STAGED, QUARANTINE, *folders): _check_place(dest/name, stat.S_ISDIR, 'a folder')
+
+def _check_place(path, is_kind, kind):
+    try: mode = os.lstat(path).st_mode
+    except OSError: return # it is not there yet, or writing will tell
+    if is_kind(mode): return
+    what = 'a link, which may lead out of the set' if stat.S_ISLNK(mode) else f'not {kind}'
+    raise DataError(f'{path} is {what}.', next='Move it away, or collect into another folder.')
+
 # %% ../../../nbs/engine/collect/manifest.ipynb #324f3a62
 MAX_LINE = 8_000_000           # Bytes
 MAX_MANIFEST = 4_000_000_000   # Bytes
-UNREAD = 'manifest.unread.jsonl' # Beside the manifest: lines of it that could not be read
 
-def _lines(file):
-    "The lines of a file, whatever ends them; `DataError` for one that is too long"
+def _lines(file, path):
+    "The lines of an open file, whatever ends them; `DataError` for one that is too long"
     rest = b''
     while data := file.read(1<<20):
         *whole,rest = (rest+data).splitlines(keepends=True)
         yield from whole
         if len(rest)>MAX_LINE:
-            raise DataError(f'A line of {file.name} has over {MAX_LINE:,} bytes: it is no manifest.', next=_ELSEWHERE)
+            raise DataError(f'A line of {path} has over {MAX_LINE:,} bytes: it is no manifest.', next=_ELSEWHERE)
     if rest: yield rest
 
 _ELSEWHERE = 'Move it away, or collect into another folder.'
@@ -213,7 +232,7 @@ def _read_manifest(path):
     end = 0
     if not os.path.lexists(path): return rows,end,unread
     with _open_manifest(path) as f:
-        for n,line in enumerate(_lines(f), 1):
+        for n,line in enumerate(_lines(f, path), 1):
             row = _row_in_line(line, f'{path.name}, row {n}')
             if row: rows[row['label'], row['url']] = row
             elif _is_torn(line): break
@@ -287,6 +306,7 @@ class Manifest:
 # %% ../../../nbs/engine/collect/manifest.ipynb #44ce6b8c
 def _add(manifest, rows):
     "Write `rows` behind the last whole line"
+    _check_place(manifest.path, stat.S_ISREG, 'a file')
     with storage_guard(manifest.path):
         manifest.dest.mkdir(parents=True, exist_ok=True)
         with open(manifest.path, 'r+b' if manifest.path.exists() else 'w+b') as f:
@@ -306,12 +326,14 @@ def _escaped(rows):
 
 def _tell(manifest):
     numbers = ', '.join(str(n) for n,_ in manifest._unread[:5])
-    warnings.warn(f'{len(manifest._unread)} lines of {manifest.path.name} cannot be read, from line {numbers} on. '
+    name = printable(manifest.path.name)
+    warnings.warn(f'{len(manifest._unread)} lines of {name} cannot be read, from line {numbers} on. '
                   f'They are kept: a run that writes the manifest anew puts them into {UNREAD}.')
 
 def _keep_unread(manifest):
     "Put the lines that cannot be read where they stay"
     path = manifest.dest/UNREAD
+    _check_place(path, stat.S_ISREG, 'a file')
     with storage_guard(path), open(path, 'ab') as f:
         for _,line in manifest._unread: f.write(line.rstrip(b'\r\n')+b'\n')
         f.flush()
@@ -448,21 +470,3 @@ def _tidy(manifest):
     for path in staged.glob('*.jpg'):
         if _PICTURE_FILE.fullmatch(path.name) and not path.is_dir(): path.unlink()
     if staged.is_dir() and not any(staged.iterdir()): staged.rmdir()
-
-# %% ../../../nbs/engine/collect/manifest.ipynb #4494af24
-def check_places(
-    dest,     # Folder of the set
-    labels=() # Classes whose folders are looked at, too
-) -> None:    # Raises `DataError`
-    "See that the places to which a run writes are files and folders of the set, or not there yet"
-    dest = Path(dest)
-    folders = [o.rstrip('/') for label in dict.fromkeys(labels) for o in _folders_of(label)]
-    for name in ('manifest.jsonl', UNREAD, '.manifest.lock'): _check_place(dest/name, stat.S_ISREG, 'a file')
-    for name in (STAGED, QUARANTINE, *folders): _check_place(dest/name, stat.S_ISDIR, 'a folder')
-
-def _check_place(path, is_kind, kind):
-    try: mode = os.lstat(path).st_mode
-    except OSError: return # it is not there yet, or writing will tell
-    if is_kind(mode): return
-    what = 'a link, which may lead out of the set' if stat.S_ISLNK(mode) else f'not {kind}'
-    raise DataError(f'{path} is {what}.', next='Move it away, or collect into another folder.')
