@@ -981,6 +981,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                               'fastclass/engine/collect/shards.py'),
                                                  'fastclass.engine.collect.shards._job_of': ( 'engine/collect/shards.html#_job_of',
                                                                                               'fastclass/engine/collect/shards.py'),
+                                                 'fastclass.engine.collect.shards._members': ( 'engine/collect/shards.html#_members',
+                                                                                               'fastclass/engine/collect/shards.py'),
                                                  'fastclass.engine.collect.shards._news': ( 'engine/collect/shards.html#_news',
                                                                                             'fastclass/engine/collect/shards.py'),
                                                  'fastclass.engine.collect.shards._pictures': ( 'engine/collect/shards.html#_pictures',

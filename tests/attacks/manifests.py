@@ -433,6 +433,15 @@ def long_header() -> bytes: # An archive whose second header says that it has 8 
     return ARCHIVE[:1536]+m.tobuf(tarfile.GNU_FORMAT)+bytes(10240)
 
 
+def going_back(size) -> bytes: # An archive whose notes say that a picture has less than no bytes, so that the next one is before it
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode='w', format=tarfile.PAX_FORMAT) as t:
+        m = tarfile.TarInfo('000.jpg')
+        m.pax_headers = dict(size=str(size))
+        t.addfile(m)
+    return out.getvalue()
+
+
 ODD_ROWS = dict(number_url=dict(url=7), bytes_url=dict(url=b'\xff\xfe'), list_url=dict(url=['a']), number_key=dict(key=7), number_status=dict(status=7),
                 number_message=dict(status='failed_to_download', error_message=7), huge_rank=dict(rank=10**18), text_rank=dict(rank='first'), list_title=dict(title=['a']),
                 nan_width=dict(width=float('nan')), climbing_key=dict(key='../../holiday'), file_url=dict(url='file:///etc/passwd'), climbing_label=dict(label='../../avatar'))
@@ -445,7 +454,7 @@ TABLES = dict(empty=b'', text=b'PAR1 no table PAR1', zeros=bytes(5000), end=b'PA
 SHARDS += [Attack(f'shard_table_{kind}', make=shard(table=table), run=shards, says='00000.parquet') for kind,table in TABLES.items()]
 SHARDS += [Attack('shard_table_many_rows', make=shard(table=many_rows), run=shards, says='over the limit'),
            Attack('shard_table_long_text', make=shard(table=long_text), run=shards, says='over the limit')]
-ARCHIVES = dict(text=b'no archive'*99, long_header=long_header(), negative=ARCHIVE[:124]+b'\xff'*12+ARCHIVE[136:], pipe=pipe, device=device,
+ARCHIVES = dict(text=b'no archive'*99, long_header=long_header(), negative=ARCHIVE[:124]+b'\xff'*12+ARCHIVE[136:], going_back=going_back(-1536), going_back_once=going_back(-512), going_nowhere=going_back(-2048), pipe=pipe, device=device,
                 link=tar_of(('000.jpg', b'', dict(type=tarfile.SYMTYPE, linkname='/etc/passwd'))), sparse=sparse, zeros=bytes(10240), half=ARCHIVE[:700])
 SHARDS += [Attack(f'shard_archive_{kind}', make=shard(tar=tar), run=shards, says='', check=nothing_taken) for kind,tar in ARCHIVES.items()]
 

@@ -138,11 +138,10 @@ def _in_tar(path):
     end = path.stat().st_size
     try:
         with open_regular(path) as f, tarfile.open(fileobj=f, mode='r:') as t:
-            for m in t:
+            for m in _members(t):
                 name = re.fullmatch(r'(\w+)\.(?!json$|txt$)\w+', m.name)
                 is_whole = m.isreg() and not m.issparse() and m.offset_data+m.size<=end
                 if name and is_whole: found.setdefault(name[1], (path, m.offset_data, m.size))
-                t.members.clear() # or it remembers every name
     except _NO_TAR as e:
         if not found and end:
             raise DataError(f'{path.name} is no tar archive: {first_line(e)}.', next=_AGAIN) from e
@@ -152,13 +151,22 @@ def _in_tar(path):
 _NO_TAR = (tarfile.TarError, ValueError, OverflowError, EOFError, MemoryError, RecursionError)
 _AGAIN = 'Fetch this shard again, or copy it again.'
 
+def _members(archive):
+    "The members of an archive, which may not lead back to where it was"
+    at = 0
+    for m in archive:
+        if m.size<0 or m.offset<at: raise tarfile.ReadError('it leads back to where it was')
+        at = m.offset_data
+        archive.members.clear() # or it remembers every name
+        yield m
+
+# %% ../../../nbs/engine/collect/shards.ipynb #80bbe20b
 def _in_folder(path):
-    "The same for a folder"
+    "Key to `(path, start, bytes)` for the pictures of a folder"
     files = [o for o in path.iterdir() if o.is_file() and not o.is_symlink()]
     pictures = [o for o in files if o.suffix not in ('.json', '.txt')]
     return {o.stem:(o, 0, o.stat().st_size) for o in pictures}
 
-# %% ../../../nbs/engine/collect/shards.ipynb #80bbe20b
 def _pictures(folder, name):
     "Key to the place of a picture, for one shard"
     archive = folder/f'{name}.tar'
