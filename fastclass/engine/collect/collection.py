@@ -242,11 +242,12 @@ def _counts_frame(counts):
 # %% ../../../nbs/engine/collect/collection.ipynb #b7b8ddb7
 def _write_page(path, text):
     "Write a page, and never over what somebody else wrote; the path that it has"
-    beside = path.with_name(f'{path.stem}-new{path.suffix}')
-    free = next((o for o in (path, beside) if _is_ours(o)), None)
+    ends = ['', '-new', *(f'-new-{i}' for i in range(2, 100))]
+    places = [path.with_name(f'{path.stem}{end}{path.suffix}') for end in ends]
+    free = next((o for o in places if _is_ours(o)), None)
     if free is None:
-        raise DataError(f'{path.name} and {beside.name} were both changed by hand, and are not written over.',
-                        next=f'Put what you need of {beside.name} into {path.name}, and remove it.')
+        raise DataError(f'{path.name} and 99 others beside it were changed by hand, and are not written over.',
+                        next=f'Put what you need of them into {path.name}, and remove them.')
     write_atomic(free, (text+_mark(text)).encode('utf-8'))
     return free
 

@@ -456,7 +456,7 @@ def _moved(path, to):
 
 # %% ../../../nbs/engine/collect/manifest.ipynb #0c3759ec
 # By `write_atomic`
-_HALF_WRITTEN = re.compile(r'\.([0-9a-f]{16}\.(jpg|refused)|manifest\.jsonl|[A-Z]+(-new)?\.md)\.\d+\.\d+\.part')
+_HALF_WRITTEN = re.compile(r'\.([0-9a-f]{16}\.(jpg|refused)|manifest\.jsonl|[A-Z]+(-new(-\d+)?)?\.md)\.\d+\.\d+\.part')
 
 def _tidy(manifest):
     "Remove what a run that was killed left half written; what is not named as our files are stays"
