@@ -131,6 +131,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                      'fastclass/engine/base/bundle_files.py'),
                                                     'fastclass.engine.base.bundle_files._directory_bytes': ( 'engine/base/bundle_files.html#_directory_bytes',
                                                                                                              'fastclass/engine/base/bundle_files.py'),
+                                                    'fastclass.engine.base.bundle_files._does_not_fit': ( 'engine/base/bundle_files.html#_does_not_fit',
+                                                                                                          'fastclass/engine/base/bundle_files.py'),
                                                     'fastclass.engine.base.bundle_files._exists': ( 'engine/base/bundle_files.html#_exists',
                                                                                                     'fastclass/engine/base/bundle_files.py'),
                                                     'fastclass.engine.base.bundle_files._find_member': ( 'engine/base/bundle_files.html#_find_member',

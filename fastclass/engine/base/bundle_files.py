@@ -357,17 +357,22 @@ def _check_finite(tensors, where):
             raise BundleError(f'{where} holds numbers in {name!r:.60} that are not finite.', next=ASK)
 
 # %% ../../../nbs/engine/base/bundle_files.ipynb #e6f33c69
+def _does_not_fit(where, why):
+    "The error for weights of another model"
+    return BundleError(f'{where} does not fit its description: the weights do not fit the model of {TEXT} ({why}).',
+                       next=ASK)
+
 def _read_tensors(path, d, expected):
     "The weights of a store, checked against its description and against the `expected` ones; never unpickled"
     where = f'{path}/{WEIGHTS}'
-    limit = min(d['weights']['bytes'], _most_bytes(expected, f'{path}/{TEXT}'))
-    data = _read_member(path, WEIGHTS, limit)
+    n_bytes = d['weights']['bytes']
+    most = _most_bytes(expected, f'{path}/{TEXT}')
+    if n_bytes>most: raise _does_not_fit(where, f'{n_bytes:,} bytes, where {most:,} are the most')
+    data = _read_member(path, WEIGHTS, n_bytes)
     _check_weights(data, d['weights'], where)
     tensors = _as_numbers(data, where)
     wrong = weights_differ(expected, tensors)
-    if wrong:
-        raise BundleError(f'{where} does not fit its description: '
-                          f'the weights do not fit the model of {TEXT} ({wrong}).', next=ASK)
+    if wrong: raise _does_not_fit(where, wrong)
     tensors = {k: v.float() if v.is_floating_point() else v for k,v in tensors.items()}
     _check_finite(tensors, where)
     return tensors
