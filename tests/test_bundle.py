@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np, pytest, torch
 import torch.nn as nn
 from PIL import Image
+from torchvision.models import regnet_x_400mf
 import fastai.callback.progress # gives Learner its no_bar
 from fastai.callback.hook import hook_output
 from fastai.data.block import CategoryBlock, DataBlock, MultiCategoryBlock, TransformBlock
@@ -81,7 +82,7 @@ def test_presizing_in_the_batch(photos, tmp_path, size):
     agree(learn, load_bundle(path))
     assert description(path)['input']['size']==([32, 32] if size==32 else [32, 48])
 
-@pytest.mark.parametrize('arch', [models.resnet18, models.alexnet, models.xresnet.xresnet18])
+@pytest.mark.parametrize('arch', [models.resnet18, models.alexnet, models.xresnet.xresnet18, regnet_x_400mf])
 def test_archs(photos, tmp_path, arch):
     learn = make(photos, Resize(64), arch=arch)
     agree(learn, load_bundle(save_bundle(learn, tmp_path/'m')))

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 # %% auto #0
 __all__ = ['WEIGHTS', 'TEXT', 'PACKAGES', 'MOST_TEXT', 'refuse', 'plain', 'check_target', 'write_store', 'weights_differ',
-           'read_store', 'building_from', 'check_answer', 'no_first_numbers']
+           'read_store', 'building_from', 'check_answer', 'shapes_only']
 
 # %% ../../../nbs/engine/base/bundle_files.ipynb #4b905519
 import numpy as np
@@ -412,13 +412,20 @@ def check_answer(
     if out.is_meta or out.isfinite().all(): return
     raise BundleError(f'The model in {where} gives answers that are not finite.', next=ASK)
 
-# %% ../../../nbs/engine/base/bundle_files.ipynb #e32e7780
+# %% ../../../nbs/engine/base/bundle_files.ipynb #48c8b921
 _FILLS = {torch.nn.init.constant_, torch.nn.init.kaiming_uniform_, torch.nn.init.normal_, torch.nn.init.uniform_,
           torch.Tensor.fill_, torch.Tensor.normal_, torch.Tensor.uniform_, torch.Tensor.zero_}
+_COUNTS = {torch.arange, torch.linspace, torch.tensor}
 
-class no_first_numbers(TorchFunctionMode):
-    "Inside of it, tensors are not filled: for models on the meta device, which have only shapes"
+class _NoFirstNumbers(TorchFunctionMode):
+    "Inside of it, tensors are not filled, and those that are made to count with are real"
     def __torch_function__(self, func, types, args=(), kwargs=None):
         kwargs = kwargs or {}
         if func in _FILLS: return args[0] if args else kwargs['tensor']
+        if func in _COUNTS: kwargs.setdefault('device', 'cpu')
         return func(*args, **kwargs)
+
+@contextmanager
+def shapes_only():
+    "Inside of it, models are built on torch's meta device"
+    with torch.device('meta'), _NoFirstNumbers(): yield

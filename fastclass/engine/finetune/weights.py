@@ -177,7 +177,7 @@ def check_unchanged(
     if in_name and digest.startswith(in_name[1]): return
     try: record = cache_dir('weights')/'hashes.json'
     except StorageError: return # nowhere to remember it
-    known = _known_hashes(record)
+    known = {path: digest for path,digest in _known_hashes(record).items() if Path(path).exists()}
     before = known.setdefault(str(file), digest)
     if before!=digest:
         raise WeightsError(f'The bytes of {file} have changed since they were first used here.',

@@ -28,7 +28,7 @@ from fastai.vision import models as fastai_models
 from fastai.vision.augment import AffineCoordTfm, CropPad, RandomCrop, RandomResizedCrop, Resize
 from fastai.vision.core import PILImage, TensorImage
 from fastai.vision.learner import TimmBody, create_body, model_meta
-from ..base.bundle_files import no_first_numbers, plain, refuse, weights_differ
+from ..base.bundle_files import plain, refuse, shapes_only, weights_differ
 from ..base.errors import BundleError
 from fastclass.engine.base.schema import (Kind, any_text, each, maybe, names, number, one_of, record, short, tagged,
     whole, yes_no)
@@ -232,11 +232,11 @@ def _in_timm(name):
 def build_model(
     arch:dict, # Library and name
     head:list, # Layers
-    device='meta' # Where it is made; on `meta` it has shapes alone, whatever its size
+    real:bool=False # Fill it with first numbers? Else it has shapes alone, and takes no memory
 ) -> nn.Module: # Without its weights; raises `BundleError` for an unknown arch, and what torch has for odd layers
     "The empty model that a description stands for"
     fn = _find_arch(arch['library'], arch['name'])
-    with torch.device(device), no_first_numbers() if device=='meta' else nullcontext():
+    with shapes_only() if not real else nullcontext():
         if isinstance(fn, str): body = _timm_body(fn)
         else:
             model = fn(pretrained=False) if arch['library']=='fastai' else fn(weights=None)
@@ -253,7 +253,7 @@ def has_own_numbers(
 ) -> bool: # False for all of torchvision and fastai
     "Are there numbers in a model that its weights do not hold, such as the positions of some of timm's?"
     held = model.state_dict().keys()
-    return any(o not in held for o,_ in model.named_buffers())
+    return any(o.is_meta and name not in held for name,o in model.named_buffers())
 
 # %% ../../../nbs/engine/predict/bundle_spec.ipynb #6a276dbc
 _SOFTMAX_LOSSES = (CrossEntropyLossFlat, LabelSmoothingCrossEntropy, LabelSmoothingCrossEntropyFlat, FocalLoss,

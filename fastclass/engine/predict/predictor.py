@@ -137,7 +137,7 @@ def _filled_model(d, load_tensors, prepare, where):
     x = prepare.batch(picture.as_subclass(torch.Tensor)[None])
     if math.prod(x.shape[-2:])>_FEW_PIXELS: _check_memory(model, x)
     tensors = load_tensors(model.state_dict())
-    if has_own_numbers(model): model = build_model(*made, device='cpu').eval()
+    if has_own_numbers(model): model = build_model(*made, real=True).eval()
     model.load_state_dict(tensors, assign=True)
     check_answer(_tiny_answer(model, x, shape), shape, where)
     return model

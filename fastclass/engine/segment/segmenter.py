@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from fastai.vision.core import AddMaskCodes
 from PIL import Image
 
-from fastclass.engine.base.bundle_files import (TEXT, building_from, check_answer, no_first_numbers, read_store,
+from fastclass.engine.base.bundle_files import (TEXT, building_from, check_answer, read_store, shapes_only,
     write_store)
 from ..base.errors import UnsupportedError
 from ..base.picture import read_picture
@@ -202,7 +202,7 @@ def load_segmenter(
 def _filled_model(d, load_tensors, where):
     "The model of a description with its weights, once it has answered for a tiny picture"
     n = len(d['vocabulary'])
-    with torch.device('meta'), no_first_numbers():
+    with shapes_only():
         model = segment_model(d['arch'], n, tuple(d['size']), **d['decoder']).eval()
     model[0].up = d['up']
     model.load_state_dict(load_tensors(model.state_dict()), assign=True)

@@ -14,8 +14,8 @@ from fastai.tabular.core import Categorify, FillMissing
 from fastai.tabular.model import TabularModel
 from fastai.data.transforms import Normalize
 from fastprogress.fastprogress import progress_bar
-from fastclass.engine.base.bundle_files import (TEXT, building_from, check_answer, no_first_numbers, plain,
-    read_store, refuse, write_store)
+from fastclass.engine.base.bundle_files import (TEXT, building_from, check_answer, plain, read_store, refuse,
+    shapes_only, write_store)
 from ..base.errors import DataError, UnsupportedError
 from fastclass.engine.base.schema import (MOST_PARAMETERS, Kind, any_text, by_name, each, names, number, record, whole,
     yes_no)
@@ -377,7 +377,7 @@ ROWS = Kind('a model of rows', 'fastclass-rows', 1, dict(plan=_PLAN, sizes=_SIZE
 def _build(sizes):
     "An empty `TabularModel` on the meta device"
     norms = dict(use_bn=sizes['norm'], bn_cont=sizes['norm_numbers'])
-    with torch.device('meta'), no_first_numbers():
+    with shapes_only():
         return TabularModel(sizes['embeddings'], sizes['n_numbers'], sizes['n_classes'], sizes['layers'], **norms)
 
 # %% ../../../nbs/engine/tabular/model.ipynb #c158ca95
