@@ -126,6 +126,7 @@ def _check_file(file, need, todo):
             if not size: raise WeightsError(f'The weights file {file.name} has zero bytes.', next=todo)
             if size>most: raise WeightsError(f'{file} has {size:,} bytes; {most:,} would be the most.', next=todo)
             broken = zipfile.ZipFile(f).testzip() if zipfile.is_zipfile(f) else None # older files are no zips
+    except WeightsError: raise
     except DataError as e: raise WeightsError(e.message, next=todo) from e
     except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError) as e:
         broken = f'{type(e).__name__}: {e!s:.60}'
