@@ -229,6 +229,7 @@ def _read_in_zip(path, name, limit):
     if len(data)>limit: raise _too_large(f'{path}/{name}', len(data), limit)
     return data
 
+# %% ../../../nbs/engine/base/bundle_files.ipynb #5615aeda
 def _check_directory(f, path):
     "Refuse a zip whose list of files is as long as no bundle's; Python would read all of it"
     size = f.seek(0, os.SEEK_END)

@@ -29,7 +29,7 @@ class Place:
     key:str='' # The keys on the way, such as 'input.batch.std'
     def at(self,
         key:str # A key below this place
-    ) -> Place:
+    ) -> Place: # In the same file
         "The place of what stands under `key`"
         return Place(self.file, f'{self.key}.{key}' if self.key else key)
     def refuse(self,
@@ -44,7 +44,7 @@ class Place:
 def whole(
     low:int, # At least
     high:int # At most
-) -> Callable:
+) -> Callable: # Called with a value and its `Place`; raises `BundleError`
     "A check for a whole number within bounds"
     def check(value, place):
         if type(value) is int and low<=value<=high: return
@@ -54,16 +54,17 @@ def whole(
 def number(
     low:float, # At least
     high:float # At most
-) -> Callable:
+) -> Callable: # Called with a value and its `Place`; raises `BundleError`
     "A check for a finite number within bounds"
     def check(value, place):
         if type(value) in (int, float) and low<=value<=high: return
         place.refuse(value, f'a number from {low:g} to {high:g}')
     return check
 
+# %% ../../../nbs/engine/base/schema.ipynb #5d751b2c
 def any_text(
     most:int=2**24 # Characters at most
-) -> Callable:
+) -> Callable: # Called with a value and its `Place`; raises `BundleError`
     "A check for a text that can be written as UTF-8"
     def check(value, place):
         if type(value) is not str or len(value)>most: place.refuse(value, f'a text of at most {most:,} characters')
@@ -73,7 +74,7 @@ def any_text(
 # %% ../../../nbs/engine/base/schema.ipynb #c8cc43d6
 def one_of(
     *options # Texts
-) -> Callable:
+) -> Callable: # Called with a value and its `Place`; raises `BundleError`
     "A check for a text that is one of a few"
     def check(value, place):
         if type(value) is not str or value not in options: place.refuse(value, f'one of {", ".join(options)}')
@@ -88,7 +89,7 @@ def yes_no(
 
 def maybe(
     check # For what is there
-) -> Callable:
+) -> Callable: # Called with a value and its `Place`; raises `BundleError`
     "A check that lets null pass, too"
     def check_if_there(value, place):
         if value is not None: check(value, place)
@@ -99,7 +100,7 @@ def each(
     check,    # For each value
     least:int=0, # How many there are at least
     most:int=2**24 # And at most
-) -> Callable:
+) -> Callable: # Called with a value and its `Place`; raises `BundleError`
     "A check for a list whose values all pass `check`"
     n = f'{least:,} to {most:,}' if least<most else f'{most:,}'
     def check_all(values, place):
@@ -112,7 +113,7 @@ def each(
 def by_name(
     check,   # For each value
     most:int # How many there are at most
-) -> Callable:
+) -> Callable: # Called with a value and its `Place`; raises `BundleError`
     "A check for a dict of any names whose values all pass `check`"
     def check_all(values, place):
         if type(values) is not dict or len(values)>most: place.refuse(values, f'a dict of at most {most:,} names')
@@ -126,7 +127,7 @@ def record(
     needed:dict,    # Key to check
     optional:dict={}, # Those that may be absent
     only:bool=False # Refuse other keys?
-) -> Callable:
+) -> Callable: # Called with a value and its `Place`; raises `BundleError`
     "A check for a dict with certain keys"
     def check_keys(values, place):
         if type(values) is not dict: place.refuse(values, 'a dict')
@@ -140,7 +141,7 @@ def record(
 
 def tagged(
     records:dict # Name of a type to the checks of its keys
-) -> Callable:
+) -> Callable: # Called with a value and its `Place`; raises `BundleError`
     'A check for a dict that names its type under "type", and has the keys of that type and no others'
     types = one_of(*records)
     def check_by_type(value, place):
@@ -159,7 +160,7 @@ def _label(value, place):
 def names(
     most:int,     # How many at most
     check=_label  # For each of them
-) -> Callable:
+) -> Callable: # Called with a value and its `Place`; raises `BundleError`
     "A check for a list of one name or more, no two of them the same as text"
     check_each = each(check, 1, most)
     def check_all(values, place):

@@ -292,12 +292,12 @@ def save_factors(
     return write_store(path, tensors, said, FACTORS, check=load_factors)
 
 # %% ../../../nbs/engine/collab/factors.ipynb #896c6b65
-def _name(value, place):
+def _check_name(value, place):
     "The check for the name of a user or an item"
     if type(value) is int: whole(-2**63, 2**63)(value, place)
     else: any_text()(value, place)
 
-def _misfit(d):
+def _ratings_misfit(d):
     "A sentence where the parts of a checked description do not fit each other, else ''"
     users,items = d['users'],d['items']
     if len(set(users))<len(users) or len(set(items))<len(items): return 'Two users or two items have one name.'
@@ -308,15 +308,15 @@ def _misfit(d):
 FACTORS = Kind(
     'a model of ratings', 'fastclass-factors', 1,
     dict(
-        users=each(_name),
-        items=each(_name, 1),
+        users=each(_check_name),
+        items=each(_check_name, 1),
         factors=whole(1, 2000),
         seen=whole(0, 10**9),
         noise=number(1e-12, 1e12),
         y_range=maybe(each(number(-1e6, 1e6), 2, 2)),
         names=each(any_text(), 2, 2),
     ),
-    misfit=_misfit)
+    misfit=_ratings_misfit)
 
 # %% ../../../nbs/engine/collab/factors.ipynb #73029145
 def load_factors(

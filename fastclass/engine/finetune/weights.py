@@ -168,6 +168,7 @@ def _known_hashes(record):
     except (OSError, ValueError, RecursionError): return {} # `DataError` is a `ValueError`
     return {k:v for k,v in known.items() if isinstance(v, str)} if isinstance(known, dict) else {}
 
+# %% ../../../nbs/engine/finetune/weights.ipynb #87daed45
 def check_unchanged(
     file # A file of weights that `check_weights` let pass
 ):       # Raises `WeightsError` where its bytes have changed
@@ -244,6 +245,7 @@ def _timm_file(arch, **kwargs):
     repo = timm.get_pretrained_cfg(arch).hf_hub_id
     return Path(hf_hub_download(repo, 'model.safetensors', **kwargs)) if repo else None
 
+# %% ../../../nbs/engine/finetune/weights.ipynb #37e6808d
 def _timm_cached(arch, why):
     from huggingface_hub.errors import LocalEntryNotFoundError
     try: file = _timm_file(arch, local_files_only=True)

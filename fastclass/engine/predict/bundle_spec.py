@@ -10,8 +10,8 @@ from contextlib import nullcontext
 from pathlib import Path
 
 # %% auto #0
-__all__ = ['MOST_PIXELS', 'check_input', 'PICTURES', 'describe_items', 'describe_batch', 'describe_opener', 'describe_task',
-           'build_model', 'has_own_numbers', 'describe_model', 'check_size', 'check_batch', 'check_layers', 'own_copy',
+__all__ = ['MOST_PIXELS', 'PICTURES', 'describe_items', 'describe_batch', 'describe_opener', 'describe_task', 'build_model',
+           'has_own_numbers', 'describe_model', 'check_picture_size', 'check_batch', 'check_layers', 'own_copy',
            'Prepare', 'data_card']
 
 # %% ../../../nbs/engine/predict/bundle_spec.ipynb #dc92d1ae
@@ -295,7 +295,7 @@ _SIDE = 4096
 _LARGEST = each(whole(1, _SIDE), 2, 2)
 _RESAMPLES = tuple(Image.Resampling.__members__)
 
-def check_size(
+def check_picture_size(
     size,  # What was found
     place  # Its `Place`
 ):         # Raises `BundleError`
@@ -311,7 +311,8 @@ def _check_item(d, place):
     larger = 1+d.get('val_xtra', 0)
     if math.prod(d['size'])*larger**2>4*MOST_PIXELS: place.refuse(d, f'{4*MOST_PIXELS:,} pixels at most')
 
-_SIZE = dict(size=check_size)
+# %% ../../../nbs/engine/predict/bundle_spec.ipynb #e336aa9f
+_SIZE = dict(size=check_picture_size)
 _PAD = dict(pad_mode=one_of(*_PAD_MODES))
 _RESAMPLE = dict(resample=one_of(*_RESAMPLES))
 _ITEM = tagged({
@@ -334,7 +335,7 @@ def check_batch(
     _BATCH(d, place)
     if (d.get('mean') is None)!=(d.get('std') is None): place.refuse(d, 'a mean and a std, or neither')
 
-check_input = record(dict(item=each(_check_item, 1, 10), batch=check_batch), dict(near=maybe(whole(1, 65_535))))
+_INPUT = record(dict(item=each(_check_item, 1, 10), batch=check_batch), dict(near=maybe(whole(1, 65_535))))
 
 # %% ../../../nbs/engine/predict/bundle_spec.ipynb #6c12013d
 _MOST_LAYERS = 100
@@ -393,7 +394,7 @@ PICTURES = Kind(
         arch=_check_arch,
         head=check_layers,
         activation=one_of('softmax'),
-        input=check_input,
+        input=_INPUT,
     ))
 
 # %% ../../../nbs/engine/predict/bundle_spec.ipynb #21bf3b31
@@ -424,7 +425,7 @@ def own_copy(
 class Prepare:
     "A picture to the model's input, as fastai does it for validation"
     def __init__(self,
-        d:dict # The `input` part of a description; a stranger's was checked by `check_input`
+        d:dict # The `input` part of a description; a stranger's is checked before
     ):
         batch = d['batch']
         self.near = d.get('near')

@@ -104,15 +104,20 @@ def _check_memory(model, x):
     finally:
         for o in hooks: o.remove()
 
+# %% ../../../nbs/engine/predict/predictor.ipynb #2c665de9
 def _tiny_answer(model, x, shape):
     "What the model gives for the smallest part of `x` that it takes; for all of `x` where it takes no part"
     for side in _SIDES:
         part = x[..., :side, :side]
         if part.shape==x.shape: break
-        try: out = model(part)
-        except Exception: continue # each library says in its own way that a picture is too small
-        if out.shape==shape: return out
+        out = _try(model, part)
+        if out is not None and out.shape==shape: return out
     return model(x)
+
+def _try(model, x):
+    "What the model gives; None where a picture is too small for it, which each library says in its own way"
+    try: return model(x)
+    except Exception: return None
 
 # %% ../../../nbs/engine/predict/predictor.ipynb #24899873
 def load_bundle(

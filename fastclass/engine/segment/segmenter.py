@@ -19,7 +19,7 @@ from fastclass.engine.base.bundle_files import (TEXT, building_from, check_answe
 from ..base.errors import UnsupportedError
 from ..base.picture import read_picture
 from ..base.schema import Kind, any_text, maybe, names, number, record, whole
-from ..predict.bundle_spec import MOST_PIXELS, check_batch, check_size, describe_batch
+from ..predict.bundle_spec import MOST_PIXELS, check_batch, check_picture_size, describe_batch
 from .decoder import Decoder, Scales, segment_model
 from .masks import void_code
 from .overlay import count_pixels, frequent_classes, paint
@@ -136,7 +136,7 @@ def segmenter_of(
     return Segmenter(learn.model, codes, void, size_of(dls), describe_batch(dls.valid))
 
 # %% ../../../nbs/engine/segment/segmenter.ipynb #e1298cb2
-def _misfit(d):
+def _masks_misfit(d):
     "A sentence where the parts of a checked description do not fit each other, else ''"
     void,codes,larger = d['void'],d['vocabulary'],d['up']
     high,wide = d['size']
@@ -149,14 +149,15 @@ MASKS = Kind(
     dict(
         vocabulary=names(256, any_text(1000)), # a mask holds bytes
         void=maybe(whole(0, 255)),
-        size=check_size,
+        size=check_picture_size,
         arch=any_text(200),
         decoder=record(dict(width=whole(1, 4096), reach=whole(1, 256), p=number(0, 1)), only=True),
         up=whole(1, 192),
         batch=check_batch,
     ),
-    misfit=_misfit)
+    misfit=_masks_misfit)
 
+# %% ../../../nbs/engine/segment/segmenter.ipynb #17e3f90e
 def _is_segment_model(model):
     "Is it what `segment_model` makes?"
     if not isinstance(model, torch.nn.Sequential) or len(model)!=2: return False

@@ -373,7 +373,7 @@ def _n_weights(sizes):
     return sum(a*b for a,b in sizes['embeddings'])+sum(a*b for a,b in zip(widths, widths[1:]))
 
 # %% ../../../nbs/engine/tabular/model.ipynb #8514ad4c
-def _misfit(d):
+def _rows_misfit(d):
     "A sentence where the parts of a checked description do not fit each other, else ''"
     n = _n_weights(d['sizes'])
     if n>MOST_PARAMETERS: return f'{n:,} numbers are not those of a model of a table.'
@@ -383,7 +383,7 @@ def _misfit(d):
 def _is_dict(value, place):
     if not isinstance(value, dict): place.refuse(value, 'a dict')
 
-ROWS = Kind('a model of rows', 'fastclass-rows', 1, dict(plan=_PLAN, sizes=_SIZES), dict(about=_is_dict), _misfit)
+ROWS = Kind('a model of rows', 'fastclass-rows', 1, dict(plan=_PLAN, sizes=_SIZES), dict(about=_is_dict), _rows_misfit)
 
 def _build(sizes):
     "An empty `TabularModel` on the meta device"
