@@ -17,7 +17,7 @@ from fastai.vision.core import PILImage, PILImageBW
 from fastai.vision.data import ImageBlock, ImageDataLoaders, Normalize, imagenet_stats
 from fastai.vision.learner import vision_learner
 from fastai.vision import models
-from fastclass.engine.base import bundle_files
+from fastclass.engine.base import bundle_files, files
 from fastclass.engine.predict import bundle_spec, predictor
 from fastclass.engine.base.errors import BundleError, DataError, PictureError, StorageError, UnsupportedError
 from fastclass.engine.datablock.items import item_files, item_labels
@@ -251,12 +251,12 @@ def test_other_files_are_never_removed(learn, tmp_path):
 
 FULL = OSError(errno.ENOSPC, 'No space left on device')
 
-@pytest.mark.parametrize('name,fault,where', [('m', FULL, '_write'), ('m.zip', KeyboardInterrupt(), '_write'), ('m.zip', FULL, '_move_in'),
+@pytest.mark.parametrize('name,fault,where', [('m', FULL, '_write'), ('m.zip', KeyboardInterrupt(), '_write_zip'), ('m.zip', FULL, '_move_in'),
                                               ('m', KeyboardInterrupt(), '_move_in'), ('m', KeyboardInterrupt(), '_check_same')])
 def test_what_was_there_stays_when_saving_fails(learn, tmp_path, monkeypatch, name, fault, where):
     path = save_bundle(learn, tmp_path/name, metrics={'run': 1})
     def fail(*args): raise fault
-    monkeypatch.setattr(predictor if where=='_check_same' else bundle_files, where, fail)
+    monkeypatch.setattr({'_check_same': predictor, '_move_in': files}.get(where, bundle_files), where, fail)
     with pytest.raises(StorageError if isinstance(fault, OSError) else KeyboardInterrupt): save_bundle(learn, path, metrics={'run': 2})
     assert [o.name for o in tmp_path.iterdir()]==[name] and description(path)['metrics']=={'run': 1}
     monkeypatch.undo()
@@ -269,14 +269,35 @@ def test_the_last_rename_fails(learn, tmp_path, monkeypatch):
         calls.append(a)
         if len(calls)==2: raise OSError(errno.EIO, 'I/O error')
         rename(a, b)
-    monkeypatch.setattr(bundle_files.os, 'rename', second_fails)
+    monkeypatch.setattr(os, 'rename', second_fails)
     with pytest.raises(OSError): save_bundle(learn, path, metrics={'run': 2})
     assert description(path)['metrics']=={'run': 1} and [o.name for o in tmp_path.iterdir()]==['m']
 
-def test_former_bundle_after_a_kill_between_the_renames(learn, tmp_path):
+@pytest.mark.parametrize('name', ['.m-12345678-old', '.m.12.345.part-old'])
+def test_former_bundle_after_a_kill_between_the_renames(learn, tmp_path, name):
     path = save_bundle(learn, tmp_path/'m')
-    path.rename(tmp_path/'.m-12345678-old')
-    with pytest.raises(BundleError, match='m-12345678-old'): load_bundle(path)
+    path.rename(tmp_path/name)
+    with pytest.raises(BundleError, match=name): load_bundle(path)
+
+def test_what_is_no_bundle_of_ours_is_never_replaced(learn, tmp_path):
+    with zipfile.ZipFile(tmp_path/'photos.zip', 'w') as z: z.writestr('holiday.jpg', b'mine')
+    (tmp_path/'hub').mkdir(); (tmp_path/'hub'/'model.safetensors').write_bytes(b'somebody else\'s')
+    (tmp_path/'js').mkdir(); (tmp_path/'js'/'bundle.json').write_text('{"format": "esm", "version": 3}')
+    (tmp_path/'deep'/'bundle.json').mkdir(parents=True); (tmp_path/'deep'/'bundle.json'/'notes.txt').write_text('mine')
+    before = {o: o.read_bytes() for o in tmp_path.rglob('*') if o.is_file()}
+    for name in ('photos.zip', 'hub', 'js', 'deep'):
+        with pytest.raises(BundleError, match='no bundle that could be replaced'): save_bundle(learn, tmp_path/name)
+    assert {o: o.read_bytes() for o in tmp_path.rglob('*') if o.is_file()}==before
+
+def test_a_link_to_a_folder_stays_a_link(learn, tmp_path):
+    path = save_bundle(learn, tmp_path/'m', metrics={'run': 1})
+    (tmp_path/'latest').symlink_to(path)
+    save_bundle(learn, tmp_path/'latest', metrics={'run': 2})
+    assert (tmp_path/'latest').is_symlink() and description(path)['metrics']=={'run': 2} and sorted(o.name for o in tmp_path.iterdir())==['latest', 'm']
+
+def test_class_names_that_are_no_text(learn, tmp_path):
+    d = description(save_bundle(learn, tmp_path/'m', data_card={'source': os.fsdecode(b'caf\xe9')}))
+    assert d['data_card']['source']==r'caf\udce9'
 
 def test_a_place_under_a_file(learn, tmp_path):
     (tmp_path/'f').write_text('')

@@ -4,7 +4,7 @@
 
 # %% ../../../nbs/engine/base/bundle_files.ipynb #0e1c20ec
 from __future__ import annotations
-import glob, hashlib, json, math, os, platform, shutil, stat, uuid, zipfile, zlib
+import glob, hashlib, json, math, os, platform, stat, zipfile, zlib
 from contextlib import contextmanager
 from datetime import datetime, timezone
 from functools import partial
@@ -12,7 +12,7 @@ from importlib.metadata import PackageNotFoundError, version as installed
 from pathlib import Path, PurePosixPath
 
 # %% auto #0
-__all__ = ['WEIGHTS', 'TEXT', 'PACKAGES', 'MOST_TEXT', 'refuse', 'plain', 'check_target', 'write_store', 'weights_differ',
+__all__ = ['MOST_TEXT', 'WEIGHTS', 'TEXT', 'PACKAGES', 'refuse', 'plain', 'check_target', 'write_store', 'weights_differ',
            'read_store', 'building_from', 'check_answer', 'shapes_only']
 
 # %% ../../../nbs/engine/base/bundle_files.ipynb #4b905519
@@ -21,8 +21,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as tensors_from_bytes, save as tensors_to_bytes
 from torch.overrides import TorchFunctionMode
-from .errors import BundleError, DataError, UnsupportedError, first_line, printable, storage_guard
-from .files import open_regular, read_limited
+from .errors import BundleError, DataError, UnsupportedError, first_line, printable
+from .files import open_regular, read_limited, replacing
 from .schema import (ASK, MOST_PARAMETERS, Kind, check_description, parse_description)
 
 # %% ../../../nbs/engine/base/bundle_files.ipynb #b792c948
@@ -54,125 +54,6 @@ def plain(
     if o is None or isinstance(o, (int, float, bool)): return o
     refuse(f'a value of the type {type(o).__name__} ({o!r:.40})',
            'Use text, numbers, lists and dicts for vocabulary, metrics and data card.')
-
-# %% ../../../nbs/engine/base/bundle_files.ipynb #f6ac7bca
-WEIGHTS = 'model.safetensors' # The numbers of a store
-TEXT = 'bundle.json'          # What it says about them
-
-def _is_zip(path): return path.suffix.lower()=='.zip'
-
-def check_target(
-    path:Path # Where the store goes; `BundleError` when something else is there
-):
-    "Refuse a place where saving would remove something that is not a store"
-    if _is_zip(path):
-        if path.is_dir():
-            raise BundleError(f'{path} is a folder.', next='Name a file, or a folder without .zip at its end.')
-    elif path.is_dir():
-        others = sorted({o.name for o in path.iterdir()}-{WEIGHTS, TEXT})
-        if others:
-            few = ', '.join(others[:3])
-            raise BundleError(f'{path} holds other files ({few}).',
-                              next='Name a new or an empty folder: a bundle is a folder of its own.')
-    elif path.exists():
-        raise BundleError(f'{path} is a file.', next='Name a folder, or a file that ends in .zip.')
-
-# %% ../../../nbs/engine/base/bundle_files.ipynb #79ae6453
-def _write(path, data):
-    "Write a file and wait until the disk has it"
-    with open(path, 'wb') as f:
-        f.write(data)
-        f.flush()
-        os.fsync(f.fileno())
-
-def _move_in(new, path):
-    "Put the complete store `new` at `path`; what was there goes only when that has worked"
-    if not path.is_dir():
-        os.replace(new, path)
-        return
-    old = path.with_name(f'{new.parent.name}-old')
-    os.rename(path, old)
-    try: os.rename(new, path)
-    except BaseException:
-        os.rename(old, path)
-        raise
-    shutil.rmtree(old)
-
-# %% ../../../nbs/engine/base/bundle_files.ipynb #d5b9c231
-def _zip(folder, dest):
-    "The two files of `folder` in one zip; weights do not shrink, so they are stored as they are"
-    with zipfile.ZipFile(dest, 'w') as z:
-        z.write(folder/TEXT, TEXT, zipfile.ZIP_DEFLATED)
-        z.write(folder/WEIGHTS, WEIGHTS, zipfile.ZIP_STORED)
-    with open(dest, 'rb+') as f: os.fsync(f.fileno())
-    return dest
-
-def _write_files(path, weights, text, check):
-    "Write both files beside `path`, check them, move them in"
-    with storage_guard(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unique = uuid.uuid4().hex[:8]
-        tmp = path.parent/f'.{path.name}-{unique}'
-        try:
-            tmp.mkdir()
-            new = tmp/'bundle'
-            new.mkdir()
-            _write(new/WEIGHTS, weights)
-            _write(new/TEXT, text)
-            if _is_zip(path): new = _zip(new, tmp/'bundle.zip')
-            if check: check(new)
-            _move_in(new, path)
-        finally: shutil.rmtree(tmp, ignore_errors=True)
-
-# %% ../../../nbs/engine/base/bundle_files.ipynb #6a421a6d
-PACKAGES = ('fastclass-course', 'fastai', 'torch', 'safetensors') # Their versions are noted
-
-def _version(name):
-    "The installed version of a package, None when it is not installed"
-    try: return installed(name)
-    except PackageNotFoundError: return None
-
-def _stamp(weights, text, packages):
-    "What every store says about itself, and then what the caller says"
-    digest = hashlib.sha256(weights).hexdigest()
-    facts = dict(text.get('weights') or {}, file=WEIGHTS, bytes=len(weights), sha256=digest)
-    versions = {'python': platform.python_version()}
-    for o in packages: versions[o] = _version(o)
-    now = datetime.now(timezone.utc).isoformat(timespec='seconds')
-    return {'created': now, **text, 'weights': facts, 'versions': versions}
-
-# %% ../../../nbs/engine/base/bundle_files.ipynb #52f32068
-def _own_copy(values):
-    "A tensor or an array as a tensor on the CPU that shares its memory with nobody"
-    tensor = torch.as_tensor(values).detach().cpu()
-    return tensor.contiguous().clone()
-
-def _checked(text, kind):
-    "`text` as plain JSON; raises `UnsupportedError` for what could not be opened again"
-    text = plain(text)
-    try: check_description(text, kind, TEXT)
-    except BundleError as e:
-        refuse(f'this model: {e.message}', 'Use a smaller or more usual model, or learn.export() for this learner.')
-    return text
-
-# %% ../../../nbs/engine/base/bundle_files.ipynb #f13da361
-def write_store(
-    path,          # Folder, or a file that ends in .zip; a store that is there is replaced when the new one is complete
-    tensors:dict,  # Name to tensor or array, such as a `state_dict()`
-    text:dict,     # What a reader needs to know, but for `format` and `version`
-    kind:Kind,     # What the text must say
-    check=None,    # Called with the path of the finished store before it is moved in; what it raises stops the saving
-    packages=PACKAGES # Packages whose versions are noted
-) -> Path:         # `path`; raises `BundleError`, `UnsupportedError`, `StorageError`
-    "Write numbers and text as a folder or a zip of two files, without a pickle"
-    path = Path(path)
-    check_target(path)
-    weights = tensors_to_bytes({k: _own_copy(v) for k,v in tensors.items()})
-    said = dict(format=kind.format, version=kind.version, **text)
-    full = _checked(_stamp(weights, said, packages), kind)
-    encoded = json.dumps(full, indent=1, ensure_ascii=False, allow_nan=False).encode()
-    _write_files(path, weights, encoded, check)
-    return path
 
 # %% ../../../nbs/engine/base/bundle_files.ipynb #d3775260
 MOST_TEXT = 2**24 # Bytes of a description, at most
@@ -281,11 +162,120 @@ def _read_member(path, name, limit):
     except _ZIP_ERRORS as e:
         raise BundleError(f'{path} cannot be read as a zip: {e!s:.100}', next=ASK) from e
 
+# %% ../../../nbs/engine/base/bundle_files.ipynb #f6ac7bca
+WEIGHTS = 'model.safetensors' # The numbers of a store
+TEXT = 'bundle.json'          # What it says about them
+
+def _is_zip(path): return path.suffix.lower()=='.zip'
+
+def check_target(
+    path:Path # Where the store goes; `BundleError` when something else is there
+):
+    "Refuse a place where saving would remove something that is not a store"
+    if path.is_dir()==_is_zip(path) and path.exists():
+        what = 'a folder' if path.is_dir() else 'a file'
+        raise BundleError(f'{path} is {what}.', next='Name a folder, or a file that ends in .zip.')
+    others = sorted({o.name for o in path.iterdir()}-{WEIGHTS, TEXT}) if path.is_dir() else []
+    if others:
+        few = ', '.join(others[:3])
+        raise BundleError(f'{path} holds other files ({few}).',
+                          next='Name a new or an empty folder: a bundle is a folder of its own.')
+    if path.is_file() or path.is_dir() and any(path.iterdir()): _check_is_store(path)
+
+# %% ../../../nbs/engine/base/bundle_files.ipynb #7ed7b6f5
+def _check_is_store(path):
+    "Refuse what has the name of a store, or files with the names of its files, and was not written by `write_store`"
+    try: d = json.loads(_read_member(path, TEXT, MOST_TEXT))
+    except (BundleError, ValueError, RecursionError): d = None
+    ours = isinstance(d, dict) and {'format', 'version', 'weights', 'versions'}<=d.keys()
+    if not ours:
+        raise BundleError(f'{path} is there, and it is no bundle that could be replaced.',
+                          next='Name another place, or remove it first.')
+
+# %% ../../../nbs/engine/base/bundle_files.ipynb #79ae6453
+def _write(path, data):
+    "Write a file and wait until the disk has it"
+    with open(path, 'wb') as f:
+        f.write(data)
+        f.flush()
+        os.fsync(f.fileno())
+
+def _write_zip(path, weights, text):
+    "Both files in one zip; weights do not shrink, so they are stored as they are"
+    with open(path, 'wb') as f:
+        with zipfile.ZipFile(f, 'w') as z:
+            z.writestr(TEXT, text, zipfile.ZIP_DEFLATED)
+            z.writestr(WEIGHTS, weights, zipfile.ZIP_STORED)
+        f.flush()
+        os.fsync(f.fileno())
+
+def _write_files(path, weights, text, check):
+    "Write both files beside `path`, check them, move them in"
+    with replacing(path) as new:
+        if _is_zip(path): _write_zip(new, weights, text)
+        else:
+            new.mkdir()
+            _write(new/WEIGHTS, weights)
+            _write(new/TEXT, text)
+        if check: check(new)
+
+# %% ../../../nbs/engine/base/bundle_files.ipynb #6a421a6d
+PACKAGES = ('fastclass-course', 'fastai', 'torch', 'safetensors') # Their versions are noted
+
+def _version(name):
+    "The installed version of a package, None when it is not installed"
+    try: return installed(name)
+    except PackageNotFoundError: return None
+
+def _stamp(weights, text, packages):
+    "What every store says about itself, and then what the caller says"
+    digest = hashlib.sha256(weights).hexdigest()
+    facts = dict(text.get('weights') or {}, file=WEIGHTS, bytes=len(weights), sha256=digest)
+    versions = {'python': platform.python_version()}
+    for o in packages: versions[o] = _version(o)
+    now = datetime.now(timezone.utc).isoformat(timespec='seconds')
+    return {'created': now, **text, 'weights': facts, 'versions': versions}
+
+# %% ../../../nbs/engine/base/bundle_files.ipynb #52f32068
+def _own_copy(values):
+    "A tensor or an array as a tensor on the CPU that shares its memory with nobody"
+    tensor = torch.as_tensor(values).detach().cpu()
+    return tensor.contiguous().clone()
+
+def _checked(text, kind):
+    "`text` as plain JSON; raises `UnsupportedError` for what could not be opened again"
+    text = plain(text)
+    try: check_description(text, kind, TEXT)
+    except BundleError as e:
+        refuse(f'this model: {e.message}', 'Use a smaller or more usual model, or learn.export() for this learner.')
+    return text
+
+# %% ../../../nbs/engine/base/bundle_files.ipynb #f13da361
+def write_store(
+    path,          # Folder, or a file that ends in .zip; a store that is there is replaced when the new one is complete
+    tensors:dict,  # Name to tensor or array, such as a `state_dict()`
+    text:dict,     # What a reader needs to know, but for `format` and `version`
+    kind:Kind,     # What the text must say
+    check=None,    # Called with the path of the finished store before it is moved in; what it raises stops the saving
+    packages=PACKAGES # Packages whose versions are noted
+) -> Path:         # `path`; raises `BundleError`, `UnsupportedError`, `StorageError`
+    "Write numbers and text as a folder or a zip of two files, without a pickle"
+    path = Path(path)
+    check_target(path)
+    place = path.resolve() # where a link to a folder leads
+    weights = tensors_to_bytes({k: _own_copy(v) for k,v in tensors.items()})
+    said = dict(format=kind.format, version=kind.version, **text)
+    full = _checked(_stamp(weights, said, packages), kind)
+    encoded = json.dumps(full, indent=1, ensure_ascii=False, allow_nan=False).encode()
+    _write_files(place, weights, encoded, check)
+    return path
+
 # %% ../../../nbs/engine/base/bundle_files.ipynb #ab2d891c
 def _missing(path):
     "The error for a path with nothing there, with the former store that an interrupted save left"
     hint = 'Check the path: the function that saved it returned it.'
-    old = sorted(path.parent.glob(f'.{glob.escape(path.name)}-*-old'))
+    name = glob.escape(path.name)
+    old = sorted([*path.parent.glob(f'.{name}-*-old'), *path.parent.glob(f'.{name}.*-old')])
     if old: hint = f'An interrupted save left the former one at {old[-1]}: rename it.'
     return BundleError(f'There is no bundle at {path}.', next=hint)
 
