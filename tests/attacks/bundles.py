@@ -167,12 +167,13 @@ for kind,name in FLOATS.items():
     for said,change,says in [
         ('nan', with_value(np.nan, name), 'not finite'), ('infinite', with_value(-np.inf, name), 'not finite'), ('complex', as_type('c8', name), 'complex64'), ('boolean', as_type('b1', name), 'torch.bool'),
         ('whole', as_type('i8', name), 'int64'), ('too_large_for_float32', lambda o, name=name: with_value(1e300, name)(as_type('f8', name)(o)), 'not finite'), ('named_otherwise', renamed(name, 'x\x1b[2J'), '2 names differ'),
-        ('of_other_shape', reshaped(name), 'should be'), ('left_out', without(name), '1 names differ'), ('with_100000_more', with_more(100_000), 'do not fit'),
+        ('of_other_shape', reshaped(name), 'should be'), ('left_out', without(name), '1 names differ'), ('with_20000_more', with_more(20_000), 'do not fit'),
     ]: add(f'weights_{said}', partial(written, kind=kind, arrays=change), kind, says)
 
 def with_all(value, name): return lambda arrays: {**arrays, name: np.full(arrays[name].shape, value, 'f4')}
 
 
+add('layer_that_fills_the_memory', partial(written, text=lambda d: d.update(head=[dict(type='nn.Flatten', start_dim=2, end_dim=-1), {**LAYER, 'in_features': 127*127, 'out_features': 10**6}], input={**d['input'], 'item': [{**d['input']['item'][0], 'size': [2048, 2048]}]})), 'pictures', 'numbers for one picture')
 add('answers_are_no_numbers', partial(written, arrays=with_all(3e38, '0.0.0.bias')), 'pictures', 'not finite')
 for kind,name,value in [('masks', '1.name.0.running_var', -5.), ('rows', 'bn_cont.running_var', -5.)]:
     add('answers_are_no_numbers', partial(written, kind=kind, arrays=with_value(value, name)), kind, 'not finite')
@@ -340,5 +341,7 @@ fine('more_keys', partial(written, text=lambda d: d.update(more={'a': [1, {}]}))
 fine('classes_that_are_numbers', partial(written, text=put('vocabulary', [1, 2.5, True])))
 fine('a_layer_in_a_layer', partial(written, text=lambda d: d.update(head=[d['head'][0], dict(type='Sequential', layers=[dict(type='Flatten', full=False)]), d['head'][2]])))
 fine('large_size', partial(written, text=put('input.item.0.size', [1024, 2048])))
+fine('large_size_of_a_head_for_one_size', partial(written, text=lambda d: d.update(head=[dict(type='nn.Flatten', start_dim=1, end_dim=-1), {**LAYER, 'in_features': 512*24*24}], input={**d['input'], 'item': [{**d['input']['item'][0], 'size': [400, 400]}]}),
+                                                  arrays=lambda a: {**{k: v for k,v in a.items() if k[:2]!='1.'}, '1.1.weight': np.full((3, 512*24*24), 1e-4, 'f4'), '1.1.bias': np.zeros(3, 'f4')}))
 fine('no_void', partial(written, kind='masks', text=lambda d: d.update(void=None)), 'masks')
 fine('link_to_a_bundle', lambda folder: (folder/'m').symlink_to(written(folder, name='other')))

@@ -89,30 +89,30 @@ def _describe(learn):
 
 # %% ../../../nbs/engine/predict/predictor.ipynb #dc1cf4bc
 _MOST_NUMBERS = 2**27 # That one layer may give for one picture
-_FEW_PIXELS = 2**19   # Up to here none does
+_FEW_PIXELS = 2**17   # Up to here none does
 _SIDES = (32, 64, 128) # Of the tiny picture: the first one that is large enough for the model
 
-def _check_memory(model, x):
-    "Raise `BundleError` where a layer of a model on the meta device would give more for `x` than a computer can hold"
+def _shapes_of(model, x):
+    "What a model on the meta device gives for `x`; raises `BundleError` where a layer gives more than memory can hold"
     def look(layer, inputs, out):
         if isinstance(out, torch.Tensor) and out.numel()>_MOST_NUMBERS:
             raise BundleError(f'A layer {type(layer).__name__} gives {out.numel():,} numbers for one picture.',
                               next='Use a smaller size, or ask who made the bundle.')
     hooks = [o.register_forward_hook(look) for o in model.modules()]
-    try: model(torch.empty(x.shape, device='meta'))
-    except NotImplementedError: pass # torch does not know the shapes of every operation
+    try: return model(torch.empty(x.shape, device='meta'))
+    except RuntimeError: return None # not every operation works on shapes alone
     finally:
         for o in hooks: o.remove()
 
 # %% ../../../nbs/engine/predict/predictor.ipynb #2c665de9
-def _tiny_answer(model, x, shape):
-    "What the model gives for the smallest part of `x` that it takes; for all of `x` where it takes no part"
+def _tiny_answer(model, x, shape, whole):
+    "What the model gives for the smallest part of `x` that it takes; else `whole`, or what all of `x` gives"
     for side in _SIDES:
         part = x[..., :side, :side]
         if part.shape==x.shape: break
         out = _try(model, part)
         if out is not None and out.shape==shape: return out
-    return model(x)
+    return model(x) if whole is None else whole
 
 def _try(model, x):
     "What the model gives; None where a picture is too small for it, which each library says in its own way"
@@ -137,14 +137,14 @@ def _filled_model(d, load_tensors, prepare, where):
     "The model of a description with its weights, once it has answered"
     made = d['arch'],d['head']
     model = build_model(*made).eval()
-    picture = prepare.item(Image.linear_gradient('L').resize((16, 12)).convert('RGB'))
+    picture = prepare.item(Image.linear_gradient('L').resize((390, 270)).convert('RGB'))
     shape = 1,len(d['vocabulary'])
     x = prepare.batch(picture.as_subclass(torch.Tensor)[None])
-    if math.prod(x.shape[-2:])>_FEW_PIXELS: _check_memory(model, x)
+    whole = _shapes_of(model, x) if math.prod(x.shape[-2:])>_FEW_PIXELS else None
     tensors = load_tensors(model.state_dict())
     if has_own_numbers(model): model = build_model(*made, real=True).eval()
     model.load_state_dict(tensors, assign=True)
-    check_answer(_tiny_answer(model, x, shape), shape, where)
+    check_answer(_tiny_answer(model, x, shape, whole), shape, where)
     return model
 
 # %% ../../../nbs/engine/predict/predictor.ipynb #8dd16160
