@@ -10,8 +10,9 @@ from pathlib import Path
 
 from .engine.base.errors import storage_guard
 from .engine.base.machine import pick_device, quiet
+from .engine.base.run_folder import check_apart, result_folder
 from .engine.datablock.folder import scan_folder
-from .report import check_numbers, describe_folder, evaluate, result_folder, write_results
+from .report import check_numbers, check_room, describe_folder, evaluate, write_results
 
 # %% auto #0
 __all__ = ['PACK', 'SIZE', 'WHOLE_SIZE', 'WHOLE_BATCH', 'WHOLE_STEPS', 'WHOLE_LR', 'quickstart']
@@ -20,13 +21,15 @@ __all__ = ['PACK', 'SIZE', 'WHOLE_SIZE', 'WHOLE_BATCH', 'WHOLE_STEPS', 'WHOLE_LR
 PACK = 'crests','train' # Without a folder: this bundled pack, and its folder of class folders
 
 # %% ../nbs/quickstart.ipynb #db12272d
-def _find_data(data):
-    "`(folder, source)`: that of the user, or the bundled pack"
+def _find_data(data, out):
+    "`(folder, source)`: that of the user, or the bundled pack, which must not lie where results go"
     if data is not None: return Path(data).expanduser(), 'folder'
     from fastclass.engine.packs.packs import pack
     name,part = PACK
     print(f'No --data was given: using the bundled pack {name!r}, drawn by fastclass itself.')
-    return pack(name)/part, 'bundled'
+    folder = pack(name)
+    check_apart(out, folder)
+    return folder/part, 'bundled'
 
 # %% ../nbs/quickstart.ipynb #184eb905
 SIZE = 192           # Where the body has learned from photos and only the head is trained
@@ -90,12 +93,13 @@ def quickstart(
     start = time.perf_counter()
     quiet()
     check_numbers(seconds, epochs, valid_pct)
-    with result_folder(out) as work:
+    with result_folder(out, data) as work:
         print('Training on {0.name}: {0.why}.'.format(pick_device()))
-        path,source = _find_data(data)
+        path,source = _find_data(data, out)
         folder = scan_folder(path)
         describe_folder(folder)
         learn = _quick_learner(folder, arch, valid_pct, seed)
+        check_room(learn, work)
         _train(learn, epochs, seconds, seed)
         outcome = evaluate(learn)
         with storage_guard(out):

@@ -5,16 +5,16 @@
 # %% ../nbs/report.ipynb #0b0e4186
 from __future__ import annotations
 
-import base64, os, shutil, tempfile, time
+import base64, os, shutil, time
 from collections import Counter
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from .engine.base.errors import DataError, StorageError, storage_guard
+from .engine.base.csv_cells import csv_bytes
+from .engine.base.errors import DataError, StorageError, printable
 
 # %% auto #0
-__all__ = ['STYLE', 'PAGE', 'USE', 'NOTES', 'check_numbers', 'describe_folder', 'result_folder', 'Outcome', 'evaluate',
+__all__ = ['STYLE', 'PAGE', 'USE', 'NOTES', 'check_numbers', 'describe_folder', 'check_room', 'Outcome', 'evaluate',
            'write_results']
 
 # %% ../nbs/report.ipynb #08fee6c7
@@ -38,40 +38,30 @@ def describe_folder(
     folder # What `scan_folder` gave
 ) -> None:
     "Say what was found in the folder, and what was left out and why"
-    counts = ', '.join(f'{label} {n}' for label,n in folder.counts.items())
+    counts = ', '.join(f'{printable(label)} {n}' for label,n in folder.counts.items())
     print(f'{len(folder)} pictures of {len(folder.classes)} classes: {counts}.')
     if folder.refused:
         times = Counter(reason for _,reason,_ in folder.refused)
         reasons = ', '.join(f'{n} {reason}' for reason,n in times.most_common())
         print(f'{len(folder.refused)} left out: {reasons} (listed in the report).')
     if folder.stray:
-        names = ', '.join(o.name for o in folder.stray[:5])
+        names = ', '.join(printable(o.name) for o in folder.stray[:5])
         more = '...' if len(folder.stray)>5 else ''
         print(f'No part of the data: {names}{more}.')
 
-# %% ../nbs/report.ipynb #830293d1
-@contextmanager
-def result_folder(
-    out # Where the results will be: a new folder, or one of an earlier run
-):      # Yields a folder to write into; raises `StorageError` when nothing can be written there
-    "A folder whose files are moved to `out` at the end of the block, all or none"
-    out = Path(out).expanduser().resolve()
-    if out.exists() and not out.is_dir():
-        raise StorageError(f'{out} is a file.', next='Name a folder for the results with --out.')
-    with storage_guard(out):
-        out.parent.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=f'.{out.name}-', dir=out.parent))
-    try:
-        yield work
-        with storage_guard(out):
-            out.mkdir(exist_ok=True)
-            for o in sorted(work.iterdir()): _replace(o, out/o.name)
-    finally: shutil.rmtree(work, ignore_errors=True)
-
-def _replace(new, old):
-    "Move `new` to where `old` is, which may be a file or a folder"
-    if old.is_dir() and not old.is_symlink(): shutil.rmtree(old)
-    os.replace(new, old)
+# %% ../nbs/report.ipynb #ef700f91
+def check_room(
+    learn, # The learner that will be trained
+    folder # Folder on the disk that the results will be on
+) -> None: # Raises `StorageError`
+    "Refuse a disk that is too full for what the run will write"
+    of_model = sum(o.numel()*o.element_size() for o in learn.model.state_dict().values())
+    need = 2*of_model+5_000_000 # the bundle is checked beside its place; figures, report, table
+    free = shutil.disk_usage(folder).free
+    if free>=need: return
+    raise StorageError(f'The disk is full: {free/1e6:.0f} MB are free for {folder}, '
+                       f'and the results need about {need/1e6:.0f} MB.',
+                       next='Free some space, or name a folder on another disk with --out.')
 
 # %% ../nbs/report.ipynb #406c9832
 @dataclass
@@ -109,7 +99,7 @@ def _figures(outcome, folder):
     told = []
     for row in interpret.top_losses(frame, 9).itertuples():
         name = Path(row.file).name
-        told.append(f'{name} is {row.actual}, taken for {row.predicted}')
+        told.append(printable(f'{name} is {row.actual}, taken for {row.predicted}'))
     worst = 'The pictures with the largest loss: ' + '; '.join(told) + '.'
     return [('The pictures that it got most wrong', 'top_losses.png', worst),
             ('Which class is taken for which', 'confusion.png', outcome.in_words)]
@@ -147,7 +137,7 @@ print(model.predict('photo.jpg'))'''
 
 def _cell_text(value):
     "A value as a cell of a table shows it"
-    return f'{value:.1%}' if isinstance(value, float) else str(value)
+    return f'{value:.1%}' if isinstance(value, float) else printable(value)
 
 def _report_table(title, df):
     "A table as the page takes it"
@@ -161,7 +151,7 @@ def _render(**parts):
     from jinja2 import Environment
     template = Environment(autoescape=True).from_string(PAGE)
     html = template.render(style=STYLE, **parts)
-    return html.encode('utf-8', 'replace') # names of files need not be valid text
+    return html.encode('utf-8', 'backslashreplace') # names of files need not be valid text
 
 # %% ../nbs/report.ipynb #78696e83
 def _tables(outcome, folder):
@@ -206,25 +196,24 @@ def _report(outcome, folder, learn, figures, work, out, notes):
 def _export(learn, outcome, work, metrics):
     "Write the table of predictions and the bundle"
     from fastclass.engine.predict.predictor import save_bundle
-    with open(work/'predictions.csv', 'w', encoding='utf-8', errors='replace', newline='') as f:
-        outcome.frame.to_csv(f, index=False)
+    (work/'predictions.csv').write_bytes(csv_bytes(outcome.frame))
     learn.model.eval()
     save_bundle(learn, work/'bundle', metrics=metrics, weights_source=learn.weights.source)
 
 def _summary(outcome, folder, out, source):
     "The lines that end the run"
     print(f'\nAccuracy {outcome.accuracy:.1%}. {_interval_text(outcome)}')
-    pairs = [f'{row.actual} taken for {row.predicted} ({row.count})'
+    pairs = [printable(f'{row.actual} taken for {row.predicted} ({row.count})')
              for row in outcome.most_confused.head(3).itertuples(index=False)]
     confused = ', '.join(pairs) or 'none'
     print(f'Most confused: {confused}.')
     worst = outcome.frame.sort_values('loss', ascending=False).head(3)
     for row in worst.itertuples():
         file = os.path.relpath(row.file, folder.path)
-        print(f'Loss {row.loss:.2f}: {file} is {row.actual}, '
-              f'taken for {row.predicted} ({row.probability:.0%}).')
-    print(f'Report, figures, predictions and model: {out}')
-    page = out/'report.html'
+        print(printable(f'Loss {row.loss:.2f}: {file} is {row.actual}, '
+                        f'taken for {row.predicted} ({row.probability:.0%}).'))
+    print(f'Report, figures, predictions and model: {printable(out)}')
+    page = printable(out/'report.html')
     if source!='bundled': print(f'Next: open {page} in a browser.')
     else: print('Next: fastclass quickstart --data FOLDER, with one sub-folder of photos a class.')
 

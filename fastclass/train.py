@@ -11,8 +11,9 @@ from pathlib import Path
 
 from .engine.base.errors import DataError, storage_guard
 from .engine.base.machine import pick_device, quiet, worker_count
+from .engine.base.run_folder import result_folder
 from .engine.datablock.folder import scan_folder
-from .report import check_numbers, describe_folder, evaluate, result_folder, write_results
+from .report import check_numbers, check_room, describe_folder, evaluate, write_results
 
 # %% auto #0
 __all__ = ['train']
@@ -53,6 +54,7 @@ def _job(folder, work, out, began, processes, fit, how):
     start = time.perf_counter()-(time.time()-began)
     quiet()
     learn = _same_learner(folder, **how)
+    if work is not None: check_room(learn, work)
     history = _fit(learn, *fit, processes)
     if work is None: return None
     with alone(), storage_guard(out):
@@ -79,9 +81,9 @@ def _one_of_several(data, out, began, n, fit, how, timeout):
     if rank: # only the first process speaks
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())
     with joined(timeout), ExitStack() as stack:
+        work = from_first(lambda: stack.enter_context(result_folder(out, data)))
         folder = from_first(lambda: _scan(data))
-        work = None if rank else stack.enter_context(result_folder(out))
-        return _job(folder, work, Path(out), began, n, fit, how)
+        return _job(folder, None if rank else work, Path(out), began, n, fit, how)
 
 # %% ../nbs/train.ipynb #9c19f4ce
 def _scan(data):
@@ -95,8 +97,8 @@ def _start(data, out, began, processes, fit, how, timeout):
     from fastclass.engine.finetune.distributed import launch, process_count
     n = process_count(processes)
     print('Training on {0.name}: {0.why}.'.format(pick_device()))
-    folder = _scan(data)
-    with result_folder(out) as work:
+    with result_folder(out, data) as work:
+        folder = _scan(data)
         if n==1: return _job(folder, work, Path(out), began, 1, fit, how)
         bs = how['bs']
         print(f'Starting {n} processes, each with 1/{n} of every batch of {bs}: about ten seconds.')
