@@ -10,9 +10,11 @@ from pathlib import Path
 
 from .engine.base.errors import storage_guard
 from .engine.base.machine import pick_device, quiet
+from .engine.base.memory_room import check_memory
 from .engine.base.run_folder import check_apart, result_folder
 from .engine.datablock.folder import scan_folder
-from .report import check_numbers, check_room, describe_folder, evaluate, write_results
+from .report import (check_numbers, check_room, describe_folder, evaluate,
+    training_bytes, write_results)
 
 # %% auto #0
 __all__ = ['PACK', 'SIZE', 'WHOLE_SIZE', 'WHOLE_BATCH', 'WHOLE_STEPS', 'WHOLE_LR', 'quickstart']
@@ -50,6 +52,14 @@ def _quick_learner(folder, arch, valid_pct, seed):
     if find_weights(arch).from_photos: sizes = dict(size=SIZE)
     else: sizes = dict(size=WHOLE_SIZE, bs=WHOLE_BATCH)
     return make_learner(folder_dls(folder, valid_pct=valid_pct, seed=seed, **sizes), arch)
+
+# %% ../nbs/quickstart.ipynb #34bb53d6
+def _check_learner(learn, work):
+    "Refuse what there is no room for, in the memory or on the disk"
+    whole = not learn.weights.from_photos
+    need = training_bytes(learn, WHOLE_SIZE if whole else SIZE, whole)
+    check_memory(need, ', or take a smaller --arch')
+    check_room(learn, work)
 
 # %% ../nbs/quickstart.ipynb #42134028
 def _train(learn, epochs, seconds, seed):
@@ -99,7 +109,7 @@ def quickstart(
         folder = scan_folder(path)
         describe_folder(folder)
         learn = _quick_learner(folder, arch, valid_pct, seed)
-        check_room(learn, work)
+        _check_learner(learn, work)
         _train(learn, epochs, seconds, seed)
         outcome = evaluate(learn)
         with storage_guard(out):

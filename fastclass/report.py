@@ -14,8 +14,8 @@ from .engine.base.csv_cells import csv_bytes
 from .engine.base.errors import DataError, StorageError, printable
 
 # %% auto #0
-__all__ = ['STYLE', 'PAGE', 'USE', 'NOTES', 'check_numbers', 'describe_folder', 'check_room', 'Outcome', 'evaluate',
-           'write_results']
+__all__ = ['STYLE', 'PAGE', 'USE', 'NOTES', 'check_numbers', 'describe_folder', 'check_room', 'training_bytes', 'Outcome',
+           'evaluate', 'write_results']
 
 # %% ../nbs/report.ipynb #08fee6c7
 def check_numbers(
@@ -62,6 +62,34 @@ def check_room(
     raise StorageError(f'The disk is full: {free/1e6:.0f} MB are free for {folder}, '
                        f'and the results need about {need/1e6:.0f} MB.',
                        next='Free some space, or name a folder on another disk with --out.')
+
+# %% ../nbs/report.ipynb #27ba2003
+def _output_bytes(model, size):
+    "Bytes of the outputs of all layers for one picture; of the largest input and output of a layer"
+    import copy, torch
+    model = copy.deepcopy(model).to('meta').eval()
+    seen = [0]
+
+    def hook(layer, given, out):
+        if isinstance(out, torch.Tensor): seen.append(out.numel()*4)
+
+    for layer in model.modules():
+        if not list(layer.children()): layer.register_forward_hook(hook)
+    model(torch.empty(1, 3, size, size, device='meta'))
+    return sum(seen), 2*max(seen)
+
+def training_bytes(
+    learn,     # A learner for pictures
+    size:int,  # Pixels of a side
+    whole:bool # Does all of the network learn, or the head alone?
+) -> int:      # On a GPU, 0: its memory is not looked at
+    "Memory that the training will take, roughly"
+    from fastclass.engine.base.torch_tools import device_of
+    if device_of(learn).type!='cpu': return 0
+    outputs,largest = _output_bytes(learn.model, size)
+    weights = 4*sum(o.numel() for o in learn.model.parameters())
+    batch = min(learn.dls.train.bs, len(learn.dls.train_ds))
+    return 4*weights+batch*outputs if whole else weights+2*batch*largest
 
 # %% ../nbs/report.ipynb #406c9832
 @dataclass

@@ -11,9 +11,11 @@ from pathlib import Path
 
 from .engine.base.errors import DataError, storage_guard
 from .engine.base.machine import pick_device, quiet, worker_count
+from .engine.base.memory_room import check_memory
 from .engine.base.run_folder import result_folder
 from .engine.datablock.folder import scan_folder
-from .report import check_numbers, check_room, describe_folder, evaluate, write_results
+from .report import (check_numbers, check_room, describe_folder, evaluate,
+    training_bytes, write_results)
 
 # %% auto #0
 __all__ = ['train']
@@ -46,15 +48,22 @@ def _fit(learn, epochs, lr, processes):
     names = ('train_loss', 'valid_loss', 'accuracy')
     return [dict(zip(names, map(float, values))) for values in learn.recorder.values]
 
+# %% ../nbs/train.ipynb #1d38a195
+def _check_learner(learn, work, size):
+    "Refuse what there is no room for, in the memory or on the disk"
+    need = training_bytes(learn, size, whole=True) # the processes share the batch
+    check_memory(need, ', or take a smaller --bs, --size or --arch')
+    check_room(learn, work)
+
 # %% ../nbs/train.ipynb #198ffbd2
 def _job(folder, work, out, began, processes, fit, how):
     "Train in this process, with the others if any; the result in the first process, else None"
-    from fastclass.engine.finetune.distributed import alone
+    from fastclass.engine.finetune.distributed import alone, from_first
     # each process has a clock of its own, and one on the wall
     start = time.perf_counter()-(time.time()-began)
     quiet()
     learn = _same_learner(folder, **how)
-    if work is not None: check_room(learn, work)
+    from_first(lambda: _check_learner(learn, work, how['size']))
     history = _fit(learn, *fit, processes)
     if work is None: return None
     with alone(), storage_guard(out):
