@@ -56,6 +56,6 @@ def check_memory(
     "Refuse what will not fit into the memory"
     short = memory_short(need)
     if short is None: return
-    whole,free = [f'{o/1e9:.1f} GB' for o in short]
+    whole,free = [f'{o/1e6:,.0f} MB' for o in short]
     raise UnsupportedError(f'There is too little memory: this takes about {whole}, and {free} are left.',
                            next=f'End other programs{advice}, or use a machine with more.')
