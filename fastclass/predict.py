@@ -9,7 +9,7 @@ import math
 
 import pandas as pd
 
-from fastclass.engine.base.csv_cells import (as_column, check_csv_place, csv_bytes,
+from fastclass.engine.base.csv_cells import (as_frame, check_csv_place, csv_bytes,
     read_predictions)
 from .engine.base.errors import BundleError, DataError, PictureError, printable
 from .engine.base.files import write_atomic
@@ -71,7 +71,7 @@ def predict_files(
     names,sources = zip(*named_sources(files))
     answers = predict_tta(predictor, list(sources), tta, bs, progress)
     rows = [_row(name, a, predictor.vocab, threshold) for name,a in zip(names, answers)]
-    table = pd.DataFrame({name: as_column([row[name] for row in rows]) for name in rows[0]})
+    table = as_frame(list(rows[0]), [[row[name] for row in rows] for name in rows[0]])
     if csv is not None: write_atomic(csv, csv_bytes(table))
     return table
 

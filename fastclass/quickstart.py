@@ -12,8 +12,7 @@ from .engine.base.errors import storage_guard
 from .engine.base.machine import pick_device, quiet
 from .engine.base.memory_room import check_memory
 from .engine.base.run_folder import check_apart, result_folder
-from .engine.datablock.folder import scan_folder
-from .report import (check_numbers, check_room, describe_folder, evaluate,
+from .report import (check_numbers, check_room, evaluate, look_through,
     training_bytes, write_results)
 
 # %% auto #0
@@ -25,7 +24,7 @@ PACK = 'crests','train' # Without a folder: this bundled pack, and its folder of
 # %% ../nbs/quickstart.ipynb #db12272d
 def _find_data(data, out):
     "`(folder, source)`: that of the user, or the bundled pack, which must not lie where results go"
-    if data is not None: return Path(data).expanduser(), 'folder'
+    if data is not None: return Path(data), 'folder'
     from fastclass.engine.packs.packs import pack
     name,part = PACK
     print(f'No --data was given: using the bundled pack {name!r}, drawn by fastclass itself.')
@@ -102,12 +101,11 @@ def quickstart(
     Raises `DataError`, `WeightsError` or `StorageError`."""
     start = time.perf_counter()
     quiet()
-    check_numbers(seconds, epochs, valid_pct)
+    check_numbers(seconds, epochs, valid_pct, seed)
     with result_folder(out, data) as work:
         print('Training on {0.name}: {0.why}.'.format(pick_device()))
         path,source = _find_data(data, out)
-        folder = scan_folder(path)
-        describe_folder(folder)
+        folder = look_through(path)
         learn = _quick_learner(folder, arch, valid_pct, seed)
         _check_learner(learn, work)
         _train(learn, epochs, seconds, seed)

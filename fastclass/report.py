@@ -12,16 +12,20 @@ from pathlib import Path
 
 from .engine.base.csv_cells import csv_bytes
 from .engine.base.errors import DataError, StorageError, printable
+from .engine.datablock.folder import scan_folder
 
 # %% auto #0
-__all__ = ['STYLE', 'PAGE', 'USE', 'NOTES', 'check_numbers', 'describe_folder', 'check_room', 'training_bytes', 'Outcome',
-           'evaluate', 'write_results']
+__all__ = ['MOST_EPOCHS', 'MOST_SECONDS', 'STYLE', 'PAGE', 'USE', 'NOTES', 'check_numbers', 'describe_folder', 'look_through',
+           'check_room', 'training_bytes', 'Outcome', 'evaluate', 'write_results']
 
 # %% ../nbs/report.ipynb #08fee6c7
+MOST_EPOCHS,MOST_SECONDS = 100_000,10_000_000
+
 def check_numbers(
     seconds,   # Time to train in; None: any
     epochs,    # Epochs to train; None: any
-    valid_pct  # Share of the pictures for validation
+    valid_pct, # Share of the pictures for validation
+    seed=0     # Seed of the random numbers
 ) -> None:     # Raises `DataError`
     "Refuse what cannot be meant, before any work is done"
     if not 0<valid_pct<1:
@@ -29,9 +33,13 @@ def check_numbers(
                         next='Take a number between 0 and 1, for example --valid 0.2.')
     if epochs is not None and epochs<1:
         raise DataError(f'{epochs} epochs would train nothing.', next='Take 1 or more.')
-    if seconds is not None and seconds<=0:
+    if epochs is not None and epochs>MOST_EPOCHS:
+        raise DataError(f'{epochs} epochs would never end.', next=f'Take at most {MOST_EPOCHS}.')
+    if seconds is not None and not 0<seconds<=MOST_SECONDS:
         raise DataError(f'{seconds} seconds are no time to train in.',
-                        next='Take a number above 0.')
+                        next=f'Take a number above 0, and at most {MOST_SECONDS}.')
+    if abs(seed)>=2**63:
+        raise DataError(f'The seed {seed} is too large.', next='Take one of up to 18 digits.')
 
 # %% ../nbs/report.ipynb #e0c5b45d
 def describe_folder(
@@ -48,6 +56,22 @@ def describe_folder(
         names = ', '.join(printable(o.name) for o in folder.stray[:5])
         more = '...' if len(folder.stray)>5 else ''
         print(f'No part of the data: {names}{more}.')
+
+# %% ../nbs/report.ipynb #8c54c1ea
+def look_through(
+    data # A folder with one sub-folder of photos a class
+):       # What `scan_folder` gives, said in a line or two; raises `DataError`
+    "What is in a folder, when a model can be made of it"
+    text = os.fspath(data)
+    if text.startswith('~') and os.path.expanduser(text)==text:
+        raise DataError(f'There is no folder {text}: nobody here has that name.',
+                        next='Write the whole path.')
+    folder = scan_folder(data)
+    for name in folder.classes:
+        if name.encode('utf-8', 'replace')==name.encode('utf-8', 'surrogatepass'): continue
+        raise DataError(f'The name of the class {name!r} is no text.', next='Rename its folder.')
+    describe_folder(folder)
+    return folder
 
 # %% ../nbs/report.ipynb #ef700f91
 def check_room(

@@ -10,7 +10,7 @@ from .errors import DataError, StorageError, storage_guard
 from .files import open_regular, read_limited
 
 # %% auto #0
-__all__ = ['TEXT_COLUMNS', 'NUMBER_COLUMNS', 'TABLE_LIMIT', 'safe_cell', 'plain_cell', 'as_column', 'csv_bytes',
+__all__ = ['TEXT_COLUMNS', 'NUMBER_COLUMNS', 'TABLE_LIMIT', 'safe_cell', 'plain_cell', 'as_column', 'as_frame', 'csv_bytes',
            'check_csv_place', 'read_predictions']
 
 # %% ../../../nbs/engine/base/csv_cells.ipynb #3c10b873
@@ -42,9 +42,22 @@ def as_column(
 ):         # `pandas.Series`
     "The values as a column, half characters of file names included"
     import pandas as pd
-    whole = all(o.isascii() or o.encode('utf-8', 'replace')==o.encode('utf-8', 'surrogatepass')
-                for o in values if isinstance(o, str))
-    return pd.Series(values, dtype=None if whole else object)
+    return pd.Series(values, dtype=None if _are_whole(values) else object)
+
+def _are_whole(values):
+    "Is each text one that UTF-8 can hold?"
+    texts = [o for o in values if isinstance(o, str) and not o.isascii()]
+    return all(o.encode('utf-8', 'replace')==o.encode('utf-8', 'surrogatepass') for o in texts)
+
+def as_frame(
+    names,  # Of the columns
+    columns # The values of each, as lists of one length
+):          # `pandas.DataFrame`
+    "Columns with their names, whatever these are"
+    import pandas as pd
+    frame = pd.concat([as_column(o) for o in columns], axis=1)
+    frame.columns = pd.Index(names, dtype=None if _are_whole(names) else object)
+    return frame
 
 # %% ../../../nbs/engine/base/csv_cells.ipynb #952468eb
 def _safe(value):
@@ -123,7 +136,4 @@ def read_predictions(
     except ValueError as e: # what pandas raises for what is no table is of this kind
         raise DataError(f'{path} is no table: {e!s:.100}', next='Name a CSV file that fastclass has written.') from e
     names = [plain_cell(o) for o in raw.iloc[0]]
-    columns = [as_column(_column(name, raw[i][1:].tolist(), path)) for i,name in enumerate(names)]
-    frame = pd.concat(columns, axis=1)
-    frame.columns = names
-    return frame
+    return as_frame(names, [_column(name, raw[i][1:].tolist(), path) for i,name in enumerate(names)])

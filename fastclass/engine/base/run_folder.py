@@ -90,6 +90,8 @@ def _as_folder(out):
     "The whole path of a folder that need not be there"
     text = os.path.expanduser(os.fspath(out))
     if not text.strip(): raise StorageError('The folder for the results has no name.', next='Name one with --out.')
+    if text.startswith('~') and not os.path.lexists(text):
+        raise StorageError(f'{text}: nobody here has that name.', next='Write the whole path behind --out.')
     if '\0' in text: raise StorageError('A name cannot hold a zero byte.', next='Name another folder with --out.')
     with storage_guard(out):
         try: path = Path(text).resolve()
@@ -130,11 +132,12 @@ def check_apart(
 ) -> None: # Raises `DataError` when the one is the other, holds it, or lies in it
     "Keep results out of the data"
     data = Path(os.path.expanduser(data))
-    if not data.is_dir(): return # that is said elsewhere
+    if not os.path.isdir(data): return # that is said elsewhere
     out = _as_folder(out)
     above_out,itself = _with_parents(out),_identity(out)
     for folder in _folders_of(data):
-        if _identity(folder) in above_out: how = 'lies among the data'
+        if itself is not None and _identity(folder)==itself: how = 'holds the data itself'
+        elif _identity(folder) in above_out: how = 'lies among the data'
         elif itself is not None and itself in _with_parents(folder): how = 'holds the data'
         else: continue
         beside = _free_folder(data.resolve().parent/'fastclass-out')
@@ -184,7 +187,8 @@ def _alone_in(out, record):
     "One run a folder at a time; raises `StorageError` where there is another one"
     from filelock import Timeout
     file = record/'lock'
-    if os.path.lexists(file) and (file.is_symlink() or file.stat().st_size):
+    there = os.path.lexists(file)
+    if there and (file.is_symlink() or not file.is_file() or file.stat().st_size):
         raise StorageError(f'{file} is no lock of ours.', next=_name_another(_free_folder(out)))
     try: lock = _lock(file)
     except Timeout as e: raise _busy(out) from e
