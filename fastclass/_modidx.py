@@ -448,6 +448,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                    'fastclass/engine/base/run_folder.py'),
                                                   'fastclass.engine.base.run_folder._is_ours': ( 'engine/base/run_folder.html#_is_ours',
                                                                                                  'fastclass/engine/base/run_folder.py'),
+                                                  'fastclass.engine.base.run_folder._is_result': ( 'engine/base/run_folder.html#_is_result',
+                                                                                                   'fastclass/engine/base/run_folder.py'),
                                                   'fastclass.engine.base.run_folder._keep_aside': ( 'engine/base/run_folder.html#_keep_aside',
                                                                                                     'fastclass/engine/base/run_folder.py'),
                                                   'fastclass.engine.base.run_folder._known': ( 'engine/base/run_folder.html#_known',

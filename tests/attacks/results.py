@@ -175,3 +175,181 @@ CALLS = dict(quickstart=call_quickstart, train=call_train)
 ATTACKS = [Attack(f'out_{command}_{name}', make, partial(unchanged, partial(call, out)), says)
            for name,(make, out, says) in PLACES.items() for command,call in CALLS.items()
            if command=='quickstart' or name in ('the_data', 'own_figures', 'class_is_link', 'run_was_edited')]
+
+
+# ---- a run that is killed while it moves its results in
+
+NAMES = ('bundle/bundle.json', 'bundle/model.safetensors', 'figures/a.png', 'predictions.csv', 'report.html')
+
+
+def leave(out, what, names=NAMES):
+    "A run that leaves some files"
+    from fastclass.engine.base.run_folder import result_folder
+    with result_folder(out) as work:
+        for name in names: write(work/name, f'{name} {what}')
+
+
+def killed(where, k, out):
+    "A run in a process that dies before it does something for the `k`th time"
+    from fastclass.engine.base import run_folder
+    pid = os.fork()
+    if pid: return os.waitpid(pid, 0)
+    real,left = getattr(run_folder, where), [k]
+    def die(*args):
+        if not left[0]: os._exit(9)
+        left[0] -= 1
+        return real(*args)
+    setattr(run_folder, where, die)
+    try: leave(out, 'new')
+    finally: os._exit(0)
+
+
+def now(out): # name -> text
+    "What lies in the folder for a reader"
+    return {str(o.relative_to(out)): o.read_text() for o in out.rglob('*') if o.is_file() and '.fastclass' not in o.parts}
+
+
+def whole(what, names=NAMES): return {o: f'{o} {what}' for o in names}
+
+
+def die_then_look(where, k, folder):
+    "What is there after a run died, and after the next one has begun"
+    from fastclass.engine.base.run_folder import result_folder
+    out = folder/'out'
+    leave(out, 'old', NAMES+('figures/old.png',))
+    write(out/'mine.txt')
+    killed(where, k, out)
+    try:
+        with result_folder(out): raise KeyError
+    except KeyError: pass
+    found = now(out)
+    assert found.pop('mine.txt')==MINE
+    assert found==(whole('new') if where=='_move' or k else whole('old', NAMES+('figures/old.png',))), found
+    assert sorted(o.name for o in (out/'.fastclass').iterdir())==['lock', 'run.json']
+    leave(out, 'third')
+    assert now(out)=={**whole('third'), 'mine.txt': MINE}
+
+
+def nothing(folder): return None
+
+
+ATTACKS += [Attack(f'killed_before_move_{k}', nothing, partial(die_then_look, '_move', k), None) for k in range(len(NAMES))]
+ATTACKS += [Attack(f'killed_before_list_{k}', nothing, partial(die_then_look, '_write_list', k), None) for k in range(2)]
+ATTACKS += [Attack('killed_before_finish', nothing, partial(die_then_look, '_finish', 0), None)]
+
+
+# ---- folders as a stranger may have prepared them
+
+def prepared(ready, work=None):
+    "A folder that says that a run was killed while it moved these files in"
+    def make(folder):
+        write(folder/'secret'/'a.txt')
+        write(folder/'out'/'notes.txt')
+        write(folder/'out'/'.fastclass'/'ready.json', forged({o: of(MINE) for o in ready}))
+        place = folder/'out'/'.fastclass'/'work'
+        if work: place.symlink_to(folder/work)
+        else:
+            for o in ready:
+                if '..' not in o and not o.startswith('/'): write(place/o)
+    return make
+
+
+def run_into(folder):
+    leave(folder/'out', 'new')
+
+
+def kept(result, folder):
+    "What the reader had is there, and so is what the run left"
+    assert (folder/'secret'/'a.txt').read_text()==MINE and (folder/'out'/'notes.txt').read_text()==MINE
+    found = now(folder/'out')
+    assert {k: v for k,v in found.items() if k in NAMES}==whole('new')
+    assert set(found)<={*NAMES, 'notes.txt'}, found
+
+
+PREPARED = {
+    'climbs':        (['../x.txt'], None),
+    'climbs_far':    (['figures/../../../../canary.txt'], None),
+    'absolute':      (['/tmp/x.txt'], None),
+    'own_file':      (['notes.txt'], None),
+    'dots':          (['..'], None),
+    'empty_name':    ([''], None),
+    'zero_byte':     (['a\0b'], '.'),
+    'half_character': (['\udcff'], '.'),
+    'work_is_link':  (['a.txt'], 'secret'),
+    'work_is_above': (['secret/a.txt'], '.'),
+    'work_nowhere':  (['report.html'], 'nowhere'),
+}
+ATTACKS += [Attack(f'prepared_{name}', prepared(*how), run_into, None, kept) for name,how in PREPARED.items()]
+
+
+def meanwhile(change, says, folder):
+    "Something comes into the folder while the run goes on: it stays, and the results are kept aside"
+    from fastclass.engine.base.errors import StorageError
+    from fastclass.engine.base.run_folder import result_folder
+    out = folder/'out'
+    leave(out, 'old')
+    try:
+        with result_folder(out) as work:
+            for name in NAMES: write(work/name, f'{name} new')
+            change(out)
+    except StorageError as e: assert says in str(e) and 'results' in e.next, e
+    else: assert False, 'no error'
+    assert {o.removeprefix('results/'): t for o,t in now(out).items() if o.startswith('results')}==whole('new')
+    found = {o: t for o,t in now(out).items() if not o.startswith('results')}
+    assert MINE in found.values() and sum(t.endswith(' old') for t in found.values())>=len(NAMES)-1, found
+
+
+def disk_is_full(out):
+    import errno
+    from fastclass.engine.base import run_folder
+    from fastclass.engine.base.errors import storage_guard
+    def full(*args):
+        with storage_guard(out): raise OSError(errno.ENOSPC, 'No space left on device')
+    run_folder._write_list = full
+    write(out/'mine.txt')
+
+
+def other_disk(folder):
+    "Every folder is another file system"
+    import errno, os as system
+    real = system.replace
+    def replace(a, b):
+        if Path(a).parent!=Path(b).parent: raise OSError(errno.EXDEV, 'Invalid cross-device link')
+        real(a, b)
+    system.replace = replace
+    leave(folder/'out', 'old')
+    leave(folder/'out', 'new')
+    assert now(folder/'out')==whole('new')
+
+
+def two_at_once(folder):
+    "The second run is refused, and the first one ends well"
+    from fastclass.engine.base.errors import StorageError
+    from fastclass.engine.base.run_folder import result_folder
+    with result_folder(folder/'out') as work:
+        write(work/'report.html', 'first')
+        try: leave(folder/'out', 'second')
+        except StorageError as e: assert 'Another run' in str(e)
+        else: assert False, 'no error'
+    assert now(folder/'out')=={'report.html': 'first'}
+
+
+def stopped(folder):
+    "A run that is stopped leaves none of the folders that it made"
+    from fastclass.engine.base.run_folder import result_folder
+    try:
+        with result_folder(folder/'new'/'er'/'out') as work:
+            write(work/'figures'/'a.png')
+            raise KeyboardInterrupt
+    except KeyboardInterrupt: pass
+    assert not list(folder.iterdir())
+
+
+MEANWHILE = {
+    'report_edited':  (lambda out: write(out/'report.html'), 'while the run was going on'),
+    'figure_added':   (lambda out: write(out/'figures'/'mine.png'), 'while the run was going on'),
+    'file_in_bundle': (lambda out: write(out/'bundle'/'sub'/'mine.txt'), 'while the run was going on'),
+    'disk_full':      (disk_is_full, 'disk is full'),
+}
+ATTACKS += [Attack(f'meanwhile_{name}', nothing, partial(meanwhile, *how), None) for name,how in MEANWHILE.items()]
+ATTACKS += [Attack(f'out_{o.__name__}', nothing, o, None) for o in (other_disk, two_at_once, stopped)]

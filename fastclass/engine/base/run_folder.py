@@ -36,7 +36,7 @@ def _fingerprint(file):
 def _is_ours(file, known):
     "Is it a file whose size and SHA-256 are among the `known`?"
     try: size = file.lstat().st_size
-    except OSError: return False
+    except (OSError, ValueError): return False # ValueError: no name of a file
     if size not in [o[0] for o in known]: return False # no need to read it
     return _fingerprint(file) in known
 
@@ -221,6 +221,11 @@ def _below(folder, name):
     return folder/name if inside else None
 
 # %% ../../../nbs/engine/base/run_folder.ipynb #79c462ab
+def _is_result(name):
+    "Is it the path of something that a run leaves? A list may come from a stranger"
+    top,_,below = name.partition('/')
+    return top in RESULT_FOLDERS if below else top in RESULT_FILES
+
 def _tops(names):
     "The folders and the files that stand first in these paths"
     folders = sorted({o.split('/')[0] for o in names if '/' in o})
@@ -232,7 +237,7 @@ def _move_in(out, record):
     for name,mark in new.items():
         file = _below(record/_WORK, name)
         if file and _is_ours(file, [mark]): _move(file, out/name)
-    for name in set(known)-set(new):
+    for name in filter(_is_result, set(known)-set(new)):
         file = _below(out, name)
         if file and _is_ours(file, known[name]): file.unlink()
     _write_list(record/_LIST, new)
@@ -262,8 +267,9 @@ def _keep_aside(work, out):
 def _recover(out, record):
     "What a run that was killed has left: finish it where it was complete, else take it away"
     ready = _listed(record/_READY)
-    inside = [_below(out, name) for name in ready]
-    if ready and all(inside) and not _foreign(out, *_tops(ready), _known(record)): _move_in(out, record)
+    inside = [_is_result(name) and _below(out, name) for name in ready]
+    real = not (record/_WORK).is_symlink()
+    if ready and real and all(inside) and not _foreign(out, *_tops(ready), _known(record)): _move_in(out, record)
     (record/_READY).unlink(missing_ok=True)
     _remove(record/_WORK)
 
