@@ -353,3 +353,188 @@ MEANWHILE = {
 }
 ATTACKS += [Attack(f'meanwhile_{name}', nothing, partial(meanwhile, *how), None) for name,how in MEANWHILE.items()]
 ATTACKS += [Attack(f'out_{o.__name__}', nothing, o, None) for o in (other_disk, two_at_once, stopped)]
+
+
+# ---- tables
+
+FIRST = dict(equals='=', plus='+', minus='-', at='@', tab='\t', carriage_return='\r', new_line='\n', wide='＝', quote="'=", quotes="''=")
+ODD = dict(half='a \udcff b', two_halves='\ud83d\ude00', escaped=r'\udcff', escaped_twice=r'\u005cudcff', zero='a\0b', quoted='"=1"', comma='a,=1',
+           semicolon='a;=1', lines='a\r\n=1', old_line='a\r=1', empty='', number='01', nothing='NA', yes='True', space=' =1', long='x'*200_000)
+
+
+def table_of(name):
+    "A table of predictions in which all that may be called anything has this name"
+    from fastclass.engine.base.csv_cells import as_frame
+    names = ['file', 'actual', 'predicted', 'correct', 'probability', 'loss', f'p_{name}', 'p_other', name or 'x']
+    return as_frame(names, [[name, 'b'], [name, 'other'], ['other', name], [False, True], [-.5, .25], [-1., 2.], [.1, .2], [.9, .8], [name, name]])
+
+
+def round_trip(name, folder):
+    "No cell starts as a formula does, and the table comes back"
+    from fastclass.engine.base.csv_cells import csv_bytes, read_predictions
+    frame = table_of(name)
+    (folder/'t.csv').write_bytes(csv_bytes(frame))
+    csv.field_size_limit(10**6)
+    text = (folder/'t.csv').read_bytes().decode().replace('\0', '0')
+    rows = list(csv.reader(io.StringIO(text, newline='')))
+    assert len(rows)==3 and {len(o) for o in rows}=={9}, rows
+    numbers = {'-0.5', '-1.0'}
+    assert not [o for row in rows for o in row if o.startswith(tuple('=+-@\t\r\n＝＋－＠')) and o not in numbers]
+    assert text.count('-0.5')==1 and "'-0.5" not in text
+    back = read_predictions(folder/'t.csv')
+    assert list(back.columns)==list(frame.columns)
+    assert back.iloc[:, :8].values.tolist()==frame.iloc[:, :8].values.tolist()
+
+
+ATTACKS += [Attack(f'cell_{k}', nothing, partial(round_trip, f'{v}cmd|calc'), None) for k,v in FIRST.items()]
+ATTACKS += [Attack(f'name_{k}', nothing, partial(round_trip, v), None) for k,v in ODD.items()]
+
+
+def read_table(folder):
+    from fastclass.predict import read_predictions
+    return read_predictions(folder/'t.csv')
+
+
+TABLES = {
+    'empty':       (b'', 'no table'),
+    'blank_lines': (b'\n\n\n', 'no table'),
+    'not_text':    (b'file,p_a\n\xff\xfe,1\n', 'no table'),
+    'ragged':      (b'file,p_a\na,1\nb,2,3,4\n', 'no table'),
+    'open_quote':  (b'file,p_a\n"a,1\n', 'no table'),
+    'words':       (b'file,p_a\na,much\n', 'else than numbers'),
+    'long_number': (b'file,p_a\na,1'+b'0'*400+b'\n', None),
+    'wide':        (b','.join([b'p_%d' % i for i in range(2_000)])+b'\n', None),
+    'only_header': (b'file,p_a\n', None),
+    'twice':       (b'file,file\na,b\n', None),
+    'utf16':       ('file,p_a\na,1\n'.encode('utf-16'), 'no table'),
+}
+ATTACKS += [Attack(f'table_{k}', lambda folder, data=data: write(folder/'t.csv', data), read_table, says) for k,(data,says) in TABLES.items()]
+ATTACKS += [Attack('table_a_pipe', lambda folder: os.mkfifo(folder/'t.csv'), read_table, 'not a regular file'),
+            Attack('table_a_folder', lambda folder: (folder/'t.csv').mkdir(), read_table, 'not a regular file'),
+            Attack('table_to_itself', lambda folder: (folder/'t.csv').symlink_to('t.csv'), read_table, 'cannot be read'),
+            Attack('table_endless', lambda folder: (folder/'t.csv').symlink_to('/dev/zero'), read_table, 'not a regular file'),
+            Attack('table_sparse', lambda folder: os.truncate(os.open(folder/'t.csv', os.O_CREAT|os.O_WRONLY), 20<<30), read_table, 'at most')]
+
+
+def ask_for_table(name, folder):
+    "predict looks at the place of its table before it opens the bundle"
+    from fastclass.predict import predict
+    predict('bundle', ['photos'], csv=name)
+
+
+def csv_at(change):
+    return lambda folder: (photos(folder), change(folder/'t.csv'))
+
+
+CSVS = {
+    'own_table':   (csv_at(lambda o: write(o, 'a,b\n1,2\n')), 't.csv', 'no table of this kind'),
+    'of_a_run':    (csv_at(lambda o: write(o, 'file,actual,predicted\n')), 't.csv', 'no table of this kind'),
+    'a_folder':    (csv_at(lambda o: write(o/'mine.txt')), 't.csv', 'no table of this kind'),
+    'to_nowhere':  (csv_at(lambda o: o.symlink_to('nowhere')), 't.csv', 'no table of this kind'),
+    'to_itself':   (csv_at(lambda o: o.symlink_to('t.csv')), 't.csv', 't.csv'),
+    'a_pipe':      (csv_at(os.mkfifo), 't.csv', 'no table of this kind'),
+    'endless':     (csv_at(lambda o: o.symlink_to('/dev/zero')), 't.csv', 'no table of this kind'),
+    'below_file':  (csv_at(lambda o: write(o, 'file,prediction,confidence\n')), 't.csv/x.csv', 'could not write t.csv'),
+    'a_picture':   (photos, 'photos/bundle/0.jpg', 'no name for a table'),
+    'no_name':     (photos, '', 'no name for a table'),
+}
+ATTACKS += [Attack(f'csv_{k}', make, partial(unchanged, partial(ask_for_table, name)), says) for k,(make,name,says) in CSVS.items()]
+
+
+# ---- what the commands print
+
+LOUD = dict(colour='\x1b[31m', title='\x1b]0;x\x07', clear='\x1b[2J\x1b[H', one_byte_csi='\x9b31m', bell='\x07', back='safe\x08\x08\x08\x08', line='a\nError: b',
+            over='a\rAccuracy 100%', turned='\u202egnp.exe', isolated='\u2066a', separator='a\u2028b', delete='\x7f', half='\udcff', zero='\0')
+
+
+def folder_of(name, folder):
+    from fastclass.engine.datablock.folder import Folder
+    files = [folder/name/f'{name}.jpg', folder/'b'/'1.jpg']
+    return Folder(folder, files, [name, 'b'], ['0'*64, '1'*64], refused=[(files[0], 'duplicate', name)], stray=[folder/name])
+
+
+def say_folder(name, folder):
+    from fastclass.report import describe_folder
+    describe_folder(folder_of(name, folder))
+
+
+def say_summary(name, folder):
+    "The end of a run, from a table of predictions with this name in it"
+    import pandas as pd
+    from fastclass import report
+    from fastclass.engine.base.csv_cells import as_frame
+    frame = as_frame(['file', 'actual', 'predicted', 'probability', 'loss'], [[f'{folder}/{name}']*2, [name, 'b'], ['b', name], [.5, .5], [1., 2.]])
+    pairs = as_frame(['actual', 'predicted', 'count'], [[name], ['b'], [2]])
+    outcome = report.Outcome(frame.assign(correct=[False, True]), 0., 1., pairs, pd.DataFrame(), '')
+    report._summary(outcome, folder_of(name, folder), folder/name, 'folder')
+
+
+class Fake:
+    "A model that answers with a name of a class, or an error of that name"
+    def __init__(self, name): self.vocab = [name, 'b']
+    def predict_many(self, sources, *args):
+        from fastclass.predict import Prediction
+        name = self.vocab[0]
+        return [Prediction(name, .5, {name: .5, 'b': .5}), Prediction(error=name)]
+
+
+def say_predictions(name, folder):
+    "The predict command"
+    from fastclass import predict
+    from fastclass.course import cli
+    predict.as_predictor = lambda bundle: Fake(name)
+    predict.named_sources = lambda files: [(name, 'x'), ('b', 'y')]
+    assert cli.call('predict', dict(bundle=name, files=[name], csv='t.csv', threshold=.5))==0
+    assert len(predict.read_predictions('t.csv'))==2
+    assert cli.call('predict', dict(bundle=name, files=[name], as_json=True))==0
+
+
+def say_error(name, folder):
+    "An error, and one of the system, on the command line"
+    from fastclass.course import cli
+    from fastclass.engine.base.errors import DataError
+    def ours(): raise DataError(f'The folder {name} is empty.', next=f'Fill {name}.')
+    def theirs(): raise OSError(5, 'Input/output error', name)
+    assert [cli.guarded(ours), cli.guarded(theirs)]==[2, 2]
+
+
+ATTACKS += [Attack(f'{say.__name__}_{k}', nothing, partial(say, f'{v}x'), None, prints=True)
+            for say in (say_folder, say_summary, say_predictions, say_error) for k,v in LOUD.items()]
+
+
+# ---- numbers that cannot be meant
+
+NAN,INF = float('nan'),float('inf')
+NUMBERS = [('quickstart', dict(valid_pct=o), 'share for validation') for o in (NAN, INF, 0., 1., -1.)]
+NUMBERS += [('quickstart', dict(seconds=o), 'no time') for o in (NAN, INF, 0., -1.)]
+NUMBERS += [('quickstart', dict(epochs=o), 'epochs would') for o in (0, -1, 10**12)]
+NUMBERS += [('quickstart', dict(seed=o), 'too large') for o in (2**63, -2**63, 10**400)]
+NUMBERS += [('train', {k: v}, 'cannot be meant') for k,v in (('lr', NAN), ('lr', INF), ('lr', 0.), ('drop', NAN), ('size', 100_000), ('size', 1), ('bs', 1))]
+NUMBERS += [('train', dict(timeout=o), 'no time') for o in (NAN, INF)]
+
+
+def with_numbers(command, kwargs, folder):
+    CALLS[command]('out', folder, **kwargs)
+
+
+ATTACKS += [Attack(f'{command}_{k}_{str(v)[:12]}', photos, partial(unchanged, partial(with_numbers, command, {k: v})), says)
+            for command,kwargs,says in NUMBERS for k,v in kwargs.items()]
+
+
+# ---- a class that is called by bytes that are no text
+
+def bytes_for_a_class(folder):
+    photos(folder, classes=('b',))
+    (folder/'photos'/os.fsdecode(b'\xff')).mkdir()
+
+
+def look(folder):
+    "Pictures that can be opened, so that the name is all that is wrong"
+    from PIL import Image
+    from fastclass.report import look_through
+    for i,o in enumerate(sorted((folder/'photos').iterdir())):
+        for k in range(3): Image.new('RGB', (32+k, 32+i)).save(o/f'{k}.jpg')
+    look_through(folder/'photos')
+
+
+ATTACKS += [Attack('class_is_no_text', bytes_for_a_class, look, 'is no text')]

@@ -96,12 +96,13 @@ def check_csv_place(
         raise DataError(f'{path} is no name for a table.', next='Name a file that ends in .csv.')
     try:
         with storage_guard(path): ours = not os.path.lexists(path) or _starts_with(path, first)
-    except (DataError, FileNotFoundError): ours = False # no file, or a link to nowhere
+    except StorageError: raise
+    except (DataError, OSError): ours = False # no file, or a link to nowhere
     if not ours:
         raise StorageError(f'{path} is there already, and is no table of this kind. It is left as it is.',
                            next='Name another file.')
     folder = next(o for o in Path(os.path.abspath(path)).parents if o.exists())
-    if not os.access(folder, os.W_OK):
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
         raise StorageError(f'Writing is not allowed: could not write {path}.',
                            next='Name a folder that you may write to.')
 
