@@ -233,12 +233,17 @@ def test_figures_of_a_project_stay(few, tmp_path):
 
 
 def test_a_run_replaces_an_earlier_one_and_nothing_else(few, tmp_path):
+    from fastclass.quickstart import result_folder
     out = tmp_path/'out'
     (out/'mine').mkdir(parents=True)
     (out/'mine'/'notes.txt').write_text('mine')
-    for _ in range(2): assert run('quickstart', '--data', few, '--out', out, *ONE).returncode==0
+    with result_folder(out) as work: # an earlier run
+        for name in ('bundle/bundle.json', 'bundle/model.safetensors', 'figures/old.png', 'report.html'):
+            (work/name).parent.mkdir(exist_ok=True)
+            (work/name).write_text('old')
+    assert run('quickstart', '--data', few, '--out', out, *ONE).returncode==0
     found = everything(out)
-    assert found.pop('mine/notes.txt')==b'mine'
+    assert found.pop('mine/notes.txt')==b'mine' and b'old' not in found.values()
     assert {o for o in found if not o.startswith('.fastclass')}=={'bundle/bundle.json', 'bundle/model.safetensors', 'figures/confusion.png', 'figures/top_losses.png',
                                                                  'predictions.csv', 'report.html'}
 
