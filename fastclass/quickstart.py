@@ -10,7 +10,7 @@ from pathlib import Path
 
 from .engine.base.errors import storage_guard
 from .engine.base.machine import pick_device, quiet
-from .engine.base.memory_room import check_memory
+from .engine.base.memory_room import check_memory_room
 from .engine.base.run_folder import check_apart, result_folder
 from .report import (check_numbers, check_room, evaluate, look_through,
     training_bytes, write_results)
@@ -57,7 +57,7 @@ def _check_learner(learn, work):
     "Refuse what there is no room for, in the memory or on the disk"
     whole = not learn.weights.from_photos
     need = training_bytes(learn, WHOLE_SIZE if whole else SIZE, whole)
-    check_memory(need, ', or take a smaller --arch')
+    check_memory_room(need, ', or take a smaller --arch')
     check_room(learn, work)
 
 # %% ../nbs/quickstart.ipynb #42134028

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from .engine.base.errors import DataError, storage_guard
 from .engine.base.machine import pick_device, quiet, worker_count
-from .engine.base.memory_room import check_memory
+from .engine.base.memory_room import check_memory_room
 from .engine.base.run_folder import result_folder
 from .report import (check_numbers, check_room, evaluate, look_through,
     training_bytes, write_results)
@@ -51,7 +51,7 @@ def _fit(learn, epochs, lr, processes):
 def _check_learner(learn, work, size):
     "Refuse what there is no room for, in the memory or on the disk"
     need = training_bytes(learn, size, whole=True) # the processes share the batch
-    check_memory(need, ', or take a smaller --bs, --size or --arch')
+    check_memory_room(need, ', or take a smaller --bs, --size or --arch')
     check_room(learn, work)
 
 # %% ../nbs/train.ipynb #198ffbd2

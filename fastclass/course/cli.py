@@ -109,7 +109,7 @@ def _of_the_system(error):
     where = f': {error.filename}' if error.filename is not None else ''
     return f'{error.strerror}{where}.', 'See whether this can be read and written, then run the same command again.'
 
-def _told(what, next):
+def _two_lines(what, next):
     _say(f'Error: {_one_line(what)}', f'Next:  {_one_line(next) or "run `fastclass doctor`."}')
     return 2
 
@@ -119,7 +119,7 @@ def guarded(
 ) -> int: # Exit code: that of `func`, 2 for an error that is told, 130 for Ctrl-C, 141 for a reader that went away
     "Run `func` and turn what it raises into lines for a person and a code for a program"
     try: return func() or 0
-    except FastclassError as e: return _told(e.message, e.next)
+    except FastclassError as e: return _two_lines(e.message, e.next)
     except KeyboardInterrupt:
         if sys.stderr is not None and sys.stderr.isatty(): _say('') # after the ^C
         _say('Stopped. What is done is kept: run the same command again.')
@@ -130,7 +130,7 @@ def guarded(
     except (MemoryError, OSError, RuntimeError) as e:
         known = _of_the_system(e)
         if known is None: raise
-        return _told(*known)
+        return _two_lines(*known)
 
 # %% ../../nbs/course/cli.ipynb #e153ddce
 def call(
@@ -139,9 +139,9 @@ def call(
 ) -> int:        # 1 when the result says that it is not `ok`, else 0
     "Import the function behind a command, call it, and with `as_json` print its result as one line"
     from fastclass.engine.base.machine import interrupt_later
-    from fastclass.engine.base.memory_room import check_memory
+    from fastclass.engine.base.memory_room import check_memory_room
     module,func = COMMANDS[name].split(':')
-    if name not in WITHOUT_TORCH: check_memory()
+    if name not in WITHOUT_TORCH: check_memory_room()
     as_json = kwargs.get('as_json', False)
     with redirect_stdout(sys.stderr) if as_json else nullcontext():
         with interrupt_later(): run = getattr(importlib.import_module(module), func)

@@ -111,14 +111,14 @@ TEXT_COLUMNS = ('file', 'actual', 'predicted', 'prediction', 'error') # Of the t
 NUMBER_COLUMNS = ('probability', 'probability_of_actual', 'loss', 'confidence') # Besides p_<class>
 TABLE_LIMIT = 500_000_000 # Bytes of a table, at most
 
-def _numbers(cells):
+def _as_floats(cells):
     return [float(o) if o else math.nan for o in cells]
 
 def _column(name, cells, where):
     "The values of a column from its texts; raises `DataError`"
     if name in TEXT_COLUMNS: return [plain_cell(o) for o in cells]
     if set(cells)<={'True', 'False'}: return [o=='True' for o in cells]
-    try: return _numbers(cells)
+    try: return _as_floats(cells)
     except ValueError as e:
         if not name.startswith('p_') and name not in NUMBER_COLUMNS: return [plain_cell(o) for o in cells]
         raise DataError(f'{where} has something else than numbers in the column {name}.',

@@ -9,7 +9,7 @@ from .errors import UnsupportedError
 from .machine import free_memory, system_text
 
 # %% auto #0
-__all__ = ['IMPORTS', 'THREADS', 'memory_short', 'check_memory']
+__all__ = ['IMPORTS', 'THREADS', 'memory_short', 'check_memory_room']
 
 # %% ../../../nbs/engine/base/memory_room.ipynb #2f2daae1
 def _in_status(name, text):
@@ -49,7 +49,7 @@ def memory_short(
         if whole>free: return whole, max(0, free)
     return None
 
-def check_memory(
+def check_memory_room(
     need:int=0, # Bytes that are going to be taken, besides those of torch and fastai
     advice:str='' # What else can be done about it
 ) -> None: # Raises `UnsupportedError`

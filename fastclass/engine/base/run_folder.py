@@ -41,7 +41,7 @@ def _is_ours(file, known):
     return _fingerprint(file) in known
 
 # %% ../../../nbs/engine/base/run_folder.ipynb #01163ff1
-def _files_in(folder):
+def _files_under(folder):
     "`(path below the folder, path)` of all that is no folder, links to folders included"
     for base,dirs,names in os.walk(folder):
         links = [o for o in dirs if Path(base, o).is_symlink()]
@@ -49,7 +49,7 @@ def _files_in(folder):
             file = Path(base, name)
             yield file.relative_to(folder).as_posix(), file
 
-def _listed(file):
+def _files_listed(file):
     "The files that a run has left: path -> `[size, SHA-256]`; {} where there is no list, or none that we wrote"
     try: found = json.loads(read_limited(file, _LIST_LIMIT))['files']
     except (OSError, DataError, ValueError, KeyError, TypeError, RecursionError): return {}
@@ -65,7 +65,7 @@ def _known(record):
     "Path -> the `[size, SHA-256]`s that runs of ours have given it"
     known = {}
     for name in (_LIST, _READY):
-        for file,mark in _listed(record/name).items(): known.setdefault(file, []).append(mark)
+        for file,mark in _files_listed(record/name).items(): known.setdefault(file, []).append(mark)
     return known
 
 def _foreign_below(path, name, is_folder, known):
@@ -73,7 +73,7 @@ def _foreign_below(path, name, is_folder, known):
     if not os.path.lexists(path): return None
     if path.is_symlink() or path.is_dir()!=is_folder: return path
     if not is_folder: return None if _is_ours(path, known.get(name, [])) else path
-    for below,file in _files_in(path):
+    for below,file in _files_under(path):
         left = file.name in _LEFT_BY_SYSTEMS and not file.is_symlink()
         if not left and not _is_ours(file, known.get(f'{name}/{below}', [])): return file
     return None
@@ -125,6 +125,19 @@ def _sub_folders(folder):
         with os.scandir(folder) as entries: return [Path(o) for o in entries if o.is_dir()]
     except OSError: return [] # reading the data will say so
 
+# %% ../../../nbs/engine/base/run_folder.ipynb #1885df9a
+def _free_folder(path):
+    "`path`, or one with a number behind its name, where nothing is yet"
+    path = Path(path)
+    free,n = path,1
+    while os.path.lexists(free):
+        n += 1
+        free = path.with_name(f'{path.name}-{n}')
+    return free
+
+def _name_another(free):
+    return f'Name another one, for example --out {shlex.quote(str(free))}'
+
 # %% ../../../nbs/engine/base/run_folder.ipynb #a5a40bda
 def check_apart(
     out, # Folder for the results, which need not be there
@@ -142,18 +155,6 @@ def check_apart(
         else: continue
         beside = _free_folder(data.resolve().parent/'fastclass-out')
         raise DataError(f'The folder for the results, {out}, {how} ({folder}).', next=_name_another(beside))
-
-def _free_folder(path):
-    "`path`, or one with a number behind its name, where nothing is yet"
-    path = Path(path)
-    free,n = path,1
-    while os.path.lexists(free):
-        n += 1
-        free = path.with_name(f'{path.name}-{n}')
-    return free
-
-def _name_another(free):
-    return f'Name another one, for example --out {shlex.quote(str(free))}'
 
 # %% ../../../nbs/engine/base/run_folder.ipynb #6d1d331f
 def _busy(out):
@@ -231,9 +232,9 @@ def _tops(names):
     folders = sorted({o.split('/')[0] for o in names if '/' in o})
     return folders, sorted({o for o in names if '/' not in o}-set(folders))
 
-def _move_in(out, record):
+def _take_over(out, record):
     "Move the files of a complete working folder to `out`, and take away what an earlier run has left in addition"
-    new,known = _listed(record/_READY),_known(record)
+    new,known = _files_listed(record/_READY),_known(record)
     for name,mark in new.items():
         file = _below(record/_WORK, name)
         if file and _is_ours(file, [mark]): _move(file, out/name)
@@ -247,7 +248,7 @@ def _move_in(out, record):
 def _finish(out, record):
     "Move the results of this run to `out`; where that cannot be done any more, keep them aside"
     work = record/_WORK
-    new = {name: _fingerprint(file) for name,file in _files_in(work)}
+    new = {name: _fingerprint(file) for name,file in _files_under(work)}
     foreign = _foreign(out, *_tops(new), _known(record))
     if foreign:
         aside = _keep_aside(work, out)
@@ -255,7 +256,7 @@ def _finish(out, record):
                            next=f'The results are in {aside}')
     try: _write_list(record/_READY, new)
     except StorageError as e: raise StorageError(e.message, next=f'The results are in {_keep_aside(work, out)}') from e
-    _move_in(out, record)
+    _take_over(out, record)
 
 def _keep_aside(work, out):
     "Results that cannot go where they should, in a folder of their own below it"
@@ -266,10 +267,10 @@ def _keep_aside(work, out):
 # %% ../../../nbs/engine/base/run_folder.ipynb #f4ffaa1c
 def _recover(out, record):
     "What a run that was killed has left: finish it where it was complete, else take it away"
-    ready = _listed(record/_READY)
+    ready = _files_listed(record/_READY)
     inside = [_is_result(name) and _below(out, name) for name in ready]
     real = not (record/_WORK).is_symlink()
-    if ready and real and all(inside) and not _foreign(out, *_tops(ready), _known(record)): _move_in(out, record)
+    if ready and real and all(inside) and not _foreign(out, *_tops(ready), _known(record)): _take_over(out, record)
     (record/_READY).unlink(missing_ok=True)
     _remove(record/_WORK)
 
