@@ -4,16 +4,18 @@
 
 # %% ../../../nbs/engine/base/torch_tools.ipynb #3b3dfcd8
 from __future__ import annotations
-import math, time
+import math, os
 from contextlib import contextmanager
 from functools import lru_cache
 
 import torch
 from fastcore.basics import GetAttr
-from torch import nn
+
+from .errors import UnsupportedError
+from .machine import system_text
 
 # %% auto #0
-__all__ = ['evaluating', 'device_of', 'MemoryLoader', 'fast_dtype']
+__all__ = ['CPU_DTYPES', 'evaluating', 'device_of', 'MemoryLoader', 'has_bfloat16', 'fast_dtype']
 
 # %% ../../../nbs/engine/base/torch_tools.ipynb #433f7259
 @contextmanager
@@ -59,33 +61,31 @@ class MemoryLoader(GetAttr):
         order = torch.randperm(self.n) if self.train else torch.arange(self.n)
         for rows in order.tensor_split(len(self)): yield self.batch(rows)
 
-# %% ../../../nbs/engine/base/torch_tools.ipynb #9abeb994
-def _conv_seconds(dtype, train):
-    "Seconds for a small convolution on the CPU, with the way back where it is for training; the best of two or three"
-    conv = nn.Conv2d(64, 64, 3).to(memory_format=torch.channels_last)
-    x = torch.ones(4, 64, 48, 48).to(memory_format=torch.channels_last).requires_grad_(train)
-    half = torch.autocast('cpu', dtype=torch.bfloat16, enabled=dtype==torch.bfloat16)
-    best = math.inf
-    for _ in range(4 if train else 3): # the first warms up
-        start = time.perf_counter()
-        with torch.inference_mode(not train), torch.set_grad_enabled(train), half: y = conv(x)
-        if train: y.float().sum().backward()
-        best = min(best, time.perf_counter()-start)
-    return best
+# %% ../../../nbs/engine/base/torch_tools.ipynb #b5228796
+_INSTRUCTIONS = {'avx512_bf16', 'amx_bf16', 'bf16'} # As Linux lists them, the last on ARM
+
+@lru_cache
+def has_bfloat16() -> bool: # The same answer on a quiet and on a busy machine
+    "Does the processor state that it calculates with `bfloat16`?"
+    listed = set(system_text('/proc/cpuinfo').split())
+    if listed: return bool(_INSTRUCTIONS & listed)
+    ask = getattr(torch.cpu, '_is_avx512_bf16_supported', None) # not in torch 2.5
+    return bool(ask and ask())
 
 # %% ../../../nbs/engine/base/torch_tools.ipynb #fabf2c28
-@lru_cache
+CPU_DTYPES = ('float32', 'bfloat16')
+
 def fast_dtype(
-    device:str,       # 'cpu', 'cuda' or 'mps'
-    train:bool=False  # Is it for training, with a way back?
-):                    # `torch.float32`, `torch.bfloat16` or `torch.float16`
+    device:str # 'cpu', 'cuda' or 'mps'
+):             # `torch.float32`, `torch.bfloat16` or `torch.float16`; `UnsupportedError` for an odd `FASTCLASS_DTYPE`
     "The number format in which a network is fastest on this device"
     if device=='cuda':
         modern = torch.cuda.get_device_capability()>=(8, 0)
         return torch.bfloat16 if modern else torch.float16
     if device!='cpu': return torch.float32
 
-    with torch.random.fork_rng(devices=[]): # a first training draws the numbers that a second one does
-        gain = _conv_seconds(torch.bfloat16, train)/_conv_seconds(torch.float32, train)
-    limit = .8 if train else .7
-    return torch.bfloat16 if gain<limit else torch.float32
+    wanted = os.environ.get('FASTCLASS_DTYPE')
+    if not wanted: return torch.bfloat16 if has_bfloat16() else torch.float32
+    if wanted in CPU_DTYPES: return getattr(torch, wanted)
+    raise UnsupportedError(f'FASTCLASS_DTYPE is {wanted!r}, and it can be {" or ".join(CPU_DTYPES)}.',
+                           next='Set it to one of these, or unset it.')

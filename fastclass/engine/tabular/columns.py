@@ -23,7 +23,7 @@ def _one_text(v):
     if isinstance(v, (float, np.floating)):
         if math.isnan(v): return None
         if float(v).is_integer(): v = int(v)
-    return str(v).strip() or None
+    return str(v).strip().encode('utf-8', 'backslashreplace').decode() or None # half characters fit no file
 
 def as_text(
     column # A pandas Series or a list
@@ -31,21 +31,27 @@ def as_text(
     "Values as text without spaces around them, whole numbers without a point"
     s = pd.Series(column)
     if not isinstance(s.dtype, pd.CategoricalDtype): s = s.astype(object)
-    try: codes,values = pd.factorize(s)
-    except TypeError as e:
+    try:
+        codes,values = pd.factorize(s)
+        texts = [*map(_one_text, values), None] # the last is that of code -1, for missing values
+    except (TypeError, ValueError, ArithmeticError) as e: # no hash, or no text
         raise DataError(f'{s.name!r} holds lists or other things that are no single value.',
                         next='Make a column of each part, or leave it out.') from e
-    texts = np.array([*map(_one_text, values), None], dtype=object) # the last is that of code -1, for missing values
-    return pd.Series(texts[codes], index=s.index, dtype=object)
+    return pd.Series(np.array(texts, dtype=object)[codes], index=s.index, dtype=object)
 
-# %% ../../../nbs/engine/tabular/columns.ipynb #7295b5be
+# %% ../../../nbs/engine/tabular/columns.ipynb #e788c84c
 def clean_texts(
     df # A pandas DataFrame
 ):     # A DataFrame with the same rows and columns; raises `DataError`
     "The table with its texts as `as_text` gives them, stored as categories; numbers, truths and dates are left alone"
     kinds = (types.is_object_dtype, types.is_string_dtype)
     texts = [name for name in df if any(is_kind(df[name]) for is_kind in kinds)]
-    return df.assign(**{name: as_text(df[name]).astype('category') for name in texts})
+    return df.assign(**{name: _as_categories(as_text(df[name])) for name in texts})
+
+def _as_categories(text):
+    "The same texts, each different one stored once"
+    codes,values = pd.factorize(text)
+    return pd.Series(pd.Categorical.from_codes(codes, pd.Index(values, dtype=object)), index=text.index)
 
 # %% ../../../nbs/engine/tabular/columns.ipynb #7b76c1f1
 def as_numbers(
@@ -338,6 +344,7 @@ def choose_columns(
     categories,numbers = list(categories or []),list(numbers or [])
     asked = [*categories, *numbers]
     _check_asked(df, target, asked)
+    df = clean_texts(df)
     kinds = {o: column_kind(df[o]) for o in (asked or df.columns.drop(target))}
     for name,(kind,_) in kinds.items():
         if asked and kind=='empty': raise DataError(f'{name!r} has no value in any row.', next='Leave it out.')
@@ -355,8 +362,9 @@ def split_rows(
     seed:int=42      # Another seed, another split
 ):                   # `(training, validation)`: sorted lists of positions. Raises `DataError` when one would be empty
     "Training and validation rows by what the rows hold: copies of a row are on one side"
-    text = df.apply(as_text).fillna('').astype(str).agg('\x1f'.join, axis=1)
-    key = pd.util.hash_array(text.to_numpy(object), hash_key=f'{seed:016}'[:16], categorize=False)
+    columns = [as_text(df[name]).fillna('') for name in df]
+    rows = ['\x1f'.join(cells).encode() for cells in zip(*columns)]
+    key = pd.util.hash_array(np.array(rows, dtype=object), hash_key=f'{seed:016}'[:16], categorize=False)
     side = (key%np.uint64(10**6)).astype(int) < valid*10**6
     if side.all() or not side.any():
         raise DataError(f'{len(df)} rows cannot be split into {1-valid:.0%} and {valid:.0%}.',
