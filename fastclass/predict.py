@@ -9,7 +9,9 @@ import math
 
 import pandas as pd
 
-from .engine.base.errors import BundleError, DataError, PictureError
+from fastclass.engine.base.csv_cells import (as_frame, check_csv_place, csv_bytes,
+    read_predictions)
+from .engine.base.errors import BundleError, DataError, PictureError, printable
 from .engine.base.files import write_atomic
 from .engine.predict.corruptions import CORRUPTIONS, corrupt, scene_of, write_series
 from .engine.predict.inputs import named_sources, predict_tta, uploads
@@ -19,13 +21,15 @@ from fastclass.engine.predict.robustness import (RandomCorruptions, holding, str
     stress_test)
 
 _all_ = ['BundleError', 'CORRUPTIONS', 'DataError', 'PictureError', 'Prediction', 'Predictor',
-         'RandomCorruptions', 'as_predictor', 'corrupt', 'holding', 'load_bundle', 'save_bundle',
-         'scene_of', 'stress_table', 'stress_test', 'uploads', 'write_series']
+         'RandomCorruptions', 'as_predictor', 'corrupt', 'holding', 'load_bundle',
+         'read_predictions', 'save_bundle', 'scene_of', 'stress_table', 'stress_test', 'uploads',
+         'write_series']
 
 # %% auto #0
 __all__ = ['predict_one', 'predict_files', 'choose_threshold', 'predict', 'BundleError', 'CORRUPTIONS', 'DataError',
            'PictureError', 'Prediction', 'Predictor', 'RandomCorruptions', 'as_predictor', 'corrupt', 'holding',
-           'load_bundle', 'save_bundle', 'scene_of', 'stress_table', 'stress_test', 'uploads', 'write_series']
+           'load_bundle', 'read_predictions', 'save_bundle', 'scene_of', 'stress_table', 'stress_test', 'uploads',
+           'write_series']
 
 # %% ../nbs/05_predict.ipynb #0b2659a1
 def predict_one(
@@ -62,14 +66,13 @@ def predict_files(
     progress:bool=True # Show a progress bar?
 ) -> pd.DataFrame: # file, prediction, confidence, (sure,) error, p_<class>; raises `DataError`
     "What a model says about many pictures, a row each; a bad file has its reason in `error`"
-    if csv is not None and not str(csv).lower().endswith('.csv'):
-        raise DataError(f'{csv} is no name for a table.', next='Name a file that ends in .csv.')
+    if csv is not None: check_csv_place(csv, first='file,prediction,confidence')
     predictor = as_predictor(model)
     names,sources = zip(*named_sources(files))
     answers = predict_tta(predictor, list(sources), tta, bs, progress)
     rows = [_row(name, a, predictor.vocab, threshold) for name,a in zip(names, answers)]
-    table = pd.DataFrame(rows)
-    if csv is not None: write_atomic(csv, table.to_csv(index=False).encode('utf-8', 'replace'))
+    table = as_frame(list(rows[0]), [[row[name] for row in rows] for name in rows[0]])
+    if csv is not None: write_atomic(csv, csv_bytes(table))
     return table
 
 # %% ../nbs/05_predict.ipynb #6d49b6ea
@@ -103,10 +106,12 @@ def predict(
     as_json:bool=False       # Print one JSON object as the last line
 ) -> dict:                   # `ok` (was any picture read?), `rows`, `failed` and `csv`
     "Predict pictures with a bundle: one line a picture, bad files included"
+    if threshold is not None and not 0<=threshold<=1:
+        raise DataError(f'The threshold is {threshold}.', next='Take a number from 0 to 1.')
     table = predict_files(bundle, files, csv, tta, threshold)
-    for row in table.itertuples(): print(f'{row.file}: {_said(row, threshold)}')
+    for row in table.itertuples(): print(printable(f'{row.file}: {_said(row, threshold)}'))
     n,failed = len(table),int((table.error!='').sum())
-    written = f' Table: {csv}' if csv else ''
+    written = f' Table: {printable(csv)}' if csv else ''
     print(f'{n-failed} of {n} pictures predicted.{written}')
     rows = []
     if as_json: rows = table.astype(object).where(table.notna(), None).to_dict('records')

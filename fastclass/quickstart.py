@@ -10,8 +10,10 @@ from pathlib import Path
 
 from .engine.base.errors import storage_guard
 from .engine.base.machine import pick_device, quiet
-from .engine.datablock.folder import scan_folder
-from .report import check_numbers, describe_folder, evaluate, result_folder, write_results
+from .engine.base.memory_room import check_memory_room
+from .engine.base.run_folder import check_apart, result_folder
+from .report import (check_numbers, check_room, evaluate, look_through,
+    training_bytes, write_results)
 
 # %% auto #0
 __all__ = ['PACK', 'SIZE', 'WHOLE_SIZE', 'WHOLE_BATCH', 'WHOLE_STEPS', 'WHOLE_LR', 'quickstart']
@@ -20,13 +22,15 @@ __all__ = ['PACK', 'SIZE', 'WHOLE_SIZE', 'WHOLE_BATCH', 'WHOLE_STEPS', 'WHOLE_LR
 PACK = 'crests','train' # Without a folder: this bundled pack, and its folder of class folders
 
 # %% ../nbs/quickstart.ipynb #db12272d
-def _find_data(data):
-    "`(folder, source)`: that of the user, or the bundled pack"
-    if data is not None: return Path(data).expanduser(), 'folder'
+def _find_data(data, out):
+    "`(folder, source)`: that of the user, or the bundled pack, which must not lie where results go"
+    if data is not None: return Path(data), 'folder'
     from fastclass.engine.packs.packs import pack
     name,part = PACK
     print(f'No --data was given: using the bundled pack {name!r}, drawn by fastclass itself.')
-    return pack(name)/part, 'bundled'
+    folder = pack(name)
+    check_apart(out, folder)
+    return folder/part, 'bundled'
 
 # %% ../nbs/quickstart.ipynb #184eb905
 SIZE = 192           # Where the body has learned from photos and only the head is trained
@@ -47,6 +51,14 @@ def _quick_learner(folder, arch, valid_pct, seed):
     if find_weights(arch).from_photos: sizes = dict(size=SIZE)
     else: sizes = dict(size=WHOLE_SIZE, bs=WHOLE_BATCH)
     return make_learner(folder_dls(folder, valid_pct=valid_pct, seed=seed, **sizes), arch)
+
+# %% ../nbs/quickstart.ipynb #34bb53d6
+def _check_learner(learn, work):
+    "Refuse what there is no room for, in the memory or on the disk"
+    whole = not learn.weights.from_photos
+    need = training_bytes(learn, WHOLE_SIZE if whole else SIZE, whole)
+    check_memory_room(need, ', or take a smaller --arch')
+    check_room(learn, work)
 
 # %% ../nbs/quickstart.ipynb #42134028
 def _train(learn, epochs, seconds, seed):
@@ -89,13 +101,13 @@ def quickstart(
     Raises `DataError`, `WeightsError` or `StorageError`."""
     start = time.perf_counter()
     quiet()
-    check_numbers(seconds, epochs, valid_pct)
-    with result_folder(out) as work:
+    check_numbers(seconds, epochs, valid_pct, seed)
+    with result_folder(out, data) as work:
         print('Training on {0.name}: {0.why}.'.format(pick_device()))
-        path,source = _find_data(data)
-        folder = scan_folder(path)
-        describe_folder(folder)
+        path,source = _find_data(data, out)
+        folder = look_through(path)
         learn = _quick_learner(folder, arch, valid_pct, seed)
+        _check_learner(learn, work)
         _train(learn, epochs, seconds, seed)
         outcome = evaluate(learn)
         with storage_guard(out):

@@ -5,23 +5,27 @@
 # %% ../nbs/report.ipynb #0b0e4186
 from __future__ import annotations
 
-import base64, os, shutil, tempfile, time
+import base64, os, shutil, time
 from collections import Counter
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from .engine.base.errors import DataError, StorageError, storage_guard
+from .engine.base.csv_cells import csv_bytes
+from .engine.base.errors import DataError, StorageError, printable
+from .engine.datablock.folder import scan_folder
 
 # %% auto #0
-__all__ = ['STYLE', 'PAGE', 'USE', 'NOTES', 'check_numbers', 'describe_folder', 'result_folder', 'Outcome', 'evaluate',
-           'write_results']
+__all__ = ['MOST_EPOCHS', 'MOST_SECONDS', 'STYLE', 'PAGE', 'USE', 'NOTES', 'check_numbers', 'describe_folder', 'look_through',
+           'check_room', 'training_bytes', 'Outcome', 'evaluate', 'write_results']
 
 # %% ../nbs/report.ipynb #08fee6c7
+MOST_EPOCHS,MOST_SECONDS = 100_000,10_000_000
+
 def check_numbers(
     seconds,   # Time to train in; None: any
     epochs,    # Epochs to train; None: any
-    valid_pct  # Share of the pictures for validation
+    valid_pct, # Share of the pictures for validation
+    seed=0     # Seed of the random numbers
 ) -> None:     # Raises `DataError`
     "Refuse what cannot be meant, before any work is done"
     if not 0<valid_pct<1:
@@ -29,49 +33,87 @@ def check_numbers(
                         next='Take a number between 0 and 1, for example --valid 0.2.')
     if epochs is not None and epochs<1:
         raise DataError(f'{epochs} epochs would train nothing.', next='Take 1 or more.')
-    if seconds is not None and seconds<=0:
+    if epochs is not None and epochs>MOST_EPOCHS:
+        raise DataError(f'{epochs} epochs would never end.', next=f'Take at most {MOST_EPOCHS}.')
+    if seconds is not None and not 0<seconds<=MOST_SECONDS:
         raise DataError(f'{seconds} seconds are no time to train in.',
-                        next='Take a number above 0.')
+                        next=f'Take a number above 0, and at most {MOST_SECONDS}.')
+    if abs(seed)>=2**63:
+        raise DataError(f'The seed {seed} is too large.', next='Take one of up to 18 digits.')
 
 # %% ../nbs/report.ipynb #e0c5b45d
 def describe_folder(
     folder # What `scan_folder` gave
 ) -> None:
     "Say what was found in the folder, and what was left out and why"
-    counts = ', '.join(f'{label} {n}' for label,n in folder.counts.items())
+    counts = ', '.join(f'{printable(label)} {n}' for label,n in folder.counts.items())
     print(f'{len(folder)} pictures of {len(folder.classes)} classes: {counts}.')
     if folder.refused:
         times = Counter(reason for _,reason,_ in folder.refused)
         reasons = ', '.join(f'{n} {reason}' for reason,n in times.most_common())
         print(f'{len(folder.refused)} left out: {reasons} (listed in the report).')
     if folder.stray:
-        names = ', '.join(o.name for o in folder.stray[:5])
+        names = ', '.join(printable(o.name) for o in folder.stray[:5])
         more = '...' if len(folder.stray)>5 else ''
         print(f'No part of the data: {names}{more}.')
 
-# %% ../nbs/report.ipynb #830293d1
-@contextmanager
-def result_folder(
-    out # Where the results will be: a new folder, or one of an earlier run
-):      # Yields a folder to write into; raises `StorageError` when nothing can be written there
-    "A folder whose files are moved to `out` at the end of the block, all or none"
-    out = Path(out).expanduser().resolve()
-    if out.exists() and not out.is_dir():
-        raise StorageError(f'{out} is a file.', next='Name a folder for the results with --out.')
-    with storage_guard(out):
-        out.parent.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=f'.{out.name}-', dir=out.parent))
-    try:
-        yield work
-        with storage_guard(out):
-            out.mkdir(exist_ok=True)
-            for o in sorted(work.iterdir()): _replace(o, out/o.name)
-    finally: shutil.rmtree(work, ignore_errors=True)
+# %% ../nbs/report.ipynb #8c54c1ea
+def look_through(
+    data # A folder with one sub-folder of photos a class
+):       # What `scan_folder` gives, said in a line or two; raises `DataError`
+    "What is in a folder, when a model can be made of it"
+    text = os.fspath(data)
+    if text.startswith('~') and os.path.expanduser(text)==text:
+        raise DataError(f'There is no folder {text}: nobody here has that name.',
+                        next='Write the whole path.')
+    folder = scan_folder(data)
+    for name in folder.classes:
+        if name.encode('utf-8', 'replace')==name.encode('utf-8', 'surrogatepass'): continue
+        raise DataError(f'The name of the class {name!r} is no text.', next='Rename its folder.')
+    describe_folder(folder)
+    return folder
 
-def _replace(new, old):
-    "Move `new` to where `old` is, which may be a file or a folder"
-    if old.is_dir() and not old.is_symlink(): shutil.rmtree(old)
-    os.replace(new, old)
+# %% ../nbs/report.ipynb #ef700f91
+def check_room(
+    learn, # The learner that will be trained
+    folder # Folder on the disk that the results will be on
+) -> None: # Raises `StorageError`
+    "Refuse a disk that is too full for what the run will write"
+    of_model = sum(o.numel()*o.element_size() for o in learn.model.state_dict().values())
+    need = 2*of_model+5_000_000 # the bundle is checked beside its place; figures, report, table
+    free = shutil.disk_usage(folder).free
+    if free>=need: return
+    raise StorageError(f'The disk is full: {free/1e6:.0f} MB are free for {folder}, '
+                       f'and the results need about {need/1e6:.0f} MB.',
+                       next='Free some space, or name a folder on another disk with --out.')
+
+# %% ../nbs/report.ipynb #27ba2003
+def _output_bytes(model, size):
+    "Bytes of the outputs of all layers for one picture; of the largest input and output of a layer"
+    import copy, torch
+    model = copy.deepcopy(model).to('meta').eval()
+    seen = [0]
+
+    def hook(layer, given, out):
+        if isinstance(out, torch.Tensor): seen.append(out.numel()*4)
+
+    for layer in model.modules():
+        if not list(layer.children()): layer.register_forward_hook(hook)
+    model(torch.empty(1, 3, size, size, device='meta'))
+    return sum(seen), 2*max(seen)
+
+def training_bytes(
+    learn,     # A learner for pictures
+    size:int,  # Pixels of a side
+    whole:bool # Does all of the network learn, or the head alone?
+) -> int:      # On a GPU, 0: its memory is not looked at
+    "Memory that the training will take, roughly"
+    from fastclass.engine.base.torch_tools import device_of
+    if device_of(learn).type!='cpu': return 0
+    outputs,largest = _output_bytes(learn.model, size)
+    weights = 4*sum(o.numel() for o in learn.model.parameters())
+    batch = min(learn.dls.train.bs, len(learn.dls.train_ds))
+    return 4*weights+batch*outputs if whole else weights+2*batch*largest
 
 # %% ../nbs/report.ipynb #406c9832
 @dataclass
@@ -109,7 +151,7 @@ def _figures(outcome, folder):
     told = []
     for row in interpret.top_losses(frame, 9).itertuples():
         name = Path(row.file).name
-        told.append(f'{name} is {row.actual}, taken for {row.predicted}')
+        told.append(printable(f'{name} is {row.actual}, taken for {row.predicted}'))
     worst = 'The pictures with the largest loss: ' + '; '.join(told) + '.'
     return [('The pictures that it got most wrong', 'top_losses.png', worst),
             ('Which class is taken for which', 'confusion.png', outcome.in_words)]
@@ -147,7 +189,7 @@ print(model.predict('photo.jpg'))'''
 
 def _cell_text(value):
     "A value as a cell of a table shows it"
-    return f'{value:.1%}' if isinstance(value, float) else str(value)
+    return f'{value:.1%}' if isinstance(value, float) else printable(value)
 
 def _report_table(title, df):
     "A table as the page takes it"
@@ -161,7 +203,7 @@ def _render(**parts):
     from jinja2 import Environment
     template = Environment(autoescape=True).from_string(PAGE)
     html = template.render(style=STYLE, **parts)
-    return html.encode('utf-8', 'replace') # names of files need not be valid text
+    return html.encode('utf-8', 'backslashreplace') # names of files need not be valid text
 
 # %% ../nbs/report.ipynb #78696e83
 def _tables(outcome, folder):
@@ -206,25 +248,24 @@ def _report(outcome, folder, learn, figures, work, out, notes):
 def _export(learn, outcome, work, metrics):
     "Write the table of predictions and the bundle"
     from fastclass.engine.predict.predictor import save_bundle
-    with open(work/'predictions.csv', 'w', encoding='utf-8', errors='replace', newline='') as f:
-        outcome.frame.to_csv(f, index=False)
+    (work/'predictions.csv').write_bytes(csv_bytes(outcome.frame))
     learn.model.eval()
     save_bundle(learn, work/'bundle', metrics=metrics, weights_source=learn.weights.source)
 
 def _summary(outcome, folder, out, source):
     "The lines that end the run"
     print(f'\nAccuracy {outcome.accuracy:.1%}. {_interval_text(outcome)}')
-    pairs = [f'{row.actual} taken for {row.predicted} ({row.count})'
+    pairs = [printable(f'{row.actual} taken for {row.predicted} ({row.count})')
              for row in outcome.most_confused.head(3).itertuples(index=False)]
     confused = ', '.join(pairs) or 'none'
     print(f'Most confused: {confused}.')
     worst = outcome.frame.sort_values('loss', ascending=False).head(3)
     for row in worst.itertuples():
         file = os.path.relpath(row.file, folder.path)
-        print(f'Loss {row.loss:.2f}: {file} is {row.actual}, '
-              f'taken for {row.predicted} ({row.probability:.0%}).')
-    print(f'Report, figures, predictions and model: {out}')
-    page = out/'report.html'
+        print(printable(f'Loss {row.loss:.2f}: {file} is {row.actual}, '
+                        f'taken for {row.predicted} ({row.probability:.0%}).'))
+    print(f'Report, figures, predictions and model: {printable(out)}')
+    page = printable(out/'report.html')
     if source!='bundled': print(f'Next: open {page} in a browser.')
     else: print('Next: fastclass quickstart --data FOLDER, with one sub-folder of photos a class.')
 

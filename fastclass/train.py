@@ -11,8 +11,10 @@ from pathlib import Path
 
 from .engine.base.errors import DataError, storage_guard
 from .engine.base.machine import pick_device, quiet, worker_count
-from .engine.datablock.folder import scan_folder
-from .report import check_numbers, describe_folder, evaluate, result_folder, write_results
+from .engine.base.memory_room import check_memory_room
+from .engine.base.run_folder import result_folder
+from .report import (check_numbers, check_room, evaluate, look_through,
+    training_bytes, write_results)
 
 # %% auto #0
 __all__ = ['train']
@@ -45,14 +47,22 @@ def _fit(learn, epochs, lr, processes):
     names = ('train_loss', 'valid_loss', 'accuracy')
     return [dict(zip(names, map(float, values))) for values in learn.recorder.values]
 
+# %% ../nbs/train.ipynb #1d38a195
+def _check_learner(learn, work, size):
+    "Refuse what there is no room for, in the memory or on the disk"
+    need = training_bytes(learn, size, whole=True) # the processes share the batch
+    check_memory_room(need, ', or take a smaller --bs, --size or --arch')
+    check_room(learn, work)
+
 # %% ../nbs/train.ipynb #198ffbd2
 def _job(folder, work, out, began, processes, fit, how):
     "Train in this process, with the others if any; the result in the first process, else None"
-    from fastclass.engine.finetune.distributed import alone
+    from fastclass.engine.finetune.distributed import alone, from_first
     # each process has a clock of its own, and one on the wall
     start = time.perf_counter()-(time.time()-began)
     quiet()
     learn = _same_learner(folder, **how)
+    from_first(lambda: _check_learner(learn, work, how['size']))
     history = _fit(learn, *fit, processes)
     if work is None: return None
     with alone(), storage_guard(out):
@@ -79,24 +89,18 @@ def _one_of_several(data, out, began, n, fit, how, timeout):
     if rank: # only the first process speaks
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())
     with joined(timeout), ExitStack() as stack:
-        folder = from_first(lambda: _scan(data))
-        work = None if rank else stack.enter_context(result_folder(out))
-        return _job(folder, work, Path(out), began, n, fit, how)
+        work = from_first(lambda: stack.enter_context(result_folder(out, data)))
+        folder = from_first(lambda: look_through(data))
+        return _job(folder, None if rank else work, Path(out), began, n, fit, how)
 
 # %% ../nbs/train.ipynb #9c19f4ce
-def _scan(data):
-    "What is in the folder, said in a line or two"
-    folder = scan_folder(data)
-    describe_folder(folder)
-    return folder
-
 def _start(data, out, began, processes, fit, how, timeout):
     "`_job` in this process, or in several new ones"
     from fastclass.engine.finetune.distributed import launch, process_count
     n = process_count(processes)
     print('Training on {0.name}: {0.why}.'.format(pick_device()))
-    folder = _scan(data)
-    with result_folder(out) as work:
+    with result_folder(out, data) as work:
+        folder = look_through(data)
         if n==1: return _job(folder, work, Path(out), began, 1, fit, how)
         bs = how['bs']
         print(f'Starting {n} processes, each with 1/{n} of every batch of {bs}: about ten seconds.')
@@ -110,14 +114,14 @@ def _job_of_rank(folder, work, *args):
     return _job(folder, None if rank_distrib() else work, *args)
 
 # %% ../nbs/train.ipynb #0f76e30c
-def _check(timeout, epochs, valid_pct, bs, size, lr, drop):
+def _check(timeout, epochs, valid_pct, seed, bs, size, lr, drop):
     "Refuse what cannot be meant, before any work is done"
-    check_numbers(timeout, epochs, valid_pct)
-    if bs<2 or size<16 or lr<=0 or not 0<=drop<1:
+    check_numbers(timeout, epochs, valid_pct, seed)
+    if bs<2 or not 16<=size<=4096 or not 0<lr<=1000 or not 0<=drop<1:
         raise DataError(f'A batch of {bs} pictures, {size} pixels, a rate of {lr} '
                         f'and a dropout of {drop} cannot be meant.',
-                        next='Take --bs 2 or more, --size 16 or more, --lr above 0, '
-                             'and --drop below 1.')
+                        next='Take --bs 2 or more, --size from 16 to 4096, '
+                             '--lr above 0, and --drop below 1.')
 
 # %% ../nbs/train.ipynb #c11221f4
 def train(
@@ -140,7 +144,7 @@ def train(
     Raises `DataError`, `WeightsError` or `StorageError`."""
     began = time.time()
     quiet()
-    _check(timeout, epochs, valid_pct, bs, size, lr, drop)
+    _check(timeout, epochs, valid_pct, seed, bs, size, lr, drop)
     how = dict(arch=arch, size=size, bs=bs, valid_pct=valid_pct, seed=seed, drop=drop)
     n,fit = _launched(processes),(epochs, lr)
     if n: return _one_of_several(data, out, began, n, fit, how, timeout)

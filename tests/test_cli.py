@@ -16,6 +16,7 @@ def fake(
     out='out',          # Where results go
     epochs:int|None=None, # How often
     seconds:float=1.5,
+    seed:int=0,
     valid_pct=0.2,      # Share for validation
     as_json:bool=False  # One JSON object at the end
 ) -> dict:
@@ -25,6 +26,15 @@ def fake(
     if data=='empty': raise DataError('The folder is\\nempty.', 'Put pictures into it.')
     if data=='full': raise StorageError('The disk is full.')
     if data=='stop': raise KeyboardInterrupt
+    if data=='gone': raise OSError(5, 'Input/output error', 'photos/\\x1b[2J.jpg')
+    if data=='memory': raise MemoryError
+    if data=='torch': raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 4 bytes.")
+    if data=='loud': raise DataError('The class \\x1b[31mred is empty.', 'Fill \\x1b[31mred.')
+    if data=='wait':
+        print('ready', flush=True)
+        import time
+        time.sleep(60)
+    if data=='odd': print('caf\\xe9 \\udcff')
     if data=='bug': raise ZeroDivisionError('a fault of ours')
     if data=='long':
         for i in range(100_000): print('line', i)
@@ -69,10 +79,10 @@ def test_what_is_not_known_is_named(args):
 
 def test_options_are_those_of_the_function(fake):
     assert cli.options('made_up_lesson:fake')==[('data', str, None, 'Folder with one folder a class'), ('out', str, 'out', 'Where results go'), ('epochs', int, None, 'How often'),
-        ('seconds', float, 1.5, ''), ('valid_pct', float, .2, 'Share for validation'), ('as_json', bool, False, 'One JSON object at the end')]
+        ('seconds', float, 1.5, ''), ('seed', int, 0, ''), ('valid_pct', float, .2, 'Share for validation'), ('as_json', bool, False, 'One JSON object at the end')]
     assert 'made_up_lesson' not in sys.modules
     out = fake('fake', '--help').stdout
-    for part in ('--data', '--valid ', '--json', '[default: 1.5]', 'And more of it.'): assert part in out
+    for part in ('--data', '--valid ', '--json', '[default: 1.5]', '[default: 0]', 'And more of it.'): assert part in out
     assert '--no-json' not in out and '--as-json' not in out
 
 
@@ -106,6 +116,34 @@ def test_errors_are_two_lines(fake):
     assert (out.returncode, out.stdout) == (2, '')
     assert out.stderr.splitlines()[-2:]==['Error: The folder is empty.', 'Next:  Put pictures into it.']
     assert fake('fake', '--data', 'full').stderr.splitlines()==['Error: The disk is full.', 'Next:  run `fastclass doctor`.']
+
+
+@pytest.mark.parametrize('data, says', [('gone', 'Input/output error: photos/\\x1b[2J.jpg.'), ('memory', 'There is too little memory.'), ('torch', 'There is too little memory.'),
+                                        ('loud', 'The class \\x1b[31mred is empty.')])
+def test_errors_of_the_system_and_loud_names_are_two_lines_too(fake, data, says):
+    out = fake('fake', '--data', data)
+    assert out.returncode==2 and out.stderr.splitlines()[-2]==f'Error: {says}' and out.stderr.splitlines()[-1].startswith('Next:  ')
+
+
+@pytest.mark.skipif(os.name=='nt', reason='Windows ends a process at once')
+@pytest.mark.parametrize('name, ignored', [('SIGTERM', False), ('SIGHUP', False), ('SIGTERM', True), ('SIGINT', False)])
+def test_signals_that_end_a_process_count_as_ctrl_c(fake, tmp_path, name, ignored):
+    "In the background, Ctrl-C is ignored, and the others are not"
+    import signal
+    code = f"""import signal; signal.signal(signal.SIGINT, signal.SIG_IGN if {ignored} else signal.default_int_handler)
+from fastclass.course import cli; cli.COMMANDS['fake'] = 'made_up_lesson:fake'; cli.main()"""
+    with subprocess.Popen([sys.executable, '-c', code, 'fake', '--data', 'wait'], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                          env={**os.environ, 'PYTHONPATH': os.pathsep.join([str(tmp_path), os.environ.get('PYTHONPATH', '')])}) as p:
+        while 'ready' not in p.stdout.readline(): assert p.poll() is None
+        p.send_signal(getattr(signal, name))
+        _, err = p.communicate(timeout=20)
+        assert (p.returncode, err)==(128+getattr(signal, name), 'Stopped. What is done is kept: run the same command again.\n')
+
+
+def test_a_console_that_cannot_show_a_name_is_no_error(fake, monkeypatch):
+    monkeypatch.setenv('PYTHONIOENCODING', 'ascii')
+    out = fake('fake', '--data', 'odd')
+    assert out.returncode==0 and 'caf\\xe9 \\udcff' in out.stdout
 
 
 def test_stopping_is_one_line(fake):

@@ -86,7 +86,7 @@ def test_json_is_the_last_line_and_complete(finished):
 
 def test_it_leaves_report_figures_predictions_and_bundle(finished):
     out, _ = finished
-    assert sorted(o.name for o in out.iterdir())==['bundle', 'figures', 'predictions.csv', 'report.html']
+    assert sorted(o.name for o in out.iterdir())==['.fastclass', 'bundle', 'figures', 'predictions.csv', 'report.html']
     for f in (out/'figures').iterdir(): assert min(Image.open(f).size)>200
     html = (out/'report.html').read_text(encoding='utf-8')
     assert html.count('<img')==2==html.count('alt="') and '20,000 x 20,000' in html and 'stripes &amp; &#34;bars&#34;' in html
@@ -198,3 +198,118 @@ def test_bears_with_real_weights(shared, tmp_path):
     res = run('quickstart', '--data', shared/'photos'/'bears', '--arch', 'squeezenet1_1', '--out', tmp_path/'out', '--json')
     got = json.loads(res.stdout.splitlines()[-1])
     assert got['weights']=='cache' and got['accuracy']>=.88 and got['refused']==4
+
+
+# ---- nothing of the reader's is lost: the recipes of the command line. More of them, without a training, are rows of `attacks/results.py`
+
+ONE = '--arch', 'squeezenet1_1', '--epochs', '1'
+
+
+@pytest.fixture(scope='module')
+def few(tmp_path_factory):
+    "Two classes that are called as parts of the results are"
+    root = tmp_path_factory.mktemp('few')/'photos'
+    for i in range(8): picture(root/'bundle'/f'{i}.jpg', 2*i+1), picture(root/'figures'/f'{i}.jpg', 2*i)
+    return root
+
+
+def everything(folder): return {str(o.relative_to(folder)): o.read_bytes() for o in folder.rglob('*') if o.is_file()}
+
+
+@pytest.mark.parametrize('command', [['quickstart', '--data'], ['train']])
+def test_the_data_are_no_place_for_the_results(few, command):
+    before = everything(few.parent)
+    res = run(*command, few, '--out', few, *ONE)
+    assert res.returncode==2 and 'holds the data itself' in res.stderr and '--out' in res.stderr.splitlines()[-1]
+    assert everything(few.parent)==before
+
+
+def test_figures_of_a_project_stay(few, tmp_path):
+    (tmp_path/'figures').mkdir()
+    (tmp_path/'figures'/'mine.png').write_text('drawn for hours')
+    res = run('quickstart', '--data', few, '--out', '.', *ONE, cwd=tmp_path)
+    assert res.returncode==2 and 'mine.png is in the way' in res.stderr and 'Traceback' not in res.stderr
+    assert everything(tmp_path)=={'figures/mine.png': b'drawn for hours'}
+
+
+def test_a_run_replaces_an_earlier_one_and_nothing_else(few, tmp_path):
+    from fastclass.quickstart import result_folder
+    out = tmp_path/'out'
+    (out/'mine').mkdir(parents=True)
+    (out/'mine'/'notes.txt').write_text('mine')
+    with result_folder(out) as work: # an earlier run
+        for name in ('bundle/bundle.json', 'bundle/model.safetensors', 'figures/old.png', 'report.html'):
+            (work/name).parent.mkdir(exist_ok=True)
+            (work/name).write_text('old')
+    assert run('quickstart', '--data', few, '--out', out, *ONE).returncode==0
+    found = everything(out)
+    assert found.pop('mine/notes.txt')==b'mine' and b'old' not in found.values()
+    assert {o for o in found if not o.startswith('.fastclass')}=={'bundle/bundle.json', 'bundle/model.safetensors', 'figures/confusion.png', 'figures/top_losses.png',
+                                                                 'predictions.csv', 'report.html'}
+
+
+@pytest.mark.skipif(not os.path.isdir('/dev/shm'), reason='no second file system here')
+def test_results_on_another_file_system(few):
+    out = Path('/dev/shm')/f'fastclass-test-{os.getpid()}'
+    try:
+        res = run('quickstart', '--data', few, '--out', out/'out', *ONE)
+        assert res.returncode==0 and (out/'out'/'bundle'/'model.safetensors').is_file(), res.stderr[-2000:]
+    finally: shutil.rmtree(out, ignore_errors=True)
+
+
+def started(few, out, *options):
+    "A long run, when it has begun to train"
+    cmd = [sys.executable, '-W', 'ignore', '-u', '-c', 'from fastclass.course.cli import main; main()', 'quickstart', '--data', str(few), '--out', str(out), '--arch', 'resnet18', '--epochs', '400', *options]
+    p = subprocess.Popen(cmd, env={**os.environ, 'FASTCLASS_SOURCE': 'bundled'}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors='replace')
+    while 'pictures of 2 classes' not in (line := p.stdout.readline()): assert line, p.stderr.read()
+    return p
+
+
+@pytest.mark.skipif(os.name=='nt', reason='Windows ends a process at once')
+def test_terminated_run_leaves_nothing(few, tmp_path):
+    p = started(few, tmp_path/'deep'/'out')
+    p.send_signal(signal.SIGTERM)
+    _, err = p.communicate(timeout=60)
+    assert p.returncode==143 and 'Stopped' in err and 'Traceback' not in err, err[-2000:]
+    assert not list(tmp_path.iterdir())
+
+
+def test_killed_run_is_swept_by_the_next_and_a_living_one_is_not(few, tmp_path):
+    out = tmp_path/'out'
+    p = started(few, out)
+    second = run('quickstart', '--data', few, '--out', out, *ONE)
+    assert second.returncode==2 and 'Another run is writing' in second.stderr
+    assert (out/'.fastclass'/'work').is_dir() and p.poll() is None
+    p.kill()
+    p.communicate()
+    assert [o.name for o in out.iterdir()]==['.fastclass']
+    assert run('quickstart', '--data', few, '--out', out, *ONE).returncode==0
+    assert sorted(o.name for o in (out/'.fastclass').iterdir())==['lock', 'run.json'] and (out/'report.html').is_file()
+
+
+@pytest.mark.skipif(not sys.platform.startswith('linux'), reason='limits of Linux')
+@pytest.mark.parametrize('limit', ['-d 400000', '-d 900000', '-d 1300000', '-v 4200000'])
+def test_too_little_memory_is_said_before(few, tmp_path, limit):
+    "torch would end the process from C++"
+    code = 'from fastclass.course.cli import main; main()'
+    cmd = ['sh', '-c', f'ulimit {limit}; exec "$0" -W ignore -c "{code}" quickstart --data "$1" --out "$2" --arch resnet18 --epochs 1', sys.executable, few, tmp_path/'out']
+    res = subprocess.run(cmd, capture_output=True, text=True, errors='replace', timeout=120, env={**os.environ, 'FASTCLASS_SOURCE': 'bundled', 'OMP_NUM_THREADS': '1'})
+    assert res.returncode==2 and 'too little memory' in res.stderr and 'Traceback' not in res.stderr, res.stderr[-1000:]
+    assert not list(tmp_path.iterdir())
+
+
+def test_names_of_any_kind_have_their_rows(tmp_path):
+    "Names that are no text, that a terminal obeys, and that a spreadsheet computes with: each picture has its row, and can be found by it"
+    from fastclass.predict import read_predictions
+    names = [b'bad-\xff', b'=cmd|', b'\x1b]0;title\x07', b'-1+', b'\xe2\x80\xaegnp.', b'two\r\nlines', b"'=1", b'$\\frac{']
+    for k, label in enumerate(('=cmd|calc', '\x1b[31mred')):
+        for i, name in enumerate(names): picture(tmp_path/'photos'/label/os.fsdecode(name+b'%d.jpg' % i), 2*i+k)
+    res = run('quickstart', '--data', 'photos', '--out', 'out', '--valid', '.6', *ONE, cwd=tmp_path)
+    assert res.returncode==0, res.stderr[-2000:]
+    assert not {'\x1b', '\x07', '\u202e'} & set(res.stdout+res.stderr)
+    table = read_predictions(tmp_path/'out'/'predictions.csv')
+    assert len(table)==10 and all((tmp_path/o).is_file() for o in table.file) and set(table.actual)=={'=cmd|calc', '\x1b[31mred'}
+    res = run('predict', 'out/bundle', 'photos', '--csv', 'all.csv', cwd=tmp_path)
+    assert res.returncode==0 and not {'\x1b', '\x07', '\u202e'} & set(res.stdout), res.stderr[-2000:]
+    table = read_predictions(tmp_path/'all.csv')
+    assert len(table)==16 and all((tmp_path/o).is_file() for o in table.file) and not any(table.error)

@@ -4,15 +4,15 @@
 
 # %% ../../nbs/course/cli.ipynb #40b38cb4
 from __future__ import annotations
-import ast, importlib.util, inspect, json, os, sys
+import ast, importlib.util, inspect, json, os, signal, sys
 from contextlib import nullcontext, redirect_stdout
 from functools import partial
 from .. import __version__
-from ..engine.base.errors import FastclassError
+from ..engine.base.errors import FastclassError, printable
 
 # %% auto #0
-__all__ = ['COMMANDS', 'SHORT', 'TYPES', 'IMPLIED', 'options', 'required', 'guarded', 'call', 'command', 'app', 'spelled_out',
-           'main']
+__all__ = ['COMMANDS', 'WITHOUT_TORCH', 'SHORT', 'TYPES', 'NO_MEMORY', 'IMPLIED', 'options', 'required', 'guarded', 'call',
+           'command', 'app', 'spelled_out', 'main']
 
 # %% ../../nbs/course/cli.ipynb #ed9f5142
 COMMANDS = {'quickstart': 'fastclass.quickstart:quickstart', # name of the command -> module:function
@@ -21,6 +21,7 @@ COMMANDS = {'quickstart': 'fastclass.quickstart:quickstart', # name of the comma
             'pretrain':   'fastclass.engine.pretrain.pretrain:pretrain',
             'predict':    'fastclass.predict:predict',
             'doctor':     'fastclass.course.doctor:doctor'}
+WITHOUT_TORCH = ('collect', 'doctor') # These work where torch does not
 
 # %% ../../nbs/course/cli.ipynb #d21aaafe
 SHORT = {'as_json': 'json', 'valid_pct': 'valid'} # parameter -> option, where they differ
@@ -88,32 +89,48 @@ def required(
 
 # %% ../../nbs/course/cli.ipynb #5ec248a7
 def _say(*lines):
-    "Lines on the error stream"
-    print(*lines, sep='\n', file=sys.stderr, flush=True)
+    "Lines on the error stream, if there is one"
+    if sys.stderr is not None: print(*lines, sep='\n', file=sys.stderr, flush=True)
 
 # %% ../../nbs/course/cli.ipynb #42cfdb96
 def _one_line(text):
-    "A text without its line ends"
-    return ' '.join(str(text).split())
+    "A text without its line ends, and with nothing that a terminal would obey"
+    return printable(' '.join(str(text).split()))
 
 # %% ../../nbs/course/cli.ipynb #1fdd6d0b
+NO_MEMORY = ("can't allocate memory", 'not enough memory', 'out of memory') # torch says one of these
+
+def _of_the_system(error):
+    "`(what happened, what to do next)` for an error that is no fault of ours; None for others"
+    memory = isinstance(error, RuntimeError) and any(o in str(error).lower() for o in NO_MEMORY)
+    if memory or isinstance(error, MemoryError):
+        return 'There is too little memory.', 'End other programs, or work on smaller pictures or fewer at once.'
+    if not isinstance(error, OSError) or not error.strerror: return None
+    where = f': {error.filename}' if error.filename is not None else ''
+    return f'{error.strerror}{where}.', 'See whether this can be read and written, then run the same command again.'
+
+def _two_lines(what, next):
+    _say(f'Error: {_one_line(what)}', f'Next:  {_one_line(next) or "run `fastclass doctor`."}')
+    return 2
+
+# %% ../../nbs/course/cli.ipynb #360399ba
 def guarded(
     func, # A function without parameters
-) -> int: # Exit code: that of `func`, 2 for a `FastclassError`, 130 for Ctrl-C, 141 for a reader that went away
+) -> int: # Exit code: that of `func`, 2 for an error that is told, 130 for Ctrl-C, 141 for a reader that went away
     "Run `func` and turn what it raises into lines for a person and a code for a program"
     try: return func() or 0
-    except FastclassError as e:
-        what = _one_line(e.message)
-        next = _one_line(e.next) or 'run `fastclass doctor`.'
-        _say(f'Error: {what}', f'Next:  {next}')
-        return 2
+    except FastclassError as e: return _two_lines(e.message, e.next)
     except KeyboardInterrupt:
-        if sys.stderr.isatty(): _say('') # after the ^C
+        if sys.stderr is not None and sys.stderr.isatty(): _say('') # after the ^C
         _say('Stopped. What is done is kept: run the same command again.')
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1) # or the interpreter complains when it flushes at its end
         return 141
+    except (MemoryError, OSError, RuntimeError) as e:
+        known = _of_the_system(e)
+        if known is None: raise
+        return _two_lines(*known)
 
 # %% ../../nbs/course/cli.ipynb #e153ddce
 def call(
@@ -122,13 +139,15 @@ def call(
 ) -> int:        # 1 when the result says that it is not `ok`, else 0
     "Import the function behind a command, call it, and with `as_json` print its result as one line"
     from fastclass.engine.base.machine import interrupt_later
+    from fastclass.engine.base.memory_room import check_memory_room
     module,func = COMMANDS[name].split(':')
+    if name not in WITHOUT_TORCH: check_memory_room()
     as_json = kwargs.get('as_json', False)
     with redirect_stdout(sys.stderr) if as_json else nullcontext():
         with interrupt_later(): run = getattr(importlib.import_module(module), func)
         res = run(**kwargs)
     if as_json: print(json.dumps(res, default=str))
-    sys.stdout.flush()
+    if sys.stdout is not None: sys.stdout.flush()
     return int(isinstance(res, dict) and res.get('ok') is False)
 
 # %% ../../nbs/course/cli.ipynb #77f3cc74
@@ -136,7 +155,7 @@ def _option(name, default, note):
     "A typer option: `--name`, without a `--no-name` twin for a switch"
     import typer
     flag = SHORT.get(name, name).replace('_', '-')
-    worth_showing = default not in (None, False)
+    worth_showing = default is not None and default is not False # a default of 0 is one
     return typer.Option(default, f'--{flag}', help=note, show_default=worth_showing)
 
 def _argument(name, note):
@@ -199,6 +218,24 @@ def spelled_out(
         if word in IMPLIED and after.startswith('--'): res.append(IMPLIED[word])
     return res
 
+# %% ../../nbs/course/cli.ipynb #ebb430af
+def _count_as_interrupt(
+    came # A list that takes the numbers of the signals
+):
+    "Let the signals that would end this process interrupt it instead"
+    own = os.getpid()
+
+    def stop(number, frame):
+        if os.getpid()!=own: os._exit(128+number) # in a process that this one has forked
+        came.append(number)
+        interrupt = signal.getsignal(signal.SIGINT)
+        if not callable(interrupt): raise KeyboardInterrupt # Ctrl-C is ignored: this command runs in the background
+        interrupt(number, frame)
+
+    for name in ('SIGTERM', 'SIGHUP'):
+        number = getattr(signal, name, None) # Windows has no SIGHUP
+        if number is not None and signal.getsignal(number)==signal.SIG_DFL: signal.signal(number, stop)
+
 # %% ../../nbs/course/cli.ipynb #97217293
 def _run():
     "Make the commands and run the one that was typed"
@@ -207,8 +244,13 @@ def _run():
 
 def main():
     "What the `fastclass` command runs"
+    came = []
+    _count_as_interrupt(came)
+    if hasattr(sys.stdout, 'reconfigure'): sys.stdout.reconfigure(errors='backslashreplace') # whatever a file is called
     try: code = guarded(_run) # Ctrl-C also counts while the commands are read
     except SystemExit as e: code = e.code
     if code!=130: sys.exit(code)
-    for o in (sys.stdout, sys.stderr): o.flush()
+    if came: code = 128+came[0]
+    for o in (sys.stdout, sys.stderr):
+        if o is not None: o.flush()
     os._exit(code) # the C++ half of what was interrupted may hang while it is taken down, as that of torch 2.5 does

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from ..base.csv_cells import as_column
 from ..base.errors import DataError, UnsupportedError
 from ..datablock.items import item_files
 
@@ -75,7 +76,7 @@ def predictions(
     rows = np.arange(len(targets))
     best = probs.argmax(1)
     return pd.DataFrame({
-        'file': item_files(dl.dataset),
+        'file': as_column(item_files(dl.dataset)),
         'actual': pd.Categorical.from_codes(targets, names),
         'predicted': pd.Categorical.from_codes(best, names),
         'correct': best==targets,
