@@ -311,11 +311,16 @@ def open_picture(
     source, # A path, bytes, or an open file
     *,
     max_pixels:int=MAX_PIXELS, # Refused when it has more
+    load:bool=False,           # Decode the pixels, too
     name:str|None=None         # What to call it in an error; the path when None
-):          # A PIL picture of its own mode whose pixels are not decoded yet, without texts; raises `PictureError`
+):          # A PIL picture of its own mode, as it lies in the file, without texts; raises `PictureError`
     "What `Image.open` does, within limits: for a look at the header, or for pixels that are no colours"
     data,found = picture_bytes(source)
-    return _open(data, name or found, max_pixels)
+    im = _open(data, name or found, max_pixels)
+    try:
+        if load: im.load()
+    except Exception as e: raise _broken(name or found, im.format, e) from e
+    return im
 
 # %% ../../../nbs/engine/base/picture.ipynb #c4c45380
 def read_picture(
