@@ -147,12 +147,12 @@ def test_an_interrupted_build_leaves_nothing_and_can_be_run_again(packs, tmp_pat
 def test_a_killed_build_is_swept_by_the_next(packs, tmp_path):
     p = python(f'from fastclass.engine.packs.packs import pack; pack("lakes", root={str(tmp_path)!r}, each=2000)')
     until = time.monotonic()+90
-    while not list(tmp_path.glob('.lakes*/new/aldra/*.jpg')) and time.monotonic()<until: time.sleep(.02)
+    while not list(tmp_path.glob('.lakes*.part/aldra/*.jpg')) and time.monotonic()<until: time.sleep(.02)
     p.kill(); p.communicate()
-    assert list(tmp_path.glob('.lakes*/new/aldra/*.jpg')) and not (tmp_path/'lakes-0-each2000').exists()
-    (tmp_path/'.lakes-0-each2.part-dead'/'new').mkdir(parents=True)
+    assert list(tmp_path.glob('.lakes*.part/aldra/*.jpg')) and not (tmp_path/'lakes-0-each2000').exists()
+    (tmp_path/'.lakes-0-each2.1.2.part'/'aldra').mkdir(parents=True)
     assert digest(pack('lakes', root=tmp_path, each=2))==digest(packs['lakes'])
-    assert not list(tmp_path.glob('.lakes-0-each2.part-*'))
+    assert not list(tmp_path.glob('.lakes-0-each2.*.part'))
 
 
 def test_two_processes_at_once(packs, tmp_path):
@@ -172,6 +172,18 @@ def test_a_pack_is_drawn_once_and_anew_by_another_version(tmp_path, monkeypatch)
 
 def test_a_folder_without_a_stamp_is_replaced(packs, tmp_path):
     half = tmp_path/'lakes-0-each2'/'aldra'; half.mkdir(parents=True); (half/'999.jpg').write_bytes(b'')
+    assert digest(pack('lakes', root=tmp_path, each=2))==digest(packs['lakes'])
+
+
+@pytest.mark.parametrize('name', ['missing', 'cut', 'no_list', 'no_json', 'a_list'])
+def test_a_pack_that_is_not_whole_is_drawn_anew(packs, tmp_path, name):
+    place = pack('lakes', root=tmp_path, each=2)
+    picture,stamp = place/'aldra'/'001.jpg',place/'pack.json'
+    if name=='missing': picture.unlink()
+    if name=='cut': picture.write_bytes(picture.read_bytes()[:-1])
+    if name=='no_list': stamp.write_text(json.dumps({k: v for k,v in json.loads(stamp.read_text()).items() if k!='files'}))
+    if name=='no_json': stamp.write_bytes(b'\xff{')
+    if name=='a_list': stamp.write_text('[]')
     assert digest(pack('lakes', root=tmp_path, each=2))==digest(packs['lakes'])
 
 

@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 from ..engine.base.errors import StorageError, first_line
-from fastclass.engine.base.machine import (cache_dir, cpu_count, has_internet, pick_device, system_text, version, where,
-    write_error)
+from ..engine.base.machine import (cache_dir, cpu_count, exit_after, free_memory, has_internet,
+    pick_device, version, where, write_error)
 
 # %% auto #0
 __all__ = ['PIP', 'KNOWN_BREAKS', 'MAIN', 'ASKING', 'IMPORT_STEPS', 'MARK', 'OTHER_HALF', 'CHECKS', 'TRIED', 'STATUS_COLOURS',
@@ -206,12 +206,6 @@ IMPORT_STEPS = {'torch': None, # None: import it
                 'device': _step_device}
 MARK = 'fastclass-doctor '
 
-# %% ../../nbs/course/doctor.ipynb #84cea267
-def _end_with_parent():
-    "End this process when the one that started it is gone: it holds the other end of the standard input"
-    sys.stdin.read()
-    os._exit(1)
-
 # %% ../../nbs/course/doctor.ipynb #0846d3a4
 def _tell_parent(name, outcome, detail=None):
     "One line on a step, for the process that started this one"
@@ -219,7 +213,7 @@ def _tell_parent(name, outcome, detail=None):
 
 def _try_steps():
     "Run in the second process: try each step and write what came of it"
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    exit_after(sys.stdin.read) # the process that started this one holds the other end
     for name,step in IMPORT_STEPS.items():
         _tell_parent(name, 'began')
         try: detail = step() if step else bool(__import__(name))
@@ -302,18 +296,6 @@ def check_device(
     fix = 'This machine has an NVIDIA driver that torch cannot use: look at `nvidia-smi`, then at torch.version.cuda.'
     return Check('Device', 'note', found, fix)
 
-# %% ../../nbs/course/doctor.ipynb #ea99f704
-def _memory():
-    "Bytes of memory that are free for this process, None where the system does not say"
-    free = [int(o)*1024 for o in re.findall(r'MemAvailable:\s+(\d+) kB', system_text('/proc/meminfo'))]
-    limit = system_text('/sys/fs/cgroup/memory.max').strip()
-    used = system_text('/sys/fs/cgroup/memory.current').strip()
-    if limit.isdigit() and used.isdigit(): free.append(int(limit)-int(used))
-    if free: return min(free)
-    try: import psutil
-    except ImportError: return None
-    return psutil.virtual_memory().available
-
 # %% ../../nbs/course/doctor.ipynb #1e29341c
 def _amount(name, free, fail, warn, fix):
     "A check on `free` bytes against two limits in GB"
@@ -327,7 +309,7 @@ def _amount(name, free, fail, warn, fix):
 # %% ../../nbs/course/doctor.ipynb #ba3b3ced
 def check_memory():
     "Memory for a small model and its pictures"
-    return _amount('Memory', _memory(), .7, 2, 'Close other programs and notebooks.')
+    return _amount('Memory', free_memory(unknown=None), .7, 2, 'Close other programs and notebooks.')
 
 # %% ../../nbs/course/doctor.ipynb #44df007e
 def check_disk():

@@ -4,12 +4,13 @@
 
 # %% ../../../nbs/engine/base/files.ipynb #0759c6fb
 from __future__ import annotations
-import hashlib, os, re, stat, time, unicodedata
+import hashlib, os, re, shutil, stat, time, unicodedata
+from contextlib import contextmanager
 from pathlib import Path
 from .errors import DataError, storage_guard
 
 # %% auto #0
-__all__ = ['QUARANTINE', 'STAGED', 'safe_folder', 'open_regular', 'read_limited', 'write_atomic']
+__all__ = ['QUARANTINE', 'STAGED', 'safe_folder', 'open_regular', 'read_limited', 'replacing', 'write_atomic']
 
 # %% ../../../nbs/engine/base/files.ipynb #f9247d2c
 QUARANTINE = '.quarantine' # Hidden folder below that of the set: what was refused
@@ -59,17 +60,41 @@ def read_limited(
     raise DataError(f'{path} has {max(size, len(data)):,} bytes, and at most {limit:,} are read.',
                     next='Remove it, or make it smaller.')
 
+# %% ../../../nbs/engine/base/files.ipynb #67516c80
+def _move_in(new, path):
+    "Put the file or folder `new` at `path`; a folder that was there goes only when that has worked"
+    if not path.is_dir():
+        os.replace(new, path)
+        return
+    old = new.with_name(f'{new.name}-old')
+    os.rename(path, old)
+    try: os.rename(new, path)
+    except BaseException:
+        os.rename(old, path)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+# %% ../../../nbs/engine/base/files.ipynb #76754d9d
+@contextmanager
+def replacing(
+    path # A file or a folder, there or not
+):       # Yields a path that does not exist yet, for the new file or folder; raises `StorageError`
+    "What is made in this block takes the place of `path` when the block ends well; else all is as it was"
+    path = Path(path)
+    new = path.with_name(f'.{path.name}.{os.getpid()}.{time.monotonic_ns()}.part')
+    with storage_guard(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield new
+            _move_in(new, path)
+        finally:
+            if new.is_dir(): shutil.rmtree(new, ignore_errors=True)
+            else: new.unlink(missing_ok=True)
+
 # %% ../../../nbs/engine/base/files.ipynb #df524f95
 def write_atomic(
     path,      # The file
     data:bytes # What is to be in it
 ) -> None:
     "Write a file so that it is there with all its bytes or not at all"
-    path = Path(path)
-    with storage_guard(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temp = path.with_name(f'.{path.name}.{os.getpid()}.{time.monotonic_ns()}.part')
-        try:
-            temp.write_bytes(data)
-            os.replace(temp, path)
-        finally: temp.unlink(missing_ok=True)
+    with replacing(path) as new: new.write_bytes(data)

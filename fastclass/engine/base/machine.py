@@ -4,7 +4,7 @@
 
 # %% ../../../nbs/engine/base/machine.ipynb #30108d32
 from __future__ import annotations
-import os, queue, shutil, signal, sys, tempfile, threading, time, warnings
+import os, queue, re, shutil, signal, sys, tempfile, threading, time, warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,7 +15,8 @@ from .errors import StorageError, UnsupportedError, first_line
 # %% auto #0
 __all__ = ['TROUBLE', 'ADVICE', 'OTHER_GPU', 'DEVICES', 'HOSTS', 'SOURCES', 'QUIET', 'where', 'write_error', 'cache_dir',
            'system_text', 'cpu_count', 'worker_count', 'free_memory', 'Device', 'interrupt_later', 'importing',
-           'pick_device', 'tls_context', 'has_internet', 'DataSource', 'choose_source', 'quiet', 'version']
+           'exit_after', 'pick_device', 'tls_context', 'has_internet', 'DataSource', 'choose_source', 'quiet',
+           'version']
 
 # %% ../../../nbs/engine/base/machine.ipynb #5d44b0b0
 def where(
@@ -113,11 +114,25 @@ def worker_count(
     return workers
 
 # %% ../../../nbs/engine/base/machine.ipynb #9b77dd85
-def free_memory() -> int: # Bytes; 4 GB where the system does not tell
-    "Memory that can be had, roughly"
-    names = getattr(os, 'sysconf_names', {})
-    if 'SC_AVPHYS_PAGES' in names: return os.sysconf('SC_AVPHYS_PAGES')*os.sysconf('SC_PAGE_SIZE')
-    return 4<<30
+def _left_by_container():
+    "Bytes that a container lets this process take still, as one number in a list; no number where it sets no limit"
+    places = (('/sys/fs/cgroup/memory.max', '/sys/fs/cgroup/memory.current'),
+              ('/sys/fs/cgroup/memory/memory.limit_in_bytes', '/sys/fs/cgroup/memory/memory.usage_in_bytes'))
+    for files in places:
+        limit,used = [system_text(o).strip() for o in files]
+        if limit.isdigit() and used.isdigit(): return [max(0, int(limit)-int(used))]
+    return []
+
+def free_memory(
+    unknown:int|None=4<<30 # What to answer where the system does not tell
+) -> int|None:             # Bytes
+    "Memory that this process can have: that of the machine, or what its container leaves of it"
+    free = [int(o)*1024 for o in re.findall(r'MemAvailable:\s+(\d+) kB', system_text('/proc/meminfo'))]
+    free += _left_by_container()
+    if free: return min(free)
+    try: import psutil
+    except ImportError: return unknown
+    return psutil.virtual_memory().available
 
 # %% ../../../nbs/engine/base/machine.ipynb #d7dc7a67
 @dataclass(frozen=True)
@@ -153,6 +168,17 @@ def importing(
         why = first_line(e)
         raise UnsupportedError(f'{name} does not import here ({why}).',
                                next='Run `fastclass doctor`: it names the culprit and the fix.') from e
+
+# %% ../../../nbs/engine/base/machine.ipynb #21c9f89b
+def exit_after(
+    wait # A function that returns when there is nothing left to live for
+) -> None:
+    "End this process at once when `wait` returns; a thread waits for that"
+    def end():
+        wait()
+        os._exit(1)
+
+    threading.Thread(target=end, daemon=True).start()
 
 # %% ../../../nbs/engine/base/machine.ipynb #0be81761
 def _real_op(kind):

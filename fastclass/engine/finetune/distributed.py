@@ -24,7 +24,7 @@ from torch import nn
 from torch.utils.data import get_worker_info
 
 from ..base.errors import DataError, UnsupportedError
-from ..base.machine import cpu_count, pick_device
+from ..base.machine import cpu_count, exit_after, pick_device
 
 # %% auto #0
 __all__ = ['PROCESS_TIMEOUT', 'process_count', 'OwnChance', 'from_first', 'SharedLoader', 'shared_layers', 'joined', 'alone',
@@ -420,10 +420,9 @@ def _environment(rank, world, port):
         OMP_NUM_THREADS=max(1, cpu_count()//world),
         PYTHONWARNINGS='ignore::FutureWarning:torch.jit._script') # torch, about its own parts, while it is imported
 
-def _end_with_parent():
-    "Wait for the end of the parent, and end with it, whatever ended it"
+def _wait_for_parent():
+    "Return when the parent has ended, whatever ended it"
     connection.wait([parent_process().sentinel])
-    os._exit(1)
 
 # %% ../../../nbs/engine/finetune/distributed.ipynb #dfc3ca62
 def _portable(error):
@@ -444,7 +443,7 @@ def _told(error, timeout):
 def _enter(answer, aside, func, args, timeout):
     "What a new process does: call `func`, and tell the parent how it went"
     signal.signal(signal.SIGINT, signal.SIG_IGN) # Ctrl-C goes to the parent, which ends all
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    exit_after(_wait_for_parent)
     if rank_distrib(): sys.stdout = open(os.devnull, 'w', encoding='utf-8') # one of them speaks
     elif aside: sys.stdout = sys.stderr
     torch.set_num_threads(int(os.environ['OMP_NUM_THREADS']))

@@ -4,9 +4,10 @@
 
 # %% ../../../nbs/engine/packs/packs.ipynb #cff997a4
 from __future__ import annotations
-import json, os, shutil, tempfile
+import json, shutil
 from pathlib import Path
 from ..base.errors import DataError, storage_guard
+from ..base.files import replacing
 
 # %% auto #0
 __all__ = ['PACK_VERSION', 'QUALITY', 'PACKS', 'SPEED', 'pack']
@@ -186,11 +187,11 @@ def pack(
         root = cache_dir('packs')
     root = Path(root).expanduser()
     place = root/_folder_name(name, seed, full)
-    if _stamp(place)==stamp: return place
+    if _is_whole(place, stamp): return place
     with storage_guard(root):
         root.mkdir(parents=True, exist_ok=True)
         with FileLock(root/f'.{place.name}.lock'):
-            if _stamp(place)!=stamp: _make(place, name, seed, full, stamp)
+            if not _is_whole(place, stamp): _make(place, name, seed, full, stamp)
     return place
 
 # %% ../../../nbs/engine/packs/packs.ipynb #1b25d08a
@@ -215,24 +216,24 @@ def _build(name, folder, seed, full):
     for _ in steps: pass
 
 # %% ../../../nbs/engine/packs/packs.ipynb #274811d2
-def _stamp(place):
-    "What the stamp of a pack says, or None where there is no whole pack"
+def _sizes_of(folder):
+    "Every file below a folder, and how many bytes it has"
+    files = [o for o in sorted(folder.rglob('*')) if o.is_file()]
+    return {o.relative_to(folder).as_posix(): o.stat().st_size for o in files}
+
+def _is_whole(place, stamp):
+    "Is there the pack of this stamp, with all its files in their full length?"
     try:
-        return json.loads((place/'pack.json').read_text(encoding='utf-8'))
-    except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
-        return None
+        said = json.loads((place/'pack.json').read_text(encoding='utf-8'))
+        files = said.pop('files')
+        return said==stamp and all((place/k).stat().st_size==v for k,v in files.items())
+    except (OSError, ValueError, AttributeError, KeyError, TypeError): return False
 
 # %% ../../../nbs/engine/packs/packs.ipynb #183d9740
 def _make(place, name, seed, full, stamp):
-    "Build in a temporary folder, then rename; what an interrupted build left is swept first"
-    for old in place.parent.glob(f'.{place.name}.part-*'): shutil.rmtree(old, ignore_errors=True)
-    work = Path(tempfile.mkdtemp(prefix=f'.{place.name}.part-', dir=place.parent))
-    new,old = work/'new',work/'old'
-    try:
+    "Build beside the place, then move in; what a killed process left is swept first"
+    for left in place.parent.glob(f'.{place.name}.*.part*'): shutil.rmtree(left, ignore_errors=True)
+    with replacing(place) as new:
         new.mkdir()
         _build(name, new, seed, full)
-        _write_json(new/'pack.json', stamp)
-        if place.exists(): os.replace(place, old)
-        os.replace(new, place)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+        _write_json(new/'pack.json', {**stamp, 'files': _sizes_of(new)})

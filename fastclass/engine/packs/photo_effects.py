@@ -12,7 +12,7 @@ from .crests import PALETTES, draw_crest, find_club
 from .draw import checked_size, finish, planes, rgb, window
 
 # %% auto #0
-__all__ = ['GROUNDS', 'HARD', 'nuisance', 'hard_crest']
+__all__ = ['GROUNDS', 'HARD', 'corners_of', 'perspective_numbers', 'nuisance', 'hard_crest']
 
 # %% ../../../nbs/engine/packs/photo_effects.ipynb #1736e069
 GROUNDS = dict( # texture -> pairs of dark and light colour
@@ -83,12 +83,18 @@ def _turned(points, angle):
     down = x*sin+y*cos
     return np.stack([across, down], axis=1)
 
-def _corners_of(w, h):
-    "From the left upper one, clockwise"
+def corners_of(
+    w, # Width
+    h  # Height
+):     # NumPy array (4, 2): `(x, y)` of the corners
+    "The corners of a picture from the left upper one, clockwise"
     return np.array([(0,0), (w,0), (w,h), (0,h)])
 
-def _perspective_numbers(places, corners):
-    "The eight numbers with which PIL finds, for each place of the result, where to look in the picture"
+def perspective_numbers(
+    places, # Four points `(x, y)` of the result
+    corners # NumPy array (4, 2): the points of the picture that are seen there
+):          # Eight numbers for `Image.transform(size, Image.PERSPECTIVE, numbers)`
+    "How PIL finds, for each place of the result, where to look in the picture"
     rows = []
     for (x,y),(u,v) in zip(places, corners):
         rows.append((x, y, 1, 0, 0, 0, -u*x, -u*y))
@@ -104,7 +110,7 @@ def _warp(picture, rng, size, scale, turn, tilt):
         picture = picture.reduce(2)
     w,h = picture.size
     places = _seen_corners(w, h, rng, size, side, turn, tilt)
-    numbers = _perspective_numbers(places, _corners_of(w, h))
+    numbers = perspective_numbers(places, corners_of(w, h))
     picture = picture.convert('RGBa')
     return picture.transform((size,size), Image.PERSPECTIVE, numbers, Image.BILINEAR)
 
@@ -114,7 +120,7 @@ def _seen_corners(w, h, rng, size, side, turn, tilt):
     lean = rng.uniform(-tilt, tilt, 2)
     free = (size-side)/2
     middle = size/2+rng.uniform(-free, free, 2)
-    from_middle = 2*_corners_of(w, h)-(w,h)
+    from_middle = 2*corners_of(w, h)-(w,h)
     near = _turned(from_middle, angle)*(side/max(w, h))/2
     depth = 1+(near@lean)/side
     narrow = 1-abs(lean)/3

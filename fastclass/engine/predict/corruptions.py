@@ -11,7 +11,7 @@ from PIL import Image, ImageChops, ImageDraw, ImageEnhance, ImageFilter
 from ..base.errors import DataError, storage_guard
 from ..base.picture import open_picture, read_picture
 from ..packs.draw import planes, stream, to_picture, window
-from ..packs.photo_effects import GROUNDS, nuisance
+from ..packs.photo_effects import GROUNDS, corners_of, nuisance, perspective_numbers
 
 # %% auto #0
 __all__ = ['SQUARE', 'CORRUPTIONS', 'SIDE', 'Small', 'corrupt', 'siblings', 'write_series', 'scene_of']
@@ -41,25 +41,9 @@ def _corners(level, rng):
     return [(u/largest, v/largest) for u,v in moved]
 
 # %% ../../../nbs/engine/predict/corruptions.ipynb #16337534
-def _equations(x, y, u, v):
-    "Two equations for the eight numbers: the point `(x, y)` comes from `(u, v)`"
-    return [
-        (x, y, 1, 0, 0, 0, -u*x, -u*y),
-        (0, 0, 0, x, y, 1, -v*x, -v*y)]
-
-def _perspective(corners, w, h):
-    "The eight numbers of Pillow's perspective transform, from corners in -1 to 1 to those of a `w` by `h` picture"
-    sources = (
-        (0, 0),
-        (w, 0),
-        (w, h),
-        (0, h))
-    left = []
-    right = []
-    for (x,y),source in zip(corners, sources):
-        left += _equations(w/2*(1+x), h/2*(1+y), *source)
-        right += source
-    return np.linalg.solve(np.array(left, float), np.array(right, float))
+def _moved_points(corners, w, h):
+    "Corners in -1 to 1 as points of a `w` by `h` picture"
+    return [(w/2*(1+x), h/2*(1+y)) for x,y in corners]
 
 # %% ../../../nbs/engine/predict/corruptions.ipynb #9664dd04
 def _border(im):
@@ -74,7 +58,8 @@ def _border(im):
     return tuple(int(o) for o in mean)
 
 def _tilt(im, level, rng):
-    how = _perspective(_corners(level, rng), *im.size)
+    places = _moved_points(_corners(level, rng), *im.size)
+    how = perspective_numbers(places, corners_of(*im.size))
     def moved(picture): return picture.transform(im.size, Image.PERSPECTIVE, how, Image.BILINEAR)
     seen = moved(Image.new('L', im.size, 255))
     outside = Image.new('RGB', im.size, _border(im))
