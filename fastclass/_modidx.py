@@ -1340,6 +1340,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                    'fastclass/engine/datablock/folder.py'),
                                                    'fastclass.engine.datablock.folder._entries': ( 'engine/datablock/folder.html#_entries',
                                                                                                    'fastclass/engine/datablock/folder.py'),
+                                                   'fastclass.engine.datablock.folder._is_folder': ( 'engine/datablock/folder.html#_is_folder',
+                                                                                                     'fastclass/engine/datablock/folder.py'),
                                                    'fastclass.engine.datablock.folder._layout_advice': ( 'engine/datablock/folder.html#_layout_advice',
                                                                                                          'fastclass/engine/datablock/folder.py'),
                                                    'fastclass.engine.datablock.folder._looks_like_a_card': ( 'engine/datablock/folder.html#_looks_like_a_card',

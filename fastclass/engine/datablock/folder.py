@@ -61,6 +61,11 @@ def _entries(path):
                         next='Give yourself the right to read it, or copy it.') from e
     return sorted(entries, key=lambda o: o.name)
 
+def _is_folder(entry):
+    "False also for a link that leads nowhere, or around"
+    try: return entry.is_dir()
+    except OSError: return False
+
 def files_below(
     folder,           # Path of a folder
     left_out=LEFT_OUT # Names of folders to pass over
@@ -71,14 +76,14 @@ def files_below(
         base = todo.pop()
         deeper = []
         for o in _entries(base):
-            if not o.is_dir(): yield base/o.name
+            if not _is_folder(o): yield base/o.name
             elif not o.is_symlink() and o.name not in left_out: deeper.append(base/o.name)
         todo += reversed(deeper)
 
 # %% ../../../nbs/engine/datablock/folder.ipynb #f9b93a59
 def _roots(path):
     "`(folder, for validation)` of what holds class folders: `path` itself, or the train and valid folders in it"
-    dirs = [path/o.name for o in _entries(path) if o.is_dir() and o.name not in LEFT_OUT]
+    dirs = [path/o.name for o in _entries(path) if _is_folder(o) and o.name not in LEFT_OUT]
     names = {o.name.lower() for o in dirs}
     split = [(o, SPLIT_NAMES[o.name.lower()]) for o in dirs if o.name.lower() in SPLIT_NAMES]
     sides_only = names <= {*SPLIT_NAMES, 'test'}
@@ -106,7 +111,7 @@ def _candidates(path):
     stray = []
     for root,valid in _roots(path):
         for o in _entries(root):
-            if o.is_dir() and o.name not in LEFT_OUT:
+            if _is_folder(o) and o.name not in LEFT_OUT:
                 label = printable(o.name) # it will be shown, written and sorted by
                 found += [_Candidate(f, label, valid) for f in files_below(root/o.name)]
             else:
