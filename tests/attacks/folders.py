@@ -92,10 +92,12 @@ def raw_labels(folder):
 
 def predict_and_show(folder):
     "The command, without the progress bar, which goes back to the start of its line"
-    from fastprogress import fastprogress
+    from fastclass.engine.base.errors import printable
+    from fastclass.engine.predict import predictor
     from fastclass.predict import predict
-    fastprogress.NO_BAR = True
-    return predict(Asked(sorted(o.name for o in folder.iterdir() if o.is_dir())), str(folder), csv=str(folder.parent/'work'/'table.csv'), as_json=True)
+    predictor.progress_bar = lambda chunks, **how: chunks
+    vocab = sorted(printable(o.name) for o in folder.iterdir() if o.is_dir()) # as a scan gives them
+    return predict(Asked(vocab), str(folder), csv=str(folder.parent/'work'/'table.csv'), as_json=True)
 
 
 def splits(folder):
