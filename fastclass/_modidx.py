@@ -394,6 +394,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                      'fastclass/engine/base/picture_file.py'),
                                                     'fastclass.engine.base.picture_file._scans': ( 'engine/base/picture_file.html#_scans',
                                                                                                    'fastclass/engine/base/picture_file.py'),
+                                                    'fastclass.engine.base.picture_file._scans_to_end': ( 'engine/base/picture_file.html#_scans_to_end',
+                                                                                                          'fastclass/engine/base/picture_file.py'),
                                                     'fastclass.engine.base.picture_file._small_note': ( 'engine/base/picture_file.html#_small_note',
                                                                                                         'fastclass/engine/base/picture_file.py'),
                                                     'fastclass.engine.base.picture_file._text_kind': ( 'engine/base/picture_file.html#_text_kind',

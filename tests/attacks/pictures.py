@@ -56,8 +56,8 @@ def exif(entries, order='<') -> bytes: # TIFF with one list of tags: `(tag, type
     return struct.pack(order+'2sHLH', b'II', 42, 8, len(entries))+body+bytes(4)
 
 
-def exif_flood(size): # each tag is all of the note
-    n = min((size-14)//12, 60_000)
+def exif_flood(size, most=60_000): # each tag is all of the note
+    n = min((size-14)//12, most)
     return exif([(1000+i, 7, size-8, struct.pack('<L', 8)) for i in range(n)])+bytes(size-14-n*12)
 
 
@@ -270,8 +270,9 @@ BYTES = {
     'bmp_cut': (lambda: saved('BMP')[:-99], 'stops early', 'truncated'),
     'tiff_20_million_strips': (lambda: tiff(20_000_000)+bytes(80_000_000), '20,000,000 numbers', 'unreadable'),
     'tiff_20_million_fractions': (lambda: tiff(20_000_000, 5), '20,000,000 numbers', 'unreadable'),
-    'tiff_far_list': (lambda: b'II*\0\xf0\xff\xff\xff'+bytes(99), 'stops early', 'truncated'),
-    'tiff_big_no_end': (lambda: b'II+\0\x08\0\0\0'+b'\xff'*200, 'stops early', 'truncated'),
+    'tiff_far_list': (lambda: b'II*\0\xf0\xff\xff\xff'+bytes(99), 'TIFF', 'unreadable'),
+    'tiff_big_no_end': (lambda: b'II+\0\x08\0\0\0'+b'\xff'*200, 'TIFF', 'unreadable'),
+    'tiff_9000_texts_that_overlap': (lambda: exif_flood(1_000_000, 9000), 'larger than the file', 'unreadable'),
     'tiff_big_2**64_tags': (lambda: b'II+\0\x08\0\0\0'+struct.pack('<QQ', 16, 2**64-1)+bytes(99), 'tags', 'unreadable'),
     'avif_start_only': (lambda: b'\0\0\0\x18ftypavif'+bytes(60), 'AVIF', 'unreadable'),
 }
@@ -307,6 +308,7 @@ READ = {
     'jpeg_turned_by_a_fraction': (lambda: jpeg(segment(0xE1, b'Exif\0\0'+SIX_OVER_ONE)), (40, 60)),
     'jpeg_turned_by_nonsense': (lambda: jpeg(segment(0xE1, b'Exif\0\0'+exif([(0x0112, 2, 4, b'six\0')]))), (60, 40)),
     'jpeg_thumbnail_with_an_end': (lambda: jpeg(segment(0xE2, saved('JPEG', (20, 20)))), (60, 40)),
+    'jpeg_with_a_film_behind': (lambda: saved('JPEG', progressive=True)+b'\xff\xda\0\0'*100_000, (60, 40)),
     'webp_note_of_1_mb': (lambda: saved('WEBP', exif=exif_flood(1_000_000)), (60, 40)),
     'ppm_29_mb_note': (lambda: b'P6\n#'+b'x'*29_000_000+b'\n60 40 255\n'+bytes(7200), (60, 40)),
     'ppm_text_with_a_note': (lambda: b'P2 60 40 255\n'+b'# grey\n'+b'9 '*2400, (60, 40)),

@@ -280,7 +280,7 @@ def _read_bytes(
         reason = 'too_large' if os.path.isfile(path) else 'not_a_picture'
         what = f'{path} is a folder.' if os.path.isdir(path) else e.message
         raise PictureError(what, 'Name one picture.' if os.path.isdir(path) else e.next, reason=reason) from e
-    except (OSError, ValueError) as e:
+    except (OSError, ValueError, MemoryError) as e:
         raise PictureError(f'{path} cannot be read: {e}.', 'Check the path and its permissions.',
                            reason='unreadable') from e
 

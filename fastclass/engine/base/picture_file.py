@@ -219,6 +219,7 @@ def _ppm_bare(
 # %% ../../../nbs/engine/base/picture_file.ipynb #615a2c94
 _TIFF_TEXT = (1, 2, 7) # Types of tags that stay bytes
 _TIFF_MOST = 1_000_000 # Numbers in a tag; 120 megapixels in the smallest tiles need half of that
+_TIFF_ROOM = 100_000_000 # Bytes of tags that need not fit into the file
 
 def _tiff_tags(
     data:bytes # A TIFF file
@@ -233,14 +234,18 @@ def _tiff_tags(
     for i in range(n):
         yield struct.unpack_from(order+entry, data, at+struct.calcsize(order+count)+i*struct.calcsize(order+entry))
 
+# %% ../../../nbs/engine/base/picture_file.ipynb #b6d7fb73
 def _tiff_check(
     data:bytes # A TIFF file
 ):
-    "Raise `ValueError` where the first list of tags holds millions of numbers, which Pillow unpacks one by one"
+    "Raise `ValueError` where the first list of tags holds millions of numbers, or the same bytes again and again"
+    text = 0
     try:
         for tag,kind,many in _tiff_tags(data):
+            text += many if kind in _TIFF_TEXT else 0
             if kind not in _TIFF_TEXT and many>_TIFF_MOST: raise ValueError(f'its tag {tag} has {many:,} numbers')
-    except (struct.error, OverflowError) as e: raise EOFError('its list of tags is missing') from e
+            if text>max(2*len(data), _TIFF_ROOM): raise ValueError('its tags are larger than the file')
+    except (struct.error, OverflowError): return # the rest is missing: the reader may do without
 
 # %% ../../../nbs/engine/base/picture_file.ipynb #64d5833e
 def _webp_size(
@@ -302,6 +307,23 @@ _MOST_SCANNED = 3_000_000_000 # Pixels times scans: 108 megapixels in 27 scans p
 _MOST_SCANS = 250
 _MOST_SLOW = 10_000_000 # Values, or bytes, that Pillow decodes in Python: some seconds
 
+_MARK = re.compile(rb'\xff[\x01-\xcf\xd8-\xfe]') # In pixels a zero or the number of a restart follows
+
+def _scans_to_end(
+    data:bytes, # A JPEG
+    i:int       # Where its first scan begins
+) -> int:       # More than allowed, also for what is thousands of other parts
+    "Count the scans up to the end mark of the picture"
+    n = 0
+    for _ in range(_MOST_PARTS):
+        found = _MARK.search(data, i)
+        if not found or found[0]==b'\xff\xd9': return n
+        i = found.end()
+        if found[0]==b'\xff\xda': n += 1
+        if found[0] not in (b'\xff\1', b'\xff\xd8'): i += int.from_bytes(data[i:i+2], 'big')
+    return _MOST_PARTS
+
+# %% ../../../nbs/engine/base/picture_file.ipynb #1f57da6b
 def _scans(
     im,        # A JPEG that Pillow has opened
     data:bytes # The file without what is not needed
@@ -309,7 +331,10 @@ def _scans(
     "How many times decoding passes over the picture"
     first = data.find(b'\xff\xda')
     several = 'progressive' in im.info or data[first+4]<im.layers
-    return data.count(b'\xff\xda', first) if several else 1
+    if not several: return 1
+    at_most = data.count(b'\xff\xda', first)
+    if at_most*im.width*im.height<=_MOST_SCANNED and at_most<=_MOST_SCANS: return at_most
+    return _scans_to_end(data, first) # phones put a film behind the picture
 
 # %% ../../../nbs/engine/base/picture_file.ipynb #324fe8a7
 def check_cost(

@@ -66,6 +66,7 @@ def _is_folder(entry):
     try: return entry.is_dir()
     except OSError: return False
 
+# %% ../../../nbs/engine/datablock/folder.ipynb #caa2d507
 def files_below(
     folder,           # Path of a folder
     left_out=LEFT_OUT # Names of folders to pass over
