@@ -1358,6 +1358,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                            'fastclass/engine/datablock/folder.py'),
                                                    'fastclass.engine.datablock.folder._sort_out': ( 'engine/datablock/folder.html#_sort_out',
                                                                                                     'fastclass/engine/datablock/folder.py'),
+                                                   'fastclass.engine.datablock.folder.class_name': ( 'engine/datablock/folder.html#class_name',
+                                                                                                     'fastclass/engine/datablock/folder.py'),
                                                    'fastclass.engine.datablock.folder.content_split': ( 'engine/datablock/folder.html#content_split',
                                                                                                         'fastclass/engine/datablock/folder.py'),
                                                    'fastclass.engine.datablock.folder.files_below': ( 'engine/datablock/folder.html#files_below',

@@ -59,8 +59,7 @@ def scan(folder):
 def scan_and_show(folder):
     "All words of a scan, as a command prints them"
     found = scan(folder)
-    print(found.counts, found.classes, [message for _,_,message in found.refused])
-    for label in found.classes: print(label)
+    print(found, found.counts)
     for _,why,message in found.refused: print(why, message)
     return found
 
@@ -92,11 +91,10 @@ def raw_labels(folder):
 
 def predict_and_show(folder):
     "The command, without the progress bar, which goes back to the start of its line"
-    from fastclass.engine.base.errors import printable
     from fastclass.engine.predict import predictor
     from fastclass.predict import predict
     predictor.progress_bar = lambda chunks, **how: chunks
-    vocab = sorted(printable(o.name) for o in folder.iterdir() if o.is_dir()) # as a scan gives them
+    vocab = scan(folder).classes
     return predict(Asked(vocab), str(folder), csv=str(folder.parent/'work'/'table.csv'), as_json=True)
 
 
@@ -111,7 +109,7 @@ def splits(folder):
 
 
 def has_classes(n):
-    def check(found, folder): assert len(found.classes)==n and all(o.isprintable() for o in found.classes), found.classes
+    def check(found, folder): assert len(found.classes)==n and '\n'.join(found.classes).encode(), found.classes
     return check
 
 

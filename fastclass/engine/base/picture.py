@@ -389,10 +389,9 @@ def flatness(
 # %% ../../../nbs/engine/base/picture.ipynb #2dda616e
 def is_card(
     flat:dict # What `flatness` gave
-) -> bool:    # True for a grey card with some text, say
+) -> bool:    # True for some text on one ground, say
     "Whether a picture looks like a card that says there is no image; line drawings and logos may, too"
-    grey = flat['pair']>=.965 and flat['tones']<=10 and flat['colour']<.01
-    return grey or (flat['background']>=.9 and flat['tones']<=40)
+    return flat['background']>=.9 and flat['tones']<=40
 
 # %% ../../../nbs/engine/base/picture.ipynb #f32e1e05
 def check_picture(
@@ -414,7 +413,8 @@ def check_picture(
         refuse(f'{pixels}, thinner than 1 to {max_aspect:g}', 'Raise max_aspect to keep it.', 'too_thin')
     flat = flatness(im)
     if flat['background']>.997: refuse('has one colour and nothing on it', 'Leave it out.', 'blank')
-    if placeholders and is_card(flat):
+    grey_card = flat['pair']>=.965 and flat['tones']<=10 and flat['colour']<.01
+    if placeholders and (grey_card or is_card(flat)):
         refuse('looks like a card that says there is no image', 'Pass placeholders=False to keep such pictures.',
                'placeholder')
 

@@ -18,7 +18,7 @@ from ..base.machine import cpu_count
 from ..base.picture import flatness, is_card, picture_bytes, read_picture
 
 # %% auto #0
-__all__ = ['LEFT_OUT', 'SPLIT_NAMES', 'DECODE_SIZE', 'FEW_CARDS', 'CARD_SHARE', 'Folder', 'files_below', 'open_all',
+__all__ = ['LEFT_OUT', 'SPLIT_NAMES', 'DECODE_SIZE', 'FEW_CARDS', 'CARD_SHARE', 'Folder', 'files_below', 'class_name', 'open_all',
            'scan_folder', 'content_split', 'split_folder']
 
 # %% ../../../nbs/engine/datablock/folder.ipynb #ca7efc5a
@@ -106,6 +106,15 @@ class _Candidate:
     def refusal(self):
         return self.file, self.error.reason, printable(self.error.message)
 
+# %% ../../../nbs/engine/datablock/folder.ipynb #f8797729
+def class_name(
+    name:str # Of a folder
+) -> str:    # The same, but for bytes that are no text in UTF-8: those are escaped
+    "The class that a folder stands for; it will be written into tables and bundles"
+    try: name.encode()
+    except UnicodeEncodeError: return printable(name)
+    return name
+
 def _candidates(path):
     "The `_Candidate`s in the class folders, and what is stray"
     found = []
@@ -113,8 +122,7 @@ def _candidates(path):
     for root,valid in _roots(path):
         for o in _entries(root):
             if _is_folder(o) and o.name not in LEFT_OUT:
-                label = printable(o.name) # it will be shown, written and sorted by
-                found += [_Candidate(f, label, valid) for f in files_below(root/o.name)]
+                found += [_Candidate(f, class_name(o.name), valid) for f in files_below(root/o.name)]
             else:
                 stray.append(root/o.name)
     return found, stray
@@ -141,7 +149,7 @@ def _may_be_flat(im):
     "A first look that takes a tenth of the time of `flatness` and sorts out most photos"
     few = im.resize((64, 64), Image.Resampling.NEAREST).convert('L').histogram()
     sixteen = sorted((sum(few[i:i+16]) for i in range(0, 256, 16)), reverse=True)
-    return sum(sixteen[:3])>.85*64*64 or sum(sixteen[:6])>.95*64*64 # one tone, or two, with 12 levels about each
+    return sum(sixteen[:3])>.85*64*64 # one tone, with 12 levels above and below it
 
 def _looks_like_a_card(im):
     "Something is written on one flat ground; icons and pictures of one colour are no cards"
@@ -187,7 +195,7 @@ def _doubles(candidates):
     first = {}
     for o in candidates:
         if len(labels[o.hash])>1:
-            names = ' and '.join(sorted(labels[o.hash]))
+            names = ' and '.join(printable(label) for label in sorted(labels[o.hash]))
             out.append((o.file, 'conflict', f'The same picture lies in the classes {names}.'))
         elif o.hash in first:
             out.append((o.file, 'duplicate', f'The same bytes as {printable(first[o.hash].name)}.'))

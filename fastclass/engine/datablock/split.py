@@ -17,7 +17,7 @@ from ..base.files import read_limited, write_atomic
 from ..base.lookalikes import COPY_LIMIT, GROUP_LIMIT, connected_components, fingerprint, near_pairs
 from ..base.machine import cpu_count
 from ..base.picture import picture_bytes
-from .folder import content_split, files_below, open_all, scan_folder
+from .folder import class_name, content_split, files_below, open_all, scan_folder
 
 # %% auto #0
 __all__ = ['SIDES', 'SPLIT_COLUMNS', 'MEANS', 'content_hashes', 'Split', 'stable_split', 'looks_of', 'like_pairs', 'look_alikes',
@@ -383,7 +383,7 @@ def _test_rows(folder):
         if not digest:
             refused.append((file, error.reason, printable(error.message)))
         else:
-            label = '' if file.parent==folder else printable(file.relative_to(folder).parts[0])
+            label = '' if file.parent==folder else class_name(file.relative_to(folder).parts[0])
             good.append((file, label, digest))
     return good, refused
 
