@@ -15,7 +15,8 @@ from fastai.tabular.learner import tabular_learner
 from .engine.base.errors import BundleError, DataError
 from fastclass.engine.tabular.baselines import (compare_models, partial_dependence,
     permutation_importance)
-from .engine.tabular.columns import check_table, choose_columns, split_rows, tabular_report
+from fastclass.engine.tabular.columns import (check_table, choose_columns, clean_texts,
+    split_rows, tabular_report)
 from .engine.tabular.model import (EPOCHS, RowModel, close_gaps, fit_rows, load_rows,
     plan_of, save_rows, tidy_table)
 
@@ -40,6 +41,7 @@ def train_table(
 ) -> RowModel:       # Raises `DataError`, `UnsupportedError`
     "A trained model of a table, with every choice on record"
     y = check_table(df, target)
+    df = clean_texts(df)
     columns = choose_columns(df, target, categories, numbers)
     tidy,known = tidy_table(df, columns, y),df[y.notna()]
     train,held = _two_sides(known, tidy[target], valid, seed)

@@ -13,7 +13,7 @@ from PIL import Image
 from torchvision.models import mobilenet_v3_small, resnet18
 
 from fastclass.engine.base.errors import DataError, UnsupportedError
-from fastclass.engine.base.torch_tools import fast_dtype
+from fastclass.engine.base.torch_tools import fast_dtype, has_bfloat16
 from fastclass.engine.finetune.features import FeatureStore
 from fastclass.finetune import epochs_within, quick_tune, seconds_per_epoch
 
@@ -158,12 +158,22 @@ def test_time_budget_decides_on_the_views(files, seconds, views):
     assert quick_tune(learn, 1, seconds=seconds).views==views
 
 
-@pytest.mark.parametrize('train', [False, True])
-def test_the_first_training_of_a_process_draws_the_random_numbers_that_later_ones_do(train):
-    fast_dtype.cache_clear()
+def test_the_first_training_of_a_process_draws_the_random_numbers_that_later_ones_do():
+    has_bfloat16.cache_clear()
     before = torch.get_rng_state()
-    fast_dtype('cpu', train)
+    fast_dtype('cpu')
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize('flags, dtype', [('fma avx512f avx512_bf16', torch.bfloat16), ('fma avx2 avx512f', torch.float32), ('asimd bf16', torch.bfloat16)])
+def test_the_processor_decides_on_the_number_format(flags, dtype, monkeypatch):
+    monkeypatch.delenv('FASTCLASS_DTYPE', raising=False)
+    monkeypatch.setattr('fastclass.engine.base.torch_tools.system_text', lambda path: f'flags : {flags}')
+    has_bfloat16.cache_clear()
+    assert fast_dtype('cpu')==dtype
+    monkeypatch.setenv('FASTCLASS_DTYPE', 'float32')
+    assert fast_dtype('cpu')==torch.float32
+    has_bfloat16.cache_clear()
 
 
 def test_features_on_disk_give_the_same_and_leave_nothing(files, tmp_path, monkeypatch):

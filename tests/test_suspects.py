@@ -14,7 +14,7 @@ from fastclass.engine.datablock.loaders import folder_dls
 from fastclass.engine.finetune.weights import make_learner
 from fastclass.engine.interpret.calibration import (calibration_error, cross_tempered, describe_reliability,
     fit_temperature, plot_reliability, reliability, unavoidable_error, with_temperature)
-from fastclass.engine.interpret.label_issues import (out_of_fold_probabilities, linear_head, find_label_issues,
+from fastclass.engine.interpret.label_issues import (out_of_fold_probabilities, linear_classifier, find_label_issues,
     find_near_duplicates)
 
 pytestmark = pytest.mark.usefixtures('one_thread')
@@ -37,8 +37,7 @@ def test_wrong_labels_come_first(seed):
 def test_own_training_hides_them():
     "Why others have to judge: with many features, a classifier agrees with the wrong labels that it was trained on"
     x,y = clouds(n=90, d=300); wrong = y.copy(); wrong[:6] = (y[:6]+1)%3
-    w,b = linear_head(torch.tensor(x).float(), torch.tensor(wrong), 3, penalty=1e-4)
-    own = (torch.tensor(x).float()@w+b).softmax(1).numpy()
+    own = linear_classifier(90, penalty=1e-4).fit(x, wrong).predict_proba(x)
     assert (own[range(6), wrong[:6]]>.5).all() and (out_of_fold_probabilities(x, wrong, 3)[range(6), wrong[:6]]<.5).sum()>=5
 
 def test_twins_do_not_vouch_for_each_other():
@@ -48,6 +47,14 @@ def test_twins_do_not_vouch_for_each_other():
 
 def test_too_few():
     with pytest.raises(DataError, match='too few'): out_of_fold_probabilities(np.zeros((1, 3)), [0], 2)
+    with pytest.raises(DataError, match='one class is left'): out_of_fold_probabilities(np.zeros((9, 3)), [0]*8+[1], 2)
+
+def test_a_class_that_some_parts_lack():
+    x,y = clouds(n=60)
+    y[0] = 3
+    p = out_of_fold_probabilities(x, y, 5)
+    assert p.shape==(60, 5) and p[0, 3]==0 and not p[:,4].any()
+    np.testing.assert_allclose(p.sum(1), 1, atol=1e-5)
 
 # ---- a learner
 

@@ -17,7 +17,8 @@ BESIDE = ('fastcore==1.8.0',        # the lowest that fastai 2.8.7 takes; fastco
           'fasttransform==0.0.2',
           'plum-dispatch==2.9.0',   # 2.10.0 does not import with fastai
           'torchvision==0.20.0',    # of torch 2.5.0
-          'numpy==2.0.0', 'pandas==2.2.2', 'scipy==1.13.0', 'scikit-learn==1.5.0', 'matplotlib==3.9.0', # the first for NumPy 2
+          'numpy==2.0.0', 'pandas==2.2.2', 'scipy==1.13.0', 'scikit-learn==1.5.0', 'matplotlib==3.9.0', # the first for NumPy 2;
+                                    # scikit-learn 1.2.2, the lower bound, was tried with NumPy 1.26 as Kaggle has them
           'click==8.1.8')
 WITHOUT_NBDEV = {'lowest':('nbdev',), 'kaggle':('nbdev', 'jupyterlab'), 'newest':()} # nbdev 3.3 needs a fastcore that those do not have
 OWN = ('nbconvert', 'nbclient', 'setuptools', 'pytest', 'pytest-xdist', # of the tests, whatever Kaggle has
@@ -37,7 +38,9 @@ def requirements(which) -> list: # Texts for pip
 def constraints(which) -> list: # Texts for pip's `--constraint`
     "What holds the versions"
     if which=='newest': return ['plum-dispatch!=2.10.0']
-    if which=='lowest': return [o.replace('>=', '==') for o in requirements('lowest')]+list(BESIDE)
+    if which=='lowest':
+        own = {name_of(o) for o in BESIDE}
+        return [*(o.replace('>=', '==') for o in requirements('lowest') if name_of(o) not in own), *BESIDE]
     listed = (ROOT/'tests/recorded/kaggle_packages.txt').read_text(encoding='utf-8').splitlines()
     return [o.partition('+')[0] for o in listed if o and o[0]!='#' and name_of(o) not in OWN]
 

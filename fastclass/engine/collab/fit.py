@@ -16,9 +16,9 @@ from fastai.data.block import TransformBlock
 from fastai.data.core import DataLoaders
 from fastai.tabular.core import Categorify
 from fastai.tabular.data import TabularDataLoaders
-from fastcore.basics import GetAttr
 
 from ..base.errors import DataError, UnsupportedError
+from ..base.torch_tools import MemoryLoader
 from .factors import check_dot, coded_ratings
 from .ratings import rating_columns
 
@@ -26,10 +26,8 @@ from .ratings import rating_columns
 __all__ = ['STEPS', 'RatingLoader', 'DecayByUse', 'train_factors', 'split_dls']
 
 # %% ../../../nbs/engine/collab/fit.ipynb #0f231594
-class RatingLoader(GetAttr):
+class RatingLoader(MemoryLoader):
     "Batches of ratings from memory, for fastai's training loop; their `DataLoader` answers for the rest"
-    _default = 'source'
-    n_inp = 1
     def __init__(self,
         learn,      # A learner that `check_dot` let pass
         source,     # One of its loaders
@@ -37,19 +35,14 @@ class RatingLoader(GetAttr):
         train:bool  # In training they come in a new order each epoch
     ):
         codes,stars = coded_ratings(learn, source)
-        self.source = source
-        self.train = train
-        self.n = len(codes)
-        self.bs = max(1, min(bs, self.n))
-        self.device = torch.device(source.device if source.device is not None else 'cpu')
+        super().__init__(source, len(codes), bs, train)
         self.x = torch.tensor(codes, device=self.device)          # (n, 2)
         self.y = torch.tensor(stars, device=self.device)[:, None] # (n, 1)
-    def __len__(self): return max(1, round(self.n/self.bs)) if self.n else 0
-    def __iter__(self):
-        if not self.n: return
-        if self.train: order = torch.randperm(self.n, device=self.device)
-        else: order = torch.arange(self.n, device=self.device)
-        for i in order.tensor_split(len(self)): yield self.x[i],self.y[i]
+    def batch(self,
+        rows # Positions of the ratings
+    ):       # Codes of user and item `(bs, 2)`, and their stars `(bs, 1)`
+        "These ratings"
+        return self.x[rows],self.y[rows]
 
 # %% ../../../nbs/engine/collab/fit.ipynb #57ce3325
 class DecayByUse(Callback):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import numpy as np
+import pandas as pd
 
 from ..base.errors import DataError
 
@@ -90,18 +91,18 @@ def _check_holes(df, names):
 # %% ../../../nbs/engine/collab/ratings.ipynb #53a4bda4
 def _check_values(df, user, item, rating):
     "Findings about single cells"
-    from pandas.api.types import is_bool_dtype, is_numeric_dtype
+    from pandas.api.types import is_bool_dtype, is_complex_dtype, is_numeric_dtype
     if not len(df):
         yield RatingsFinding('empty', True, 'The table has no rows.', 'Look at the file that it was read from.')
         return
     yield from _check_holes(df, (user, item, rating))
     s = df[rating].dropna()
-    if is_bool_dtype(s) or not is_numeric_dtype(s):
+    if is_bool_dtype(s) or is_complex_dtype(s) or not is_numeric_dtype(s):
         example = f', for example {s.iloc[0]!r}' if len(s) else ''
         yield RatingsFinding('text', True, f'The ratings in {rating!r} are not numbers ({s.dtype}{example}).',
                              'Turn them into numbers with pd.to_numeric and look at what fails.')
         return
-    wild = _where(np.isinf(df[rating].to_numpy(float)))
+    wild = _where(np.isinf(df[rating].to_numpy(float, na_value=np.nan)))
     if wild:
         yield RatingsFinding('infinite', True, f'{len(wild)} ratings are infinite, the first in row {wild[0]}.',
                              'Drop these rows.', wild)
@@ -121,8 +122,8 @@ def _check_pairs(df, user, item):
             f'Keep the last: df.drop_duplicates([{user!r}, {item!r}], keep="last"). '
             'Else one of them can be trained on and the other be validated on.', rows)
     for name,kind in ((user, 'one_rating'), (item, 'rare_item')):
-        counts = df[name].map(df[name].value_counts())
-        rows = _where(counts==1)
+        codes,_ = pd.factorize(df[name])
+        rows = _where((codes>=0) & (np.bincount(codes+1)[codes+1]==1))
         if rows:
             yield RatingsFinding(kind, False, f'{len(rows)} of {df[name].nunique()} in {name!r} have one rating.',
                                  'Expect little more than an average for them.', rows)
@@ -161,6 +162,18 @@ def _check_scale(df, rating, y_range):
         yield RatingsFinding('scale', False, f'Ratings lie at an end of y_range {y_range}, '
                              'which a sigmoid never reaches.', f'Give it some room: {room}.')
 
+# %% ../../../nbs/engine/collab/ratings.ipynb #726af0da
+def _check_single_values(s):
+    "Raise `DataError` for a column of things that cannot be compared, or for two columns of this name"
+    if s.ndim>1:
+        raise DataError(f'Two columns have the name {s.columns[0]!r}.', next='Rename one of them.')
+    try:
+        s.isna()
+        s.nunique()
+    except (TypeError, ValueError, ArithmeticError) as e:
+        raise DataError(f'{s.name!r} holds lists or other things that are no single value.',
+                        next='Name the right column, or make one of text or numbers.') from e
+
 # %% ../../../nbs/engine/collab/ratings.ipynb #ac9b629f
 def check_ratings(
     df,             # A DataFrame, one row a rating
@@ -173,6 +186,7 @@ def check_ratings(
 ) -> RatingsReport: # Print it, or call `.raise_if_bad()`; raises `DataError` when a column is not there
     "Look for what would make training fail or its result wrong"
     user,item,rating = rating_columns(df, user, item, rating)
+    for name in (user, item, rating): _check_single_values(df[name])
     found = list(_check_values(df, user, item, rating))
     if len(df): found += _check_pairs(df, user, item)
     if title is not None: found += _check_titles(df, item, title, catalogue)
@@ -268,6 +282,5 @@ def mean_and_bias(
 # %% ../../../nbs/engine/collab/ratings.ipynb #1c213bbf
 def _shrunk(key, rest, shrink):
     "The sum of `rest` for each key, divided by its count plus `shrink`"
-    import pandas as pd
     group = pd.Series(rest).groupby(key.to_numpy())
     return (group.sum()/(group.count()+shrink)).to_dict()

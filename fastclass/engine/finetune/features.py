@@ -20,12 +20,11 @@ from fastai.layers import Flatten as FastaiFlatten
 from fastai.torch_core import TensorCategory, TensorMultiCategory
 from fastai.vision.augment import RandTransform, Resize, ResizeMethod
 from fastai.vision.core import PILImage
-from fastcore.basics import GetAttr
 from fasttransform import Pipeline
 
 from ..base.errors import DataError, UnsupportedError, storage_guard
 from ..base.machine import cache_dir, cpu_count, free_memory
-from ..base.torch_tools import evaluating, fast_dtype
+from ..base.torch_tools import MemoryLoader, evaluating, fast_dtype
 
 # %% auto #0
 __all__ = ['FIXED_LAYERS', 'split_model', 'fast_body', 'FeatureStore', 'items_vary', 'batches_vary', 'pass_size', 'raw_loader',
@@ -300,35 +299,26 @@ def compute_features(
     return filler.done(time.perf_counter()-start)
 
 # %% ../../../nbs/engine/finetune/features.ipynb #68861a3e
-class FeatureLoader(GetAttr):
+class FeatureLoader(MemoryLoader):
     "Batches of features and targets for fastai's training loop; all else is asked of the `DataLoader` of pictures"
-    _default = 'source'
-    n_inp = 1
     def __init__(self,
         feats:Features, # Features and targets of all pictures
         source,         # The `DataLoader` that they were computed from
         bs:int,         # Pictures a batch
         train:bool      # In training, pictures come in a new order and view each epoch
     ):
+        super().__init__(source, feats.n, bs, train)
         self.feats = feats
-        self.source = source
-        self.train = train
-        self.bs = min(bs, feats.n)
         self.epoch = 0
-        self.device = source.device if source.device is not None else torch.device('cpu')
-    def __len__(self): return self.feats.n//self.bs if self.train else math.ceil(self.feats.n/self.bs)
     def __iter__(self):
-        n = self.feats.n
-        if self.train:
-            order = torch.randperm(n)
-            view = (torch.arange(n)+self.epoch)%self.feats.views
-        else:
-            order = torch.arange(n)
-            view = torch.zeros(n, dtype=torch.long)
-        for rows in order.split(self.bs)[:len(self)]: yield self._batch(view[rows], rows)
+        yield from super().__iter__()
         self.epoch += 1
-    def _batch(self, views, rows):
+    def batch(self,
+        rows # Positions of the pictures
+    ):       # Features in float32, and the targets
+        "Each picture in the view that is next"
         feats = self.feats
+        views = (rows+self.epoch)%feats.views if self.train else torch.zeros_like(rows)
         x = feats.x.data[views, rows].float().to(self.device)
         targets = (y[views, rows].to(self.device).as_subclass(kind) for y,kind in zip(feats.y, feats.types))
         return x, *targets

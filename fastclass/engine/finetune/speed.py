@@ -235,7 +235,7 @@ def speed_up(
     with ExitStack() as stack:
         stack.enter_context(_memory_kept(device, settings))
         stack.enter_context(_channels_last(learn, device, settings))
-        if dtype is None: dtype = fast_dtype(device.type, train=True)
+        if dtype is None: dtype = fast_dtype(device.type)
         stack.enter_context(_precision(learn, device, dtype, settings))
         stack.enter_context(_pictures_kept(learn, memory_limit, settings))
         yield settings

@@ -10,9 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
-import torch.nn.functional as F
-
 from ..base.errors import DataError
 from ..base.lookalikes import connected_components
 from ..base.torch_tools import device_of
@@ -22,28 +19,18 @@ from ..finetune.features import compute_features, fast_body, split_model
 from .predictions import check_classifier, plain_loader
 
 # %% auto #0
-__all__ = ['linear_head', 'out_of_fold_probabilities', 'find_near_duplicates', 'find_label_issues']
+__all__ = ['linear_classifier', 'out_of_fold_probabilities', 'find_near_duplicates', 'find_label_issues']
 
 # %% ../../../nbs/engine/interpret/label_issues.ipynb #963191c6
-def linear_head(
-    x:torch.Tensor,  # Features, float `(n, d)`, about 0 on average and about 1 in spread
-    y:torch.Tensor,  # Classes, whole numbers `(n)`
-    n_classes:int,   # How many classes there are
+def linear_classifier(
+    n:int,           # How many pictures it is trained on
     penalty:float=.3 # What the square of the weights costs
-)->tuple:            # Weights `(d, n_classes)` and offsets `(n_classes)`
-    "A linear classifier with a penalty on its weights, trained to the end"
-    w = torch.zeros(x.shape[1], n_classes, requires_grad=True)
-    b = torch.zeros(n_classes, requires_grad=True)
-    optimizer = torch.optim.LBFGS([w, b], max_iter=60, line_search_fn='strong_wolfe')
-    def loss():
-        optimizer.zero_grad()
-        scores = x@w+b
-        value = F.cross_entropy(scores, y)+penalty*w.pow(2).sum()
-        value.backward()
-        return value
-
-    with torch.enable_grad(): optimizer.step(loss)
-    return w.detach(), b.detach()
+):                   # A scikit-learn pipeline with `fit` and `predict_proba`
+    "A linear classifier of features, with a penalty on its weights"
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+    return make_pipeline(StandardScaler(), LogisticRegression(C=1/(2*penalty*n), max_iter=1000))
 
 # %% ../../../nbs/engine/interpret/label_issues.ipynb #00266998
 def _parts(y, groups, folds, seed):
@@ -65,22 +52,21 @@ def out_of_fold_probabilities(
     seed:int=0     # Of the cut
 )->np.ndarray:     # Probabilities, float `(n, n_classes)`; raises `DataError`
     "What a classifier says about each picture that was trained without it"
-    x = torch.as_tensor(x).float()
+    from sklearn.model_selection import PredefinedSplit, cross_val_predict
     y = np.asarray(y)
     if groups is None: groups = range(len(y))
     part = _parts(y, groups, folds, seed)
-    if len(np.unique(part))<2:
-        raise DataError(f'{len(y)} pictures are too few to judge each other.', next='Give at least ten.')
+    if any(len(np.unique(y[part!=k]))<2 for k in np.unique(part)):
+        raise DataError(f'{len(y)} pictures are too few to judge each other: without a part of them one class is left.',
+                        next='Give at least ten, and two of each class that are no copies.')
 
-    x = (x-x.mean(0))/(x.std(0)+1e-3)
-    labels = torch.as_tensor(y).long()
-    out = np.zeros((len(y), n_classes))
-    for k in np.unique(part):
-        rest = torch.as_tensor(part!=k)
-        w,b = linear_head(x[rest], labels[rest], n_classes)
-        scores = x[~rest]@w+b
-        out[part==k] = scores.softmax(1).numpy()
-    return out
+    model = linear_classifier(len(y)*(folds-1)/folds)
+    with warnings.catch_warnings(): # a class that is in one part only has a probability of 0 there
+        warnings.filterwarnings('ignore', 'Number of classes in training fold')
+        known = cross_val_predict(model, x, y, cv=PredefinedSplit(part), method='predict_proba')
+    probs = np.zeros((len(y), n_classes))
+    probs[:,np.unique(y)] = known
+    return probs
 
 # %% ../../../nbs/engine/interpret/label_issues.ipynb #e27df1f9
 def _bits(a, b):

@@ -375,7 +375,7 @@ def _average(run, keep):
 def _learn(run, pictures, names):
     "One step"
     for group in run.opt.param_groups: group['lr'] = run.plan.rate(run.step)
-    short = fast_dtype(run.device.type, train=True)==torch.bfloat16 # 16-bit floats would need a scale
+    short = fast_dtype(run.device.type)==torch.bfloat16 # 16-bit floats would need a scale
     dtype = torch.bfloat16 if short else torch.float32
     names = [o.to(run.device) for o in names]
     loss,_ = loss_of(run.pupil, pictures.to(run.device), names, dtype)

@@ -41,20 +41,27 @@ def _prepared(columns, encode, model):
 # %% ../../../nbs/engine/tabular/baselines.ipynb #bf6e359f
 def _baselines(columns, seed):
     "Name to an untrained scikit-learn model"
+    from sklearn.compose import make_column_transformer
     from sklearn.dummy import DummyClassifier
     from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
     from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
     one_hot = OneHotEncoder(handle_unknown='ignore')
     codes = OrdinalEncoder(handle_unknown='use_encoded_value', unknown_value=-1, encoded_missing_value=-1)
     logistic = LogisticRegression(max_iter=500)
     forest = RandomForestClassifier(100, min_samples_leaf=5, random_state=seed)
-    boosting = HistGradientBoostingClassifier(categorical_features='from_dtype', random_state=seed)
+    gaps = OrdinalEncoder(handle_unknown='use_encoded_value', unknown_value=np.nan) # it knows what to do with them
+    boosting = HistGradientBoostingClassifier(
+        categorical_features=range(len(columns.categories)),
+        random_state=seed)
     return {
         'commonest class': DummyClassifier(),
         'logistic regression': _prepared(columns, one_hot, logistic),
         'random forest': _prepared(columns, codes, forest),
-        'gradient boosting': boosting,
+        'gradient boosting': make_pipeline(
+            make_column_transformer((gaps, columns.categories), remainder='passthrough'),
+            boosting),
     }
 
 # %% ../../../nbs/engine/tabular/baselines.ipynb #0e9f7537
@@ -107,42 +114,36 @@ def permutation_importance(
     target = plan['target']
     if target not in df:
         raise DataError(f'The target {target!r} is not there.', next='Give rows whose answer is known.')
+    from sklearn.inspection import permutation_importance as shuffle_columns
     df = df[df[target].notna()]
     answers = as_text(df[target]).to_numpy()
-    xc,xn,_ = read_rows(df, plan)
-    rng = np.random.default_rng(seed)
-
-    base = _share_right(model, xc, xn, answers)
-    rows = []
-    for name in [*plan['categories'], *plan['numbers']]:
-        drops = []
-        for _ in range(repeats):
-            mixed = _shuffled(plan, name, xc, xn, rng)
-            drops.append(base-_share_right(model, *mixed, answers))
-        rows.append((name, np.mean(drops), np.std(drops)))
-    found = pd.DataFrame(rows, columns=['column', 'loss', 'spread'])
+    names = [*plan['categories'], *plan['numbers']]
+    places = pd.DataFrame({name: np.arange(len(df)) for name in names})
+    found = shuffle_columns(_ByPlace(model, df), places, answers, n_repeats=repeats, random_state=seed)
+    found = pd.DataFrame(dict(column=names, loss=found.importances_mean, spread=found.importances_std))
     return found.sort_values('loss', ascending=False, ignore_index=True)
 
 # %% ../../../nbs/engine/tabular/baselines.ipynb #facf06a9
-def _share_right(model, xc, xn, answers):
-    "How many of the rows get the class that they have, 0 to 1"
-    said = np.array(model.classes)[model._run(xc, xn).argmax(1)]
-    return (said==answers).mean()
-
-def _shuffled(plan, name, xc, xn, rng):
-    "Both tensors with one column, and the mark for its gaps, in another order"
-    order = torch.as_tensor(rng.permutation(len(xc)))
-    xc,xn = xc.clone(),xn.clone()
-    moved = [name]
-    if name in plan['numbers']:
-        i = list(plan['numbers']).index(name)
-        xn[:,i] = xn[order,i]
-        moved.append(f'{name}_na')
-    for o in moved:
-        if o not in plan['order']: continue
-        i = plan['order'].index(o)
-        xc[:,i] = xc[order,i]
-    return xc,xn
+class _ByPlace:
+    "A trained model as scikit-learn takes one; instead of a value, a column says in which row the value stands"
+    def __init__(self, model, df):
+        self.model = model
+        self.xc,self.xn,_ = read_rows(df, model.plan)
+    def fit(self, places, answers): return self # it is trained; scikit-learn asks whether there is one
+    def score(self, places, answers):
+        "The share of rows with the class that they have, 0 to 1"
+        said = np.array(self.model.classes)[self.model._run(*self._taken(places)).argmax(1)]
+        return (said==answers).mean()
+    def _taken(self, places):
+        "Both tensors, with each value from the row that its column names; a number brings the mark for its gap along"
+        xc,xn = self.xc.clone(),self.xn.clone()
+        numbers,order = list(self.model.plan['numbers']),self.model.plan['order']
+        for name,rows in places.items():
+            rows = torch.as_tensor(rows.to_numpy())
+            if name in numbers: xn[:,numbers.index(name)] = self.xn[rows,numbers.index(name)]
+            for coded in {name, f'{name}_na'} & set(order):
+                xc[:,order.index(coded)] = self.xc[rows,order.index(coded)]
+        return xc,xn
 
 # %% ../../../nbs/engine/tabular/baselines.ipynb #1720be1d
 def partial_dependence(

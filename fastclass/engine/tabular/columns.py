@@ -13,29 +13,45 @@ from pandas.api import types
 from ..base.errors import DataError, UnsupportedError
 
 # %% auto #0
-__all__ = ['MOST_CLASSES', 'MAX_CARD', 'as_text', 'as_numbers', 'check_table', 'column_kind', 'leaks_target', 'TableReport',
-           'tabular_report', 'Columns', 'choose_columns', 'split_rows']
+__all__ = ['MOST_CLASSES', 'MAX_CARD', 'as_text', 'clean_texts', 'as_numbers', 'check_table', 'column_kind', 'leaks_target',
+           'TableReport', 'tabular_report', 'Columns', 'choose_columns', 'split_rows']
 
 # %% ../../../nbs/engine/tabular/columns.ipynb #e6799caf
 def _one_text(v):
     "One value as text; None for a missing one"
     if v is None or v is pd.NaT or v is pd.NA: return None
-    if isinstance(v, float) and math.isnan(v): return None
-    if isinstance(v, (float, np.floating)) and float(v).is_integer(): v = int(v)
-    return str(v).strip() or None
+    if isinstance(v, (float, np.floating)):
+        if math.isnan(v): return None
+        if float(v).is_integer(): v = int(v)
+    return str(v).strip().encode('utf-8', 'backslashreplace').decode() or None # half characters fit no file
 
 def as_text(
     column # A pandas Series or a list
 ):         # Series of text; None where the value is missing
     "Values as text without spaces around them, whole numbers without a point"
     s = pd.Series(column)
-    values = s.astype(object)
+    if not isinstance(s.dtype, pd.CategoricalDtype): s = s.astype(object)
     try:
-        known = {v: _one_text(v) for v in values.unique()}
-    except TypeError as e:
+        codes,values = pd.factorize(s)
+        texts = [*map(_one_text, values), None] # the last is that of code -1, for missing values
+    except (TypeError, ValueError, ArithmeticError) as e: # no hash, or no text
         raise DataError(f'{s.name!r} holds lists or other things that are no single value.',
                         next='Make a column of each part, or leave it out.') from e
-    return pd.Series([known.get(v) for v in values], index=s.index, dtype=object)
+    return pd.Series(np.array(texts, dtype=object)[codes], index=s.index, dtype=object)
+
+# %% ../../../nbs/engine/tabular/columns.ipynb #e788c84c
+def clean_texts(
+    df # A pandas DataFrame
+):     # A DataFrame with the same rows and columns; raises `DataError`
+    "The table with its texts as `as_text` gives them, stored as categories; numbers, truths and dates are left alone"
+    kinds = (types.is_object_dtype, types.is_string_dtype)
+    texts = [name for name in df if any(is_kind(df[name]) for is_kind in kinds)]
+    return df.assign(**{name: _as_categories(as_text(df[name])) for name in texts})
+
+def _as_categories(text):
+    "The same texts, each different one stored once"
+    codes,values = pd.factorize(text)
+    return pd.Series(pd.Categorical.from_codes(codes, pd.Index(values, dtype=object)), index=text.index)
 
 # %% ../../../nbs/engine/tabular/columns.ipynb #7b76c1f1
 def as_numbers(
@@ -156,7 +172,8 @@ def _guess(s, y, seen, new):
     numeric = types.is_numeric_dtype(s) and not types.is_bool_dtype(s)
     if numeric and s.nunique()>MAX_CARD:
         from sklearn.tree import DecisionTreeClassifier
-        x = s.astype(float).replace([np.inf, -np.inf], np.nan).to_numpy()[:,None]
+        x = s.astype(float).replace([np.inf, -np.inf], np.nan)
+        x = x.fillna(x.min()-1).to_numpy()[:,None] # a tree takes no gaps before scikit-learn 1.3
         tree = DecisionTreeClassifier(max_leaf_nodes=20, min_samples_leaf=5, random_state=0)
         return tree.fit(x[seen], y[seen]).predict(x[new])
     codes,_ = pd.factorize(as_text(s))
@@ -209,15 +226,15 @@ class TableReport:
         return ', '.join(f'{k} {v:.1%}' for k,v in commonest)
 
 # %% ../../../nbs/engine/tabular/columns.ipynb #fd64b2a5
-def _value_findings(name, s, kind):
-    "`(column, finding, advice)` of the values of one column"
-    text = as_text(s)
-    raw = s.iloc[:0] if types.is_numeric_dtype(s) else s[s.map(type)==str]
+def _value_findings(name, s, raw, kind):
+    "`(column, finding, advice)` of the values of one column, from the cleaned column and as they were"
+    raw = raw.iloc[:0] if types.is_numeric_dtype(raw) else raw[raw.map(type)==str]
     if len(raw):
         spaces = int((raw!=raw.str.strip()).sum())
         if spaces:
             yield (name, f'{spaces} values have spaces around them.',
                    'They are taken off; read_csv(skipinitialspace=True) does it while reading.')
+        text = as_text(s)
         absent = text[text.str.lower().isin(_ABSENT)]
         if len(absent):
             yield (name, f'{absent.iloc[0]!r} stands for a missing value {len(absent)} times.',
@@ -230,9 +247,9 @@ def _value_findings(name, s, kind):
         yield name, 'There are infinite values.', 'Find out where they come from: training refuses them.'
 
 # %% ../../../nbs/engine/tabular/columns.ipynb #f5c6b6d9
-def _column_findings(name, s, kind, why, y):
-    "`(column, finding, advice)` of one column"
-    yield from _value_findings(name, s, kind)
+def _column_findings(name, s, raw, kind, why, y):
+    "`(column, finding, advice)` of one column, from the cleaned column and as it was"
+    yield from _value_findings(name, s, raw, kind)
     if kind in ('empty', 'constant', 'name', 'date'):
         yield name, f'Of no use as it is: {why}.', 'It is left out.'
     if kind=='broken number':
@@ -264,14 +281,15 @@ def tabular_report(
     shares = y.value_counts(normalize=True).to_dict()
     there = y.notna()
     answers = y[there]
+    clean = clean_texts(df)
     rows,found = [],[]
     for name in df.columns.drop(target):
-        s = df[name]
+        s = clean[name]
         kind,why = column_kind(s)
-        missing = s.isna().mean()
+        missing = df[name].isna().mean()
         distinct = as_text(s).nunique()
         rows.append(dict(column=name, kind=kind, why=why, missing=f'{missing:.1%}', distinct=distinct))
-        found += _column_findings(name, s[there], kind, why, answers)
+        found += _column_findings(name, s[there], df[name][there], kind, why, answers)
     found += _table_findings(df, y, shares)
     columns = pd.DataFrame(rows).set_index('column')
     findings = pd.DataFrame(found, columns=['column', 'finding', 'advice'])
@@ -326,6 +344,7 @@ def choose_columns(
     categories,numbers = list(categories or []),list(numbers or [])
     asked = [*categories, *numbers]
     _check_asked(df, target, asked)
+    df = clean_texts(df)
     kinds = {o: column_kind(df[o]) for o in (asked or df.columns.drop(target))}
     for name,(kind,_) in kinds.items():
         if asked and kind=='empty': raise DataError(f'{name!r} has no value in any row.', next='Leave it out.')
@@ -343,8 +362,9 @@ def split_rows(
     seed:int=42      # Another seed, another split
 ):                   # `(training, validation)`: sorted lists of positions. Raises `DataError` when one would be empty
     "Training and validation rows by what the rows hold: copies of a row are on one side"
-    text = df.apply(as_text).fillna('').astype(str).agg('\x1f'.join, axis=1)
-    key = pd.util.hash_array(text.to_numpy(object), hash_key=f'{seed:016}'[:16], categorize=False)
+    columns = [as_text(df[name]).fillna('') for name in df]
+    rows = ['\x1f'.join(cells).encode() for cells in zip(*columns)]
+    key = pd.util.hash_array(np.array(rows, dtype=object), hash_key=f'{seed:016}'[:16], categorize=False)
     side = (key%np.uint64(10**6)).astype(int) < valid*10**6
     if side.all() or not side.any():
         raise DataError(f'{len(df)} rows cannot be split into {1-valid:.0%} and {valid:.0%}.',

@@ -5,22 +5,27 @@
 # %% ../../../nbs/engine/tabular/model.ipynb #b90c0a66
 from __future__ import annotations
 import math
+from contextlib import contextmanager, nullcontext
+from functools import partial
 import numpy as np
 import pandas as pd
 import torch
 import torch.nn as nn
+from fastai.callback.progress import ProgressCallback
+from fastai.callback.schedule import Learner # its import gives learners `fit_one_cycle`
+from fastai.data.core import DataLoaders
+from fastai.data.transforms import Normalize
+from fastai.optimizer import OptimWrapper
 from fastai.tabular.core import Categorify, FillMissing
 from fastai.tabular.model import TabularModel
-from fastai.data.transforms import Normalize
-from fastprogress.fastprogress import progress_bar
 from ..base.bundle_files import ASK, TEXT, need, plain, read_store, refuse, write_store
 from ..base.errors import BundleError, DataError, UnsupportedError
-from ..base.torch_tools import evaluating
+from ..base.torch_tools import MemoryLoader, evaluating
 from .columns import as_numbers, as_text
 
 # %% auto #0
-__all__ = ['BATCH', 'EPOCHS', 'RATE', 'DECAY', 'ROWS_FORMAT', 'ROWS_VERSION', 'row_tensors', 'fit_rows', 'tidy_table',
-           'close_gaps', 'plan_of', 'read_rows', 'RowModel', 'save_rows', 'load_rows']
+__all__ = ['BATCH', 'EPOCHS', 'RATE', 'DECAY', 'ROWS_FORMAT', 'ROWS_VERSION', 'row_tensors', 'RowLoader', 'fit_rows',
+           'tidy_table', 'close_gaps', 'plan_of', 'read_rows', 'RowModel', 'save_rows', 'load_rows']
 
 # %% ../../../nbs/engine/tabular/model.ipynb #231ac0d5
 def row_tensors(
@@ -35,35 +40,27 @@ def row_tensors(
     return tuple(torch.as_tensor(o).to(device) for o in parts)
 
 # %% ../../../nbs/engine/tabular/model.ipynb #8cc4c5db
-def _batches(tensors, bs, generator):
-    "One epoch: the rows in a new order, cut into slices; a last slice of one row is left out (batch norm needs two)"
-    order = torch.randperm(len(tensors[0]), generator=generator).to(tensors[0].device)
-    mixed = [o[order] for o in tensors]
-    for i in range(0, len(order), bs):
-        if len(order)-i>1: yield [o[i:i+bs] for o in mixed]
-
-def _train(model, loss_func, tensors, epochs, bs, lr, wd, generator, progress):
-    "AdamW with a one-cycle learning rate over slices of `tensors`; the last loss"
-    steps = epochs*math.ceil(len(tensors[0])/bs)
-    weights = [o for o in model.parameters() if o.requires_grad]
-    fused = dict(fused=True) if tensors[0].device.type in ('cpu', 'cuda') else {}
-    opt = torch.optim.AdamW(weights, lr=lr, weight_decay=wd, betas=(.9, .99), **fused)
-    momentum = dict(base_momentum=.85, max_momentum=.95)
-    cycle = torch.optim.lr_scheduler.OneCycleLR(opt, lr, total_steps=steps, pct_start=.25, **momentum)
-    for _ in progress_bar(range(epochs), display=progress, leave=False):
-        for xc,xn,y in _batches(tensors, bs, generator):
-            loss = loss_func(model(xc, xn), y)
-            loss.backward()
-            opt.step()
-            opt.zero_grad()
-            cycle.step()
-    return loss.item()
+class RowLoader(MemoryLoader):
+    "Batches of rows from memory, for fastai's training loop; their `DataLoader` answers for the rest"
+    n_inp = 2
+    def __init__(self,
+        source,    # A loader of a `tabular_learner`
+        bs:int,    # Rows a batch, at least
+        train:bool # In training they come in a new order each epoch
+    ):
+        super().__init__(source, len(source.dataset), bs, train)
+        self.tensors = row_tensors(source.dataset, self.device)
+    def batch(self,
+        rows # Positions of the rows
+    ):       # Categories `(bs, categories)`, numbers `(bs, numbers)` and targets
+        "These rows"
+        return tuple(o[rows] for o in self.tensors)
 
 # %% ../../../nbs/engine/tabular/model.ipynb #39b3bdab
 # Found on census data; enough for tables of a few thousand to a few hundred thousand rows
-BATCH = 512
+BATCH = 1024
 EPOCHS = 4
-RATE = 1e-2
+RATE = 1.5e-2
 DECAY = .01
 
 def _rows_at_once(n, bs):
@@ -71,29 +68,44 @@ def _rows_at_once(n, bs):
     if n<2:
         raise DataError(f'There are {n} rows to train on.',
                         next='A model needs at least two, and many more to be of use.')
-    return min(n, bs or min(BATCH, max(16, n//40)))
+    return min(n, bs or min(BATCH, max(16, n//20)))
+
+# %% ../../../nbs/engine/tabular/model.ipynb #25644214
+@contextmanager
+def _trains_rows(learn, bs, progress):
+    "While the block runs, `learn` trains on tensors with a fused AdamW; then all but weights and record is as before"
+    before = {name: getattr(learn, name) for name in ('dls', 'opt', 'opt_func')}
+    was = learn.model.training
+    loaders = [RowLoader(learn.dls.train, bs, train=True), RowLoader(learn.dls.valid, 2**14, train=False)]
+    fused = dict(fused=True) if loaders[0].device.type in ('cpu', 'cuda') else {}
+    learn.dls = DataLoaders(*loaders, path=before['dls'].path, device=loaders[0].device)
+    learn.opt_func = partial(OptimWrapper, opt=torch.optim.AdamW, **fused)
+    learn.opt = None
+    bars = [] if progress else [cb for cb in learn.cbs if isinstance(cb, ProgressCallback)]
+    logged = nullcontext if progress else learn.no_logging
+    try:
+        with learn.removed_cbs(bars), logged(): yield
+    finally:
+        learn.model.train(was)
+        for name,value in before.items(): setattr(learn, name, value)
 
 # %% ../../../nbs/engine/tabular/model.ipynb #fb33f049
 def fit_rows(
-    learn,            # A stock `tabular_learner`; its model is trained in place
+    learn:Learner,    # A stock `tabular_learner`; its model is trained in place
     epochs:int=EPOCHS, # Times that every row is seen
-    bs:int=None,      # Rows at once; None for 512, fewer for small tables
+    bs:int=None,      # Rows at once; None for 1024, fewer for small tables
     lr:float=RATE,    # Highest learning rate
     wd:float=DECAY,   # Weight decay
     seed:int=0,       # For the order of the rows and for dropout
-    progress:bool=False # Show a progress bar?
+    progress:bool=False, # Show fastai's table of epochs?
+    cbs=None          # More callbacks
 ):                    # `learn`; raises `DataError` for too few rows, `UnsupportedError` when the loss is no number
-    "Train a tabular learner as `fit_one_cycle` does, from tensors in memory"
-    model = learn.model
-    tensors = row_tensors(learn.dls.train_ds, next(model.parameters()).device)
-    bs = _rows_at_once(len(tensors[0]), bs)
-    was = model.training
-    with torch.random.fork_rng(devices=[]):
+    "Train a tabular learner with `fit_one_cycle`, from tensors in memory; losses and metrics are in its recorder"
+    bs = _rows_at_once(len(learn.dls.train_ds), bs)
+    with torch.random.fork_rng(devices=[]), _trains_rows(learn, bs, progress):
         torch.manual_seed(seed)
-        model.train()
-        generator = torch.Generator().manual_seed(seed)
-        try: loss = _train(model, learn.loss_func, tensors, epochs, bs, lr, wd, generator, progress)
-        finally: model.train(was)
+        learn.fit_one_cycle(epochs, lr, wd=wd, cbs=cbs)
+    loss = float(learn.recorder.losses[-1])
     if not math.isfinite(loss):
         raise UnsupportedError(f'The loss became {loss}: training went out of control.',
                                next=f'Make a new learner and give a learning rate below {lr:g}.')
