@@ -519,22 +519,3 @@ def with_numbers(command, kwargs, folder):
 
 ATTACKS += [Attack(f'{command}_{k}_{str(v)[:12]}', photos, partial(unchanged, partial(with_numbers, command, {k: v})), says)
             for command,kwargs,says in NUMBERS for k,v in kwargs.items()]
-
-
-# ---- a class that is called by bytes that are no text
-
-def bytes_for_a_class(folder):
-    photos(folder, classes=('b',))
-    (folder/'photos'/os.fsdecode(b'\xff')).mkdir()
-
-
-def look(folder):
-    "Pictures that can be opened, so that the name is all that is wrong"
-    from PIL import Image
-    from fastclass.report import look_through
-    for i,o in enumerate(sorted((folder/'photos').iterdir())):
-        for k in range(3): Image.new('RGB', (32+k, 32+i)).save(o/f'{k}.jpg')
-    look_through(folder/'photos')
-
-
-ATTACKS += [Attack('class_is_no_text', bytes_for_a_class, look, 'is no text')]

@@ -11,7 +11,7 @@ from .files import open_regular, read_limited
 
 # %% auto #0
 __all__ = ['TEXT_COLUMNS', 'NUMBER_COLUMNS', 'TABLE_LIMIT', 'safe_cell', 'plain_cell', 'as_column', 'as_frame', 'csv_bytes',
-           'check_csv_place', 'read_predictions']
+           'csv_text', 'plain_row', 'check_csv_place', 'read_predictions']
 
 # %% ../../../nbs/engine/base/csv_cells.ipynb #3c10b873
 _OBEYED_FIRST = '=+\\-@\t\r\n＝＋－＠' # Where a spreadsheet begins to compute; wide forms are taken for the plain ones
@@ -79,6 +79,23 @@ def csv_bytes(
     text = safe.to_csv(index=False, header=names)
     if '\r' in text: text = safe.to_csv(index=False, header=names, quoting=csv.QUOTE_NONNUMERIC)
     return text.encode()
+
+# %% ../../../nbs/engine/base/csv_cells.ipynb #4f50492c
+def csv_text(
+    rows # Lists of cells
+) -> str: # Lines of a CSV file, each with its end
+    "Rows as a file for a person, whatever their cells hold"
+    rows = [[_safe(o) for o in row] for row in rows]
+    odd = any('\r' in o for row in rows for o in row if isinstance(o, str))
+    out = io.StringIO()
+    csv.writer(out, lineterminator='\n', quoting=csv.QUOTE_ALL if odd else csv.QUOTE_MINIMAL).writerows(rows)
+    return out.getvalue()
+
+def plain_row(
+    row:dict # A row as `csv.DictReader` gives it
+) -> dict:   # Column -> what was given to `csv_text`
+    "A row without what `csv_text` has added"
+    return {name: plain_cell(o) if isinstance(o, str) else o for name,o in row.items()}
 
 # %% ../../../nbs/engine/base/csv_cells.ipynb #859cafed
 def _starts_with(path, first):

@@ -304,6 +304,8 @@ def near_groups(
     return [names.get(root, '') for root in first]
 
 # %% ../../../nbs/engine/datablock/split.ipynb #d4da819e
+from ..base.csv_cells import csv_text, plain_row
+
 SPLIT_COLUMNS = ('file', 'label', 'side', 'group', 'hash')
 
 def save_split(
@@ -315,12 +317,8 @@ def save_split(
     path = Path(path)
     base = os.path.abspath(root or path.parent)
     files = [_relative(f, base) for f in split.files]
-
-    out = io.StringIO()
-    table = csv.writer(out, lineterminator='\n')
-    table.writerow(SPLIT_COLUMNS)
-    table.writerows(zip(files, split.labels, split.sides, split.groups, split.hashes))
-    write_atomic(path, out.getvalue().encode(errors='surrogateescape'))
+    rows = zip(files, split.labels, split.sides, split.groups, split.hashes)
+    write_atomic(path, csv_text([SPLIT_COLUMNS, *rows]).encode())
     return path
 
 def _relative(file, base):
@@ -337,9 +335,10 @@ def _split_rows(path):
     "The rows of a CSV file as dicts; none where it is something else"
     text = read_limited(path, _MOST_BYTES).decode('utf-8-sig', errors='surrogateescape')
     try:
-        return list(csv.DictReader(io.StringIO(text, newline='')))
+        rows = list(csv.DictReader(io.StringIO(text, newline='')))
     except csv.Error:
         return []
+    return [plain_row(o) for o in rows]
 
 def _check_split_rows(rows, name):
     "Raise `DataError` unless these are the rows of a split"

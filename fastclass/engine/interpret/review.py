@@ -18,13 +18,17 @@ __all__ = ['LOG_COLUMNS', 'DECISIONS', 'KEYS', 'read_log', 'standing', 'file_has
            'Review', 'Boxes']
 
 # %% ../../../nbs/engine/interpret/review.ipynb #6a0d2ea0
+from ..base.csv_cells import csv_text, plain_row
+
 LOG_COLUMNS = ('time', 'file', 'label', 'decision', 'to', 'hash') # Of the CSV file
 DECISIONS = ('keep', 'relabel', 'quarantine', 'undo') # What the column `decision` can be
 
 def _parse(text, name):
     "The rows of a log; a last line that was cut off is left out"
     if text and not text.endswith('\n'): text = text[:text.rfind('\n')+1]
-    rows = list(csv.DictReader(io.StringIO(text)))
+    try: rows = [plain_row(o) for o in csv.DictReader(io.StringIO(text, newline=''))]
+    except csv.Error as e:
+        raise DataError(f'{name} is no log of decisions: {e}.', next='Name another file.') from e
     if not rows: return []
     for column in LOG_COLUMNS:
         if column not in rows[0]:
@@ -46,19 +50,17 @@ def read_log(
     "The lines of a log of decisions"
     path = Path(path)
     if not path.is_file(): return []
-    return _parse(path.read_text(encoding='utf-8-sig'), path.name)
+    return _parse(path.read_bytes().decode('utf-8-sig', 'surrogateescape'), path.name)
 
 def _append(path, row):
     "Add a line and come back when it is on the disk"
     path = Path(path)
-    line = io.StringIO()
-    writer = csv.DictWriter(line, LOG_COLUMNS, lineterminator='\n', extrasaction='ignore')
+    line = csv_text([[row.get(name, '') for name in LOG_COLUMNS]])
     with storage_guard(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(path, 'a+b') as f:
-            if _mended(f)==0: writer.writeheader()
-            writer.writerow(row)
-            f.write(line.getvalue().encode())
+            if _mended(f)==0: line = csv_text([LOG_COLUMNS])+line
+            f.write(line.encode())
             f.flush()
             os.fsync(f.fileno())
 
