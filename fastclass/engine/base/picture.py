@@ -9,7 +9,7 @@ from importlib import import_module
 from .errors import DataError, PictureError
 from .files import read_limited
 from .picture_file import (
-    FORMATS, NOTE_BYTES, PICTURES, bare_picture, check_cost, picture_format, pixels_there)
+    FORMATS, NOTE_BYTES, UNREAD_FORMATS, bare_picture, check_cost, picture_format, pixels_there)
 
 # %% auto #0
 __all__ = ['REASONS', 'MAX_PIXELS', 'MAX_SIDE', 'MAX_BYTES', 'orientation', 'picture_bytes', 'open_picture', 'read_picture',
@@ -62,7 +62,7 @@ def _check_kind(
 ):
     "Refuse what is not one of `FORMATS`"
     if kind in FORMATS: return
-    if kind in PICTURES:
+    if kind in UNREAD_FORMATS:
         formats = ', '.join(FORMATS)
         raise PictureError(f'{name} is {kind}, not one of {formats}.',
                            'Save it as JPEG or PNG first.', reason='format_not_allowed')

@@ -7,7 +7,7 @@ from __future__ import annotations
 import re, struct, zlib
 
 # %% auto #0
-__all__ = ['FORMATS', 'PICTURES', 'NOTE_BYTES', 'picture_format', 'bare_picture', 'pixels_there', 'check_cost']
+__all__ = ['FORMATS', 'UNREAD_FORMATS', 'NOTE_BYTES', 'picture_format', 'bare_picture', 'pixels_there', 'check_cost']
 
 # %% ../../../nbs/engine/base/picture_file.ipynb #9d4f0f6f
 FORMATS = ('JPEG', 'PNG', 'WEBP', 'GIF', 'BMP', 'TIFF', 'AVIF', 'PPM') # MPO, as some phones make, counts as JPEG
@@ -31,7 +31,7 @@ _STARTS = {'JPEG': (b'\xff\xd8\xff',),
            'a program': (b'MZ', b'\x7fELF')}
 _BRANDS = {b'avif': 'AVIF', b'avis': 'AVIF', # those of the box that AVIF, HEIC and films come in
            b'heic': 'HEIC', b'heix': 'HEIC', b'heim': 'HEIC', b'hevc': 'HEIC', b'mif1': 'HEIC', b'msf1': 'HEIC'}
-PICTURES = ('SVG', 'EPS', 'PDF', 'HEIC', 'Photoshop', 'ICO', 'JPEG 2000', 'JPEG XL')
+UNREAD_FORMATS = ('SVG', 'EPS', 'PDF', 'HEIC', 'Photoshop', 'ICO', 'JPEG 2000', 'JPEG XL')
 
 # %% ../../../nbs/engine/base/picture_file.ipynb #5f2aa13c
 def _branded(
