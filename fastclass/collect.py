@@ -5,17 +5,16 @@
 # %% ../nbs/01_collect.ipynb #675c5b78
 from __future__ import annotations
 
-import math
 from collections import Counter
 from pathlib import Path
 
 from .engine.base.errors import (BlockedError, DataError, NoInternetError,
-    NothingFoundError, RateLimitedError, SourceError, StorageError)
-from fastclass.engine.collect.collection import (Collection, contact_sheet, current, fetch_one,
-    gather, hit_of, known_hits)
+    NothingFoundError, RateLimitedError, SourceError, StorageError, first_line, printable)
+from .engine.collect.collection import (Collection, as_before, contact_sheet, current,
+    fetch_one, gather, hit_of, known_hits, named_searches)
 from .engine.collect.manifest import Manifest
 from .engine.collect.search import find_hits, search_images
-from .engine.collect.source import Hit
+from .engine.collect.source import Hit, check_query
 from .engine.collect.url_lists import local_file, read_labelled, read_urls
 
 _all_ = ['BlockedError', 'Collection', 'DataError', 'Hit', 'Manifest', 'NoInternetError',
@@ -46,8 +45,9 @@ def _found(searches, dest, n, sources=None, safe=True):
     "A job for each address that the searches of each class give, and what was said"
     jobs,said = [],{}
     for label,queries in searches.items():
-        each = math.ceil(n/len(queries))
         for query in queries:
+            check_query(query, n)
+            each = -(-n//len(queries)) # rounded up
             found = known_hits(dest, label, query) or find_hits(query, each, sources, safe)
             said[label] = f'{said[label]}; {found.said}' if label in said else found.said
             jobs += [(label, query, hit) for hit in found]
@@ -57,7 +57,8 @@ def _found(searches, dest, n, sources=None, safe=True):
 def _names_a_folder(label):
     "Can a folder have this name on every system?"
     if not isinstance(label, str) or not label or label.strip()!=label: return False
-    return label[0] not in '._' and not set('/\\:*?"<>|\n') & set(label)
+    if len(label)>200 or printable(label)!=label: return False
+    return label[0] not in '._' and not set('/\\:*?"<>|') & set(label)
 
 def _checked_terms(terms):
     "Class to a list of searches; `DataError` for names that cannot be those of folders"
@@ -66,7 +67,7 @@ def _checked_terms(terms):
                         "Give a dict such as {'cyclist': 'cyclist photo'}.")
     for label in terms:
         if not _names_a_folder(label):
-            raise DataError(f'{label!r} cannot be the name of a folder.',
+            raise DataError(f'{str(label)[:200]!r} cannot be the name of a folder.',
                             'Use letters, digits, spaces and hyphens.')
     times = Counter(label.lower() for label in terms)
     twice = ' and '.join(label for label in terms if times[label.lower()]>1)
@@ -97,6 +98,7 @@ def collect_urls(
     jobs = []
     for label,addresses in _checked_terms(found).items():
         jobs += [(label, 'list', _listed(o, root)) for o in addresses]
+    options.setdefault('local_files', _files_of(jobs))
     return gather(jobs, dest, min_ok=min_ok, kept=kept, **options)
 
 # %% ../nbs/01_collect.ipynb #6233fe84
@@ -104,11 +106,30 @@ def _listed(text, root):
     "An entry of a list as a `Hit`: an address, or a file below `root`"
     if '://' in text and not text.lower().startswith('file:'): return Hit(text, source='list')
     path = local_file(text, root)
-    return Hit(text if path is None else path.resolve().as_uri(), title=text, source='files')
+    if path is None: return Hit(text, source='list') # it leads out of the folder: it is not read
+    return Hit(path.resolve().as_uri(), title=text, source='files')
 
 def _own(path, src):
     "A file below the folder `src` as a `Hit`"
     return Hit(path.resolve().as_uri(), title=path.relative_to(src).as_posix(), source='files')
+
+def _check_own(folders, src, dest):
+    "`DataError` for names that are none, and where copies would get among the originals"
+    if folders: _checked_terms(dict.fromkeys(folders, 'own photos'))
+    if Path(dest).resolve().is_relative_to(src.resolve()):
+        raise DataError(f'{dest} is inside the folder of your photos.',
+                        'Name one outside of it: copies would be read like originals.')
+
+def _files_below(folder):
+    "Files in a folder and all below it, without hidden ones"
+    try: return [p for p in sorted(folder.rglob('*')) if p.is_file() and p.name[0]!='.']
+    except (RecursionError, OSError) as e:
+        raise DataError(f'{folder} cannot be gone through: {first_line(e)}',
+                        'Fewer folders inside of folders, or others, may help.') from e
+
+def _files_of(jobs):
+    "The addresses that mean files which the reader named: no others are read from this machine"
+    return frozenset(hit.url for _,_,hit in jobs if hit.source=='files')
 
 # %% ../nbs/01_collect.ipynb #eb03ff1a
 def collect_folder(
@@ -126,13 +147,14 @@ def collect_folder(
                         'Name a folder that has one sub-folder a class.')
     inside = [p for p in sorted(src.iterdir()) if p.is_dir() and p.name[0] not in '._']
     folders = {label:src} if label else {p.name:p for p in inside}
+    _check_own(folders, src, dest)
     jobs = []
     for name,folder in folders.items():
-        files = [p for p in sorted(folder.rglob('*')) if p.is_file() and p.name[0]!='.']
-        jobs += [(name, 'folder', _own(p, src)) for p in files]
+        jobs += [(name, 'folder', _own(p, src)) for p in _files_below(folder)]
     if not jobs:
         raise DataError(f'{src} has no files in sub-folders.',
                         'Make one sub-folder a class, or name the class: label=...')
+    options.setdefault('local_files', _files_of(jobs))
     return gather(jobs, dest, min_ok=min_ok, kept=kept, **options)
 
 # %% ../nbs/01_collect.ipynb #cf0de96b
@@ -147,16 +169,15 @@ def rebuild(
 ) -> Collection: # With `.changed`: the addresses whose picture is another one now, or gone
     "Fetch the pictures of a manifest again and check that they are the same"
     path = Path(manifest)
-    folder = path.parent if path.is_file() else path
-    rows = [o for o in Manifest(folder) if o['status']=='ok']
+    listed = Manifest(path.parent, path.name) if path.is_file() else Manifest(path)
+    rows = [o for o in listed if o['status']=='ok']
     if not rows: raise DataError(f'{path} lists no picture.', 'Name the folder of a collection.')
-    hits = [current(hit_of(o)) for o in rows]
-    jobs = [(o['label'], o['query'], hit) for o,hit in zip(rows, hits)]
+    jobs = [(o['label'], o['query'], current(hit_of(o))) for o in rows]
+    jobs = as_before(jobs, dest)
     made = gather(jobs, dest, min_ok=0, **options)
     now = {(o['label'], o['url']):o for o in made.rows}
-    made.changed = []
-    for o,hit in zip(rows, hits):
-        if not _same_bytes(o, now[o['label'], hit.url]): made.changed.append(hit.url)
+    for o,(label,_,hit) in zip(rows, jobs):
+        if not _same_bytes(o, now[label, hit.url]): made.changed.append(hit.url)
     return made
 
 # %% ../nbs/01_collect.ipynb #806988b4
@@ -171,16 +192,16 @@ def collect_classes(
 ) -> dict:                 # `ok`, `dest`, `counts` and `said`
     "Collect pictures for some classes: search, download, check, and note where each came from"
     from fastclass.engine.collect.shards import collect_shards, export_hits
-    pairs = [o.partition('=') for o in classes.split(',') if o.strip()]
-    if not pairs and not shards:
-        example = '--classes "cyclist=cyclist photo, pedestrian=pedestrian photo"'
-        raise DataError('There is no class to collect.', f'Name some: {example}.')
-    terms = {name.strip():(search or name).strip() for name,_,search in pairs}
+    if shards and (classes or hits_to):
+        raise DataError('Shards have their classes, and are no search.',
+                        'Leave --classes and --hits-to out.')
+    terms = {} if shards else named_searches(classes)
     if hits_to: return export_hits(*_found(_checked_terms(terms), dest, n), dest, hits_to)
     if shards: made = collect_shards(shards, dest, min_ok=min_ok)
     else: made = collect(terms, dest, n, min_ok=min_ok)
-    made.credits()
-    made.card()
-    print(made, made.table().to_string(), f'Now: fastclass quickstart --data {dest}', sep='\n')
+    for page in (made.credits(), made.card()):
+        if '-new' in page.name: print(f'The page that you changed stays: see {page.name}')
+    table = made.table().rename(index=printable).to_string()
+    print(made, table, printable(f'Now: fastclass quickstart --data {dest}'), sep='\n')
     counts = {label:dict(o) for label,o in made.counts.items()}
     return dict(ok=True, dest=str(dest), counts=counts, said=made.said)

@@ -18,7 +18,6 @@ from fastai.vision.augment import Flip, Resize
 from fastai.vision.core import imagenet_stats
 from fastai.vision.data import SegmentationDataLoaders
 from matplotlib.figure import Figure
-from PIL import Image
 
 # %% auto #0
 __all__ = ['segment_dls', 'segment_learner', 'quick_segment', 'MaskScores', 'score_masks', 'plot_worst', 'predict_mask',
@@ -29,6 +28,7 @@ __all__ = ['segment_dls', 'segment_learner', 'quick_segment', 'MaskScores', 'sco
 from .engine.base.errors import BundleError, DataError
 from .engine.base.intervals import bootstrap_interval
 from .engine.base.machine import pick_device, worker_count
+from .engine.base.picture import open_picture
 from .engine.base.torch_tools import evaluating
 from .engine.datablock.items import item_files
 from .engine.finetune.weights import find_weights, load_body
@@ -46,7 +46,7 @@ _all_ = ['BundleError', 'DataError', 'MaskOf', 'PixelAccuracy', 'Segmenter', 'ch
 # %% ../nbs/06_segment.ipynb #0001315f
 def _fitting(picture, longest=256):
     "Height and width near those of a picture, multiples of 4, the longer side at most `longest`"
-    with Image.open(picture) as im: w,h = im.size
+    w,h = open_picture(picture).size
     scale = min(1, longest/max(w, h))
     return tuple(max(32, round(o*scale/4)*4) for o in (h, w))
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np, pytest, torch
 import torch.nn as nn
 from PIL import Image
+from torchvision.models import regnet_x_400mf
 import fastai.callback.progress # gives Learner its no_bar
 from fastai.callback.hook import hook_output
 from fastai.data.block import CategoryBlock, DataBlock, MultiCategoryBlock, TransformBlock
@@ -16,12 +17,12 @@ from fastai.vision.core import PILImage, PILImageBW
 from fastai.vision.data import ImageBlock, ImageDataLoaders, Normalize, imagenet_stats
 from fastai.vision.learner import vision_learner
 from fastai.vision import models
-from fastclass.engine.base import bundle_files
+from fastclass.engine.base import bundle_files, files
 from fastclass.engine.predict import bundle_spec, predictor
 from fastclass.engine.base.errors import BundleError, DataError, PictureError, StorageError, UnsupportedError
 from fastclass.engine.datablock.items import item_files, item_labels
 from fastclass.engine.predict.bundle_spec import data_card
-from fastclass.engine.predict.predictor import load_bundle, read_description, save_bundle, to_frame
+from fastclass.engine.predict.predictor import load_bundle, save_bundle
 
 CLASSES = ['a', 'b', 'c']
 
@@ -63,6 +64,8 @@ def change(folder, f):
     d = json.loads((folder/'bundle.json').read_text()); f(d)
     (folder/'bundle.json').write_text(json.dumps(d))
 
+def description(path): return load_bundle(path).description
+
 # ---- the same answers as the learner
 
 @pytest.mark.parametrize('item', [Resize(48, 'squish'), Resize(48, 'crop'), Resize(48, 'pad'), Resize(48, 'pad', pad_mode='zeros'), Resize(200, 'pad', pad_mode='border'),
@@ -77,9 +80,9 @@ def test_presizing_in_the_batch(photos, tmp_path, size):
     learn = make(photos, Resize(72), aug_transforms(size=size))
     path = save_bundle(learn, tmp_path/'m.zip')
     agree(learn, load_bundle(path))
-    assert read_description(path)['input']['size']==([32, 32] if size==32 else [32, 48])
+    assert description(path)['input']['size']==([32, 32] if size==32 else [32, 48])
 
-@pytest.mark.parametrize('arch', [models.resnet18, models.alexnet, models.xresnet.xresnet18])
+@pytest.mark.parametrize('arch', [models.resnet18, models.alexnet, models.xresnet.xresnet18, regnet_x_400mf])
 def test_archs(photos, tmp_path, arch):
     learn = make(photos, Resize(64), arch=arch)
     agree(learn, load_bundle(save_bundle(learn, tmp_path/'m')))
@@ -122,7 +125,7 @@ def test_learner_that_came_from_export(learn, tmp_path):
     back = load_learner(tmp_path/'e.pkl')
     path = save_bundle(back, tmp_path/'m')
     agree(learn, load_bundle(path))
-    assert read_description(path)['data_card']['train']['files']==0
+    assert description(path)['data_card']['train']['files']==0
 
 def test_from_tables_and_lists_with_labels_that_are_numbers(photos, tmp_path):
     import pandas as pd
@@ -185,7 +188,7 @@ def test_fresh_process_without_the_data(saved, tmp_path, photos):
 # ---- what is in it
 
 def test_description(saved, learn):
-    d = read_description(saved)
+    d = description(saved)
     assert d['vocabulary']==CLASSES and d['arch']==dict(library='torchvision', name='squeezenet1_1') and d['activation']=='softmax'
     assert d['input']['item'][0]['method']=='crop' and d['input']['size']==[48, 48]
     np.testing.assert_allclose(d['input']['batch']['mean'], imagenet_stats[0])
@@ -201,7 +204,7 @@ def test_card_hash_moves_with_the_split_not_with_the_folder(photos, tmp_path):
 
 def test_metrics_and_card_of_the_caller(learn, tmp_path):
     path = save_bundle(learn, tmp_path/'m', metrics={'accuracy': np.float64(.9), 'f1': float('nan')}, data_card={'licence': 'CC0'}, weights_source='untrained')
-    d = read_description(path)
+    d = description(path)
     assert d['metrics']=={'accuracy': .9, 'f1': None} and d['data_card']['licence']=='CC0' and d['weights']['source']=='untrained'
     with pytest.raises(UnsupportedError, match='type object'): save_bundle(learn, path, metrics={'a': object()})
 
@@ -248,17 +251,17 @@ def test_other_files_are_never_removed(learn, tmp_path):
 
 FULL = OSError(errno.ENOSPC, 'No space left on device')
 
-@pytest.mark.parametrize('name,fault,where', [('m', FULL, '_write'), ('m.zip', KeyboardInterrupt(), '_write'), ('m.zip', FULL, '_move_in'),
+@pytest.mark.parametrize('name,fault,where', [('m', FULL, '_write'), ('m.zip', KeyboardInterrupt(), '_write_zip'), ('m.zip', FULL, '_move_in'),
                                               ('m', KeyboardInterrupt(), '_move_in'), ('m', KeyboardInterrupt(), '_check_same')])
 def test_what_was_there_stays_when_saving_fails(learn, tmp_path, monkeypatch, name, fault, where):
     path = save_bundle(learn, tmp_path/name, metrics={'run': 1})
     def fail(*args): raise fault
-    monkeypatch.setattr(predictor if where=='_check_same' else bundle_files, where, fail)
+    monkeypatch.setattr({'_check_same': predictor, '_move_in': files}.get(where, bundle_files), where, fail)
     with pytest.raises(StorageError if isinstance(fault, OSError) else KeyboardInterrupt): save_bundle(learn, path, metrics={'run': 2})
-    assert [o.name for o in tmp_path.iterdir()]==[name] and read_description(path)['metrics']=={'run': 1}
+    assert [o.name for o in tmp_path.iterdir()]==[name] and description(path)['metrics']=={'run': 1}
     monkeypatch.undo()
     save_bundle(learn, path, metrics={'run': 2})
-    assert [o.name for o in tmp_path.iterdir()]==[name] and read_description(path)['metrics']=={'run': 2}
+    assert [o.name for o in tmp_path.iterdir()]==[name] and description(path)['metrics']=={'run': 2}
 
 def test_the_last_rename_fails(learn, tmp_path, monkeypatch):
     path,rename,calls = save_bundle(learn, tmp_path/'m', metrics={'run': 1}),os.rename,[]
@@ -266,14 +269,35 @@ def test_the_last_rename_fails(learn, tmp_path, monkeypatch):
         calls.append(a)
         if len(calls)==2: raise OSError(errno.EIO, 'I/O error')
         rename(a, b)
-    monkeypatch.setattr(bundle_files.os, 'rename', second_fails)
+    monkeypatch.setattr(os, 'rename', second_fails)
     with pytest.raises(OSError): save_bundle(learn, path, metrics={'run': 2})
-    assert read_description(path)['metrics']=={'run': 1} and [o.name for o in tmp_path.iterdir()]==['m']
+    assert description(path)['metrics']=={'run': 1} and [o.name for o in tmp_path.iterdir()]==['m']
 
-def test_former_bundle_after_a_kill_between_the_renames(learn, tmp_path):
+@pytest.mark.parametrize('name', ['.m-12345678-old', '.m.12.345.part-old'])
+def test_former_bundle_after_a_kill_between_the_renames(learn, tmp_path, name):
     path = save_bundle(learn, tmp_path/'m')
-    path.rename(tmp_path/'.m-12345678-old')
-    with pytest.raises(BundleError, match='m-12345678-old'): load_bundle(path)
+    path.rename(tmp_path/name)
+    with pytest.raises(BundleError, match=name): load_bundle(path)
+
+def test_what_is_no_bundle_of_ours_is_never_replaced(learn, tmp_path):
+    with zipfile.ZipFile(tmp_path/'photos.zip', 'w') as z: z.writestr('holiday.jpg', b'mine')
+    (tmp_path/'hub').mkdir(); (tmp_path/'hub'/'model.safetensors').write_bytes(b'somebody else\'s')
+    (tmp_path/'js').mkdir(); (tmp_path/'js'/'bundle.json').write_text('{"format": "esm", "version": 3}')
+    (tmp_path/'deep'/'bundle.json').mkdir(parents=True); (tmp_path/'deep'/'bundle.json'/'notes.txt').write_text('mine')
+    before = {o: o.read_bytes() for o in tmp_path.rglob('*') if o.is_file()}
+    for name in ('photos.zip', 'hub', 'js', 'deep'):
+        with pytest.raises(BundleError, match='no bundle that could be replaced'): save_bundle(learn, tmp_path/name)
+    assert {o: o.read_bytes() for o in tmp_path.rglob('*') if o.is_file()}==before
+
+def test_a_link_to_a_folder_stays_a_link(learn, tmp_path):
+    path = save_bundle(learn, tmp_path/'m', metrics={'run': 1})
+    (tmp_path/'latest').symlink_to(path)
+    save_bundle(learn, tmp_path/'latest', metrics={'run': 2})
+    assert (tmp_path/'latest').is_symlink() and description(path)['metrics']=={'run': 2} and sorted(o.name for o in tmp_path.iterdir())==['latest', 'm']
+
+def test_class_names_that_are_no_text(learn, tmp_path):
+    d = description(save_bundle(learn, tmp_path/'m', data_card={'source': os.fsdecode(b'caf\xe9')}))
+    assert d['data_card']['source']==r'caf\udce9'
 
 def test_a_place_under_a_file(learn, tmp_path):
     (tmp_path/'f').write_text('')
@@ -332,10 +356,10 @@ def test_zip_made_by_hand_slip_and_bomb(saved, tmp_path):
     *[(lambda d, k=k: d.pop(k), k) for k in ['format', 'version', 'vocabulary', 'arch', 'head', 'input', 'weights', 'activation']],
     (lambda d: d.update(vocabulary=['a', 'b']), 'outputs for 2'), (lambda d: d.update(vocabulary=[['a'], 'b', 'c']), 'vocabulary'), (lambda d: d.update(activation='exec'), 'activation'),
     (lambda d: d['arch'].update(library='os', name='system'), 'not known'), (lambda d: d['arch'].update(name='list_models'), 'not known'), (lambda d: d['arch'].update(name='resnet34'), 'do not fit'),
-    (lambda d: d['head'][-1].update(out_features=10**9), 'do not fit'), (lambda d: d['head'][-1].update(in_features='x'), 'cannot be built'), (lambda d: d['head'][-1].update(in_features=-5), 'cannot be built|do not fit'),
-    (lambda d: d['head'].append({'type': 'exec'}), 'unknown layer'), (lambda d: d['head'].append(7), 'unknown layer'),
-    (lambda d: d['input']['item'][0].update(size=[10**6, 10]), 'up to 4096'), (lambda d: d['input']['item'][0].update(method='warp'), 'method'), (lambda d: d['input']['item'].clear(), 'no usable'),
-    (lambda d: d['input'].update(near=-4), 'near'), (lambda d: d['input'].update(near='x'), 'near'), (lambda d: d['input']['batch'].update(std=[1, 0, 1]), 'three numbers'), (lambda d: d['input']['batch'].update(divide_by='x'), 'divide_by'), (lambda d: d['input']['batch'].update(resize=[5]), 'size'),
+    (lambda d: d['head'][-1].update(out_features=10**9), 'out_features'), (lambda d: d['head'][-1].update(out_features=10**6), 'do not fit'), (lambda d: d['head'][-1].update(in_features='x'), 'in_features'), (lambda d: d['head'][-1].update(in_features=-5), 'in_features'),
+    (lambda d: d['head'].append({'type': 'exec'}), 'one of .*Linear'), (lambda d: d['head'].append(7), 'layer'), (lambda d: d['head'].append({'type': ['Linear']}), 'one of .*Linear'),
+    (lambda d: d['input']['item'][0].update(size=[10**6, 10]), 'up to 4096'), (lambda d: d['input']['item'][0].update(method='warp'), 'method'), (lambda d: d['input']['item'].clear(), 'a list of 1 to 10'),
+    (lambda d: d['input'].update(near=-4), 'near'), (lambda d: d['input'].update(near='x'), 'near'), (lambda d: d['input']['batch'].update(std=[1, 0, 1]), 'a number from 1e-08'), (lambda d: d['input']['batch'].update(std=[1, 1, float('nan')]), 'NaN'), (lambda d: d['input']['batch'].update(divide_by='x'), 'divide_by'), (lambda d: d['input']['batch'].update(resize=[5]), 'size'),
     (lambda d: d['weights'].update(sha256='0'), 'hash'), (lambda d: d['weights'].pop('bytes'), 'bytes')])
 def test_descriptions_that_are_refused(copy, f, match):
     change(copy, f)
@@ -411,13 +435,12 @@ def test_bad_files_have_their_own_rows(saved, photos, tmp_path):
     assert [o.source for o in rows if not o.error]==[str(o) for o in good]
     alone = [predictor.predict(o) for o in good]
     np.testing.assert_allclose([o.probability for o in rows if not o.error], [o.probability for o in alone], atol=1e-5)
-    frame = to_frame(rows)
-    assert len(frame)==10 and frame.label.isna().sum()==5 and {'p_a', 'p_b', 'p_c', 'error'}<=set(frame.columns)
+    assert [o.label is None for o in rows]==[bool(o.error) for o in rows] and all(set(o.probabilities)==set(CLASSES) for o in rows if not o.error)
     with pytest.raises(PictureError): predictor.predict(tmp_path/'empty.jpg')
     assert all(o.error for o in predictor.predict_many(bad))
 
 def test_predict_many_of_nothing_and_of_one(saved):
     predictor = load_bundle(saved)
-    assert predictor.predict_many([])==[] and to_frame([]).empty
+    assert predictor.predict_many([])==[]
     with pytest.raises(DataError, match='one picture'): predictor.predict_many('a.jpg')
     assert len(predictor.predict_many([Image.new('RGB', (1, 1))]*3, bs=2))==3

@@ -227,6 +227,106 @@ def test_shared_bears_through_the_windows_list(shared, tmp_path):
     assert sum(c['duplicate'] for c in made.counts.values())>=2 # two files are doubled inside a class
 
 
+def test_a_class_that_is_named_twice_has_both_searches(web, tmp_path):
+    made = collect_classes('toy=kite, ball, toy=kite photo', str(tmp_path/'set'), n=20, min_ok=3)
+    assert {o['query'] for o in Collection(tmp_path/'set').rows_of('toy')}=={'kite'} # the second search gave the same addresses
+    assert made['said']['toy'].count('asked 10')==2 and made['counts']['toy']['ok']>3
+    collect_classes('toy=kite, toy=ball', str(tmp_path/'both'), n=20, min_ok=3)
+    assert {o['query'] for o in Collection(tmp_path/'both').rows_of('toy')}=={'kite', 'ball'}
+
+
+@pytest.mark.parametrize('damage', ['blank line', 'carriage returns', 'windows', 'no last end', 'torn'])
+def test_an_edited_manifest_loses_no_row(web, tmp_path, damage):
+    collect(TERMS, tmp_path/'set', n=12)
+    path,asked = tmp_path/'set'/'manifest.jsonl',len(web.log)
+    before = path.read_bytes()
+    first,_,rest = before.partition(b'\n')
+    path.write_bytes({'blank line':first+b'\n\n'+rest, 'carriage returns':before.replace(b'\n', b'\r'), 'windows':before.replace(b'\n', b'\r\n'),
+                      'no last end':before.rstrip(), 'torn':before+before[:40]}[damage])
+    made = collect(TERMS, tmp_path/'set', n=12)
+    assert path.read_bytes()==before and len(web.log)==asked and made.requests==0
+
+
+def test_lines_that_cannot_be_read_are_kept_and_told(web, tmp_path):
+    collect(TERMS, tmp_path/'set', n=12)
+    path = tmp_path/'set'/'manifest.jsonl'
+    before = path.read_bytes()
+    first,_,rest = before.partition(b'\n')
+    path.write_bytes(first+b'\n<<<<<<< ours\n'+rest)
+    with pytest.warns(UserWarning, match='1 lines of manifest.jsonl cannot be read, from line 2 on'): collect(TERMS, tmp_path/'set', n=12)
+    assert path.read_bytes()==before and (tmp_path/'set'/'manifest.unread.jsonl').read_bytes()==b'<<<<<<< ours\n'
+
+
+@pytest.mark.parametrize('hash', ['../../avatar', '../../holiday'])
+def test_a_row_moves_nothing_out_of_the_set_or_into_it(web, tmp_path, hash):
+    collect(TERMS, tmp_path/'set', n=12)
+    path = tmp_path/'set'/'manifest.jsonl'
+    (tmp_path/'holiday.jpg').write_bytes(b'mine')
+    rows = [json.loads(o) for o in path.read_text().splitlines()]
+    odd = next(o for o in rows if o['status']=='ok')
+    odd['hash'],odd['bytes'] = hash,4
+    path.write_text('\n'.join(map(json.dumps, rows)))
+    before = tree(tmp_path)
+    for run in (lambda: collect(TERMS, tmp_path/'set', n=12), lambda: rebuild(tmp_path/'set', tmp_path/'twin')):
+        with pytest.raises(DataError, match=f'manifest.jsonl, row {rows.index(odd)+1}: the hash'): run()
+    assert tree(tmp_path)==before
+
+
+def test_rebuild_reads_the_file_that_is_named(web, tmp_path):
+    made = collect(TERMS, tmp_path/'set', n=12)
+    (tmp_path/'downloads').mkdir()
+    (tmp_path/'set'/'manifest.jsonl').rename(tmp_path/'downloads'/'toys.jsonl')
+    assert len(rebuild(tmp_path/'downloads'/'toys.jsonl', tmp_path/'twin'))==len(made)
+
+
+def test_rebuild_goes_on_after_the_port_changed(web, tmp_path, monkeypatch):
+    collect(TERMS, tmp_path/'set', n=12)
+    rebuild(tmp_path/'set', tmp_path/'twin')
+    other = practice_server.PracticeWeb(web._packs.__self__)
+    def moved(): return other
+    moved.cache_info = lambda: SimpleNamespace(currsize=1)
+    monkeypatch.setattr(practice_server, 'practice_web', moved)
+    assert rebuild(tmp_path/'set', tmp_path/'twin').changed==[] and other.log==[]
+    other.close()
+
+
+def test_files_of_this_machine_are_rebuilt_only_where_the_reader_says_so(tmp_path):
+    for i in range(3): (tmp_path/'own'/'cat').mkdir(parents=True, exist_ok=True), scene(i).save(tmp_path/'own'/'cat'/f'{i}.jpg')
+    collect_folder(tmp_path/'own', tmp_path/'set')
+    with pytest.raises(DataError, match='bad_url'): rebuild(tmp_path/'set', tmp_path/'twin')
+    assert not (tmp_path/'twin'/'cat').exists()
+    assert len(rebuild(tmp_path/'set', tmp_path/'mine', local_files=True))==3
+
+
+def test_a_page_that_was_filled_in_stays(web, tmp_path):
+    collect_classes('kite, ball', str(tmp_path/'set'), n=12, min_ok=3)
+    card = tmp_path/'set'/'DATASET.md'
+    card.write_text(card.read_text()+'For telling kites from balls.\n')
+    collect_classes('kite, ball', str(tmp_path/'set'), n=20, min_ok=3)
+    assert card.read_text().endswith('For telling kites from balls.\n') and '| kite | ' in (tmp_path/'set'/'DATASET-new.md').read_text()
+    assert not (tmp_path/'set'/'ATTRIBUTION-new.md').exists()
+
+
+def test_a_picture_that_was_changed_by_hand_stays(web, tmp_path):
+    made = collect(TERMS, tmp_path/'set', n=12)
+    row = made.rows_of('kite')[0]
+    (tmp_path/'set'/row['file']).write_bytes(b'mine')
+    again = collect_urls({'kite':[row['url']+'?again']}, tmp_path/'set', min_ok=0) # the same picture at another address
+    assert (tmp_path/'set'/row['file']).read_bytes()==b'mine' and len(again.rows)==25
+
+
+@pytest.mark.skipif(sys.platform=='win32', reason='links need rights there')
+@pytest.mark.parametrize('place', ['.staged', '.quarantine', 'kite', '.manifest.lock', 'manifest.jsonl'])
+def test_nothing_is_written_through_a_link(web, tmp_path, place):
+    (tmp_path/'set').mkdir()
+    (tmp_path/'mine').mkdir()
+    for name in ('thesis.txt', '0123456789abcdef.jpg'): (tmp_path/'mine'/name).write_text('mine')
+    (tmp_path/'set'/place).symlink_to(tmp_path/'mine'/('thesis.txt' if 'manifest' in place else ''))
+    before = tree(tmp_path/'mine')
+    with pytest.raises(DataError, match='is a link|no manifest'): collect(TERMS, tmp_path/'set', n=12)
+    assert tree(tmp_path/'mine')==before
+
+
 def test_counts_stop_only_where_they_should():
     from collections import Counter
     check_counts({'a':Counter(ok=10, http_404=10)})

@@ -213,3 +213,39 @@ def test_a_collection(files, tmp_path):
 
 def test_a_batch_size_that_fits():
     assert [fitting_bs(n) for n in (1, 16, 100, 1000)]==[1, 2, 8, 64] and all(n//fitting_bs(n)>=1 for n in range(1, 300))
+
+
+# ---- what strangers put into folders
+
+def test_a_few_placeholders_are_set_aside(shared, tmp_path):
+    for i in range(5):
+        for k in ('cat', 'dog'): draw(tmp_path/k/f'{i}.png', 10*i+len(k)+ord(k[0]))
+    shutil.copy(shared/'awkward_files'/'imageNotFound.gif', tmp_path/'cat')
+    folder = scan_folder(tmp_path, progress=False)
+    assert [(f.name, why) for f,why,_ in folder.refused]==[('imageNotFound.gif', 'placeholder')] and folder.counts=={'cat': 5, 'dog': 5}
+    assert scan_folder(tmp_path, progress=False, placeholders=False).counts['cat']==6
+
+
+def test_drawings_are_no_placeholders(tmp_path):
+    from PIL import ImageDraw
+    for i in range(12):
+        im = Image.new('RGB', (90, 90), 'white')
+        ImageDraw.Draw(im).line((9+i, 20, 60, 70-i), fill='black', width=3)
+        (tmp_path/'ab'[i%2]).mkdir(exist_ok=True)
+        im.save(tmp_path/'ab'[i%2]/f'{i}.png')
+    assert scan_folder(tmp_path, progress=False).counts=={'a': 6, 'b': 6}
+
+
+def test_a_class_without_a_name_is_not_stray(files):
+    dls = dls_of(files, get_y=lambda o: '' if parent_label(o)=='cat' else parent_label(o))
+    assert 'stray' not in check_dls(dls).kinds
+
+
+def test_one_way_to_the_files_of_the_items(files):
+    from fastclass.engine.datablock.checks import check_dls as check
+    from fastclass.engine.datablock.items import item_files, item_sources
+    dls = dls_of(files)
+    sources,opener = item_sources(dls.train_ds.tls[0])
+    assert item_files(dls.train_ds)==[str(o) for o in sources] and opener.__name__=='PILImage' and len(check(dls))>=0
+    arrays = DataBlock(get_items=lambda o: o, splitter=IndexSplitter([0]), get_x=lambda o: np.zeros(3), get_y=lambda o: 1).datasets(list(range(4)))
+    assert item_files(arrays.train)==['item 0', 'item 1', 'item 2']

@@ -75,6 +75,12 @@ def test_hidden_colour_of_crests_does_not_show(shared):
         assert clear.any() and (np.asarray(read_picture(p))[clear] == 255).all(), p.name
 
 
+@pytest.mark.parametrize('name', ['png_big_text.png', 'png_big_profile.png', 'jpeg_junk_between_segments.jpg'])
+def test_what_a_browser_shows_is_read(name, shared):
+    im = read_picture(shared/'awkward_files'/name)
+    assert np.asarray(im).std()>20 and clean_jpeg(shared/'awkward_files'/name, check=False)[1]['width']==im.width
+
+
 # ---- made files
 
 @pytest.mark.parametrize('format', ['JPEG', 'PNG', 'WEBP', 'GIF', 'BMP', 'TIFF', *AVIF, 'MPO', 'PPM'])
@@ -213,3 +219,52 @@ def test_near_makes_big_photos_cheap():
 
 def test_names_of_formats():
     for format in ('JPEG', 'PNG', 'WEBP', 'GIF', 'BMP', 'TIFF', *AVIF): assert picture_format(saved(scene(1), format)) == format
+
+
+# ---- what is not pixels, and what it costs
+
+def test_damaged_is_not_truncated():
+    data = saved(Image.effect_noise((120, 90), 60), 'PNG')
+    damaged = data[:300]+bytes(9)+data[309:]
+    assert (reason(damaged), reason(data[:300])) == ('unreadable', 'truncated')
+    with pytest.raises(PictureError, match='checksum'): read_picture(damaged)
+
+
+def test_notes_stored_as_fractions_turn_the_picture():
+    from PIL.TiffImagePlugin import IFDRational
+    im = scene(1)
+    im.getexif()[0x0112] = IFDRational(6, 1)
+    assert read_picture(im).size == (120, 160)
+    im.getexif()[0x0112] = IFDRational(13, 2)
+    assert read_picture(im).size == (160, 120)
+
+
+@pytest.mark.parametrize('mode', ['RGBA', 'LA', 'PA', 'P', 'L', '1', 'CMYK', 'I;16', 'I', 'F', 'LAB', 'La'])
+def test_strips_give_what_one_piece_gives(mode, monkeypatch):
+    from fastclass.engine.base import picture
+    rng = np.random.default_rng(0)
+    im = Image.fromarray(rng.integers(0, 256, (90, 70, 4), dtype=np.uint8))
+    if mode == 'I;16': im = Image.fromarray(rng.integers(0, 60_000, (90, 70), dtype=np.uint16))
+    elif mode in 'IF': im = Image.fromarray(rng.integers(-900, 900_000, (90, 70)).astype(dict(I=np.int32, F=np.float32)[mode]))
+    elif mode == 'LAB': im = Image.new('LAB', (70, 90), (90, 20, 200))
+    elif mode in ('LA', 'La', 'PA'): im = im.convert('LA').convert(mode)
+    elif mode == 'P':
+        im = im.convert('RGB').quantize(64)
+        im.info['transparency'] = 9
+    else: im = im.convert('RGB').convert(mode) if mode != 'RGBA' else im
+    whole = read_picture(im)
+    monkeypatch.setattr(picture, '_STRIP', 500)
+    assert np.array_equal(np.asarray(read_picture(im)), np.asarray(whole))
+
+
+def test_sides_are_limited():
+    assert reason(Image.new('L', (65_536, 1))) == 'too_many_pixels' and read_picture(Image.new('L', (65_535, 1))).size == (65_535, 1)
+
+
+def test_open_files_are_limited_too(monkeypatch, tmp_path):
+    from fastclass.engine.base import picture
+    data = saved(scene(1))
+    (tmp_path/'a.jpg').write_bytes(data)
+    with open(tmp_path/'a.jpg', encoding='latin-1') as f: assert reason(f) == 'not_a_picture'
+    monkeypatch.setattr(picture, 'MAX_BYTES', len(data)-1)
+    assert reason(io.BytesIO(data)) == 'too_large' and reason(tmp_path/'a.jpg') == 'too_large'

@@ -185,6 +185,9 @@ def test_keys(boxes):
         assert b.keys.value==''
     assert decisions(b.review)=={'cat/0.png': 'keep', 'cat/1.png': 'quarantine'} and 'no key' in b.message.value
     b.keys.value = 'kk'; assert len(b.review.decided)==4 # typed faster than they were read
+    n = len(b.review.decided)
+    for k in '²٣௧①': b.keys.value = k # digits, but none of the keys
+    assert len(b.review.decided)==n and 'no key' in b.message.value
 
 def test_category_switch_in_the_widget(boxes):
     b = boxes

@@ -86,6 +86,25 @@ def test_commons_refusals_have_types(answer, error):
     assert type(e.value) is error and e.value.next
 
 
+def commons_pages(*infos):
+    pages = [dict(pageid=i, title=f'File:Cyclist {i}.jpg', index=i, imageinfo=[info]) for i,info in enumerate(infos)]
+    return httpx.Response(200, json=dict(query=dict(pages=pages)))
+
+
+def test_one_odd_page_of_commons_does_not_cost_the_others():
+    good = dict(url='https://e.org/1.jpg', mime='image/jpeg')
+    source,_ = made(sources.Commons, commons_pages(dict(url='https://e.org/0.jpg'), good, dict(mime='image/jpeg'), dict(good, url=7), dict(good, extmetadata=7)))
+    assert [h.url for h in source.search('cyclist', 5)]==['https://e.org/0.jpg', 'https://e.org/1.jpg'] # where no type is said, the bytes will tell
+    source,_ = made(sources.Commons, commons_pages(dict(mime='image/jpeg')))
+    with pytest.raises(SourceError, match='another form'): source.search('cyclist', 5)
+
+
+@pytest.mark.parametrize('said,want', [(10**400, None), (-1, None), (640., 640), ('640', None), (float('nan'), None), (True, None), ({}, None), (640, 640)])
+def test_a_hit_has_numbers_and_texts_whatever_was_said(said, want):
+    hit = sources.Hit('https://e.org/1.jpg', width=said, title=said)
+    assert hit.width==want and isinstance(hit.title, str)
+
+
 # --- Openverse -------------------------------------------------------------------------------------------------------
 
 def test_openverse_reads_pages_and_leaves_out_what_is_marked():

@@ -246,6 +246,14 @@ def test_without_pyarrow_it_says_what_to_install(tmp_path, monkeypatch, capsys):
     assert e.value.next in ('python -m pip install "pyarrow>=16"',) and not (tmp_path/'set').exists()
 
 
+def test_without_pyarrow_shards_say_what_to_install(pq, tmp_path, monkeypatch):
+    w = Writer(tmp_path/'out')
+    w.shard('00000', [good(0)])
+    monkeypatch.setitem(sys.modules, 'pyarrow.parquet', None)
+    with pytest.raises(UnsupportedError, match='needs? pyarrow') as e: collect_shards(w.folder, tmp_path/'set')
+    assert 'pip install' in e.value.next
+
+
 def test_memory_is_that_of_one_picture_and_not_of_the_shards(pq, tmp_path):
     "A hundred pictures of 1 MB each, in one archive"
     import tracemalloc

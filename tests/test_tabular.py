@@ -212,9 +212,9 @@ def test_bundle_holds_no_row(model, tmp_path):
 
 
 @pytest.mark.parametrize('f,match', [(lambda d: d.pop('plan'), 'plan'), (lambda d: d.pop('sizes'), 'sizes'), (lambda d: d['plan']['classes'].append('x'), 'do not fit'),
-    (lambda d: d['plan']['categories']['education'].pop(), 'do not fit'), (lambda d: d['plan']['categories'].update(education=3), 'lists of texts'), (lambda d: d['plan']['order'].append('x'), 'do not fit'),
-    (lambda d: d['plan']['numbers']['age'].update(std=0), 'no numbers'), (lambda d: d['plan']['numbers']['age'].update(mean='x'), 'mean'), (lambda d: d['sizes'].update(layers=[10**5]*9), 'not those of a model'),
-    (lambda d: d['sizes'].update(layers='exec'), 'layers'), (lambda d: d['sizes'].update(layers=[3]), 'does not fit'), (lambda d: d['sizes']['embeddings'][0].append(1), 'not those of a model'), (lambda d: d.update(format='fastclass-bundle'), 'fastclass-bundle')])
+    (lambda d: d['plan']['categories']['education'].pop(), 'do not fit'), (lambda d: d['plan']['categories'].update(education=3), 'a list of'), (lambda d: d['plan']['order'].append('x'), 'do not fit'),
+    (lambda d: d['plan']['numbers']['age'].update(std=0), 'a number from 1e-12'), (lambda d: d['plan']['numbers']['age'].update(mean='x'), 'mean'), (lambda d: d['sizes'].update(layers=[10**5]*9), 'not those of a model'),
+    (lambda d: d['sizes'].update(layers='exec'), 'layers'), (lambda d: d['sizes'].update(layers=[3]), 'does not fit'), (lambda d: d['sizes']['embeddings'][0].append(1), 'a list of 2 values'), (lambda d: d.update(format='fastclass-bundle'), 'fastclass-bundle')])
 def test_descriptions_that_are_refused(model, tmp_path, f, match):
     path = save_rows(model, tmp_path/'m'); change(path, f)
     with pytest.raises(BundleError, match=match) as e: load_rows(path)

@@ -4,26 +4,28 @@
 
 # %% ../../../nbs/engine/base/bundle_files.ipynb #0e1c20ec
 from __future__ import annotations
-import glob, hashlib, json, math, os, platform, shutil, uuid, zipfile, zlib
+import glob, hashlib, json, math, os, platform, stat, zipfile, zlib
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version as installed
 from pathlib import Path, PurePosixPath
 
 # %% auto #0
-__all__ = ['ASK', 'WEIGHTS', 'TEXT', 'PACKAGES', 'refuse', 'plain', 'need', 'check_target', 'write_store', 'weights_differ',
-           'read_store']
+__all__ = ['MOST_TEXT', 'WEIGHTS', 'TEXT', 'PACKAGES', 'refuse', 'plain', 'check_target', 'write_store', 'weights_differ',
+           'read_store', 'building_from', 'check_answer', 'shapes_only']
 
 # %% ../../../nbs/engine/base/bundle_files.ipynb #4b905519
 import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load as tensors_from_bytes, save as tensors_to_bytes
-from .errors import BundleError, UnsupportedError, storage_guard
+from torch.overrides import TorchFunctionMode
+from .errors import BundleError, DataError, UnsupportedError, first_line, printable
+from .files import open_regular, read_limited, replacing
+from .schema import (ASK, MOST_PARAMETERS, Kind, check_description, parse_description)
 
 # %% ../../../nbs/engine/base/bundle_files.ipynb #b792c948
-ASK = 'The bundle is damaged or was changed by hand: ask for a new copy, or save it again from the learner.'
-
 def refuse(
     what:str, # What cannot be described
     next:str  # What to do about it
@@ -37,36 +39,128 @@ def _unboxed(o):
     if not isinstance(o, (np.generic, torch.Tensor, np.ndarray)): return o
     return o.tolist() if getattr(o, 'ndim', 0) else o.item()
 
+def _is_unicode(text): return text.isascii() or not any('\ud800'<=o<='\udfff' for o in text)
+
 def plain(
     o # Numbers, arrays, tensors, dicts and lists of them, and what has a text
 ): # None, a number, a text, a list or a dict
-    "`o` as something that JSON can hold; NaN and infinity become None"
+    "`o` as something that JSON can hold; NaN and infinity become None, bytes that are no text are escaped"
     o = _unboxed(o)
+    if isinstance(o, str): return o if _is_unicode(o) else printable(o)
     if isinstance(o, dict): return {str(plain(k)): plain(v) for k,v in o.items()}
     if isinstance(o, (list, tuple)): return [plain(v) for v in o]
     if isinstance(o, float) and not math.isfinite(o): return None
-    if isinstance(o, os.PathLike): return os.fspath(o)
-    if o is None or isinstance(o, (str, int, float, bool)): return o
+    if isinstance(o, os.PathLike): return plain(os.fspath(o))
+    if o is None or isinstance(o, (int, float, bool)): return o
     refuse(f'a value of the type {type(o).__name__} ({o!r:.40})',
            'Use text, numbers, lists and dicts for vocabulary, metrics and data card.')
 
-# %% ../../../nbs/engine/base/bundle_files.ipynb #068fdacf
-def need(
-    d,       # A dict from the JSON
-    key:str, # The key
-    kind,    # The type, or tuple of types, that its value must have
-    where:str # Name of the file, for the message
-):
-    "`d[key]`, or a `BundleError` that names the key and what was expected"
-    if not isinstance(d, dict) or key not in d:
-        raise BundleError(f'{where} has no "{key}".', next=ASK)
-    value = d[key]
-    odd_bool = isinstance(value, bool) and kind is not bool # in Python, True is a whole number too
-    if isinstance(value, kind) and not odd_bool: return value
+# %% ../../../nbs/engine/base/bundle_files.ipynb #d3775260
+MOST_TEXT = 2**24 # Bytes of a description, at most
+_TIMES = 4        # So much larger than it is stored may a file of weights be; weights hardly shrink
+_SMALL = 2**20    # Bytes for which that does not matter
 
-    kinds = kind if isinstance(kind, tuple) else (kind,)
-    want = ' or '.join(o.__name__ for o in kinds)
-    raise BundleError(f'"{key}" in {where} is {value!r:.60}; {want} is expected.', next=ASK)
+def _stored_bytes(f, size):
+    "How many of the `size` bytes of an open file are no holes; all of them where the system cannot tell"
+    if not hasattr(os, 'SEEK_DATA'): return size
+    stored,at = 0,0
+    while at<size:
+        try: start = os.lseek(f.fileno(), at, os.SEEK_DATA)
+        except OSError: break # only a hole is left
+        at = os.lseek(f.fileno(), start, os.SEEK_HOLE)
+        stored += at-start
+        if stored*_TIMES>size: return size
+    return stored
+
+def _check_holes(f, where):
+    "Refuse an open file most of which was never written"
+    size = os.fstat(f.fileno()).st_size
+    stored = _stored_bytes(f, size) if size>_SMALL else size
+    f.seek(0)
+    if stored*_TIMES<size:
+        raise BundleError(f'{where} says that it has {size:,} bytes, and only {stored:,} are stored.', next=ASK)
+
+# %% ../../../nbs/engine/base/bundle_files.ipynb #9040bfdf
+def _too_large(file, size, limit):
+    "The error for a file that holds more than a model can have"
+    return BundleError(f'{file} has {size:,} bytes and is larger than the {limit:,} bytes that it can have.', next=ASK)
+
+def _read_in_folder(path, name, limit):
+    "One file of a store that is a folder"
+    file = path/name
+    if not file.exists():
+        raise BundleError(f'{path} has no {name}.',
+                          next='Name the folder that was saved as a bundle, or save it again.')
+    with open_regular(file) as f:
+        size = os.fstat(f.fileno()).st_size
+        if size>limit: raise _too_large(file, size, limit)
+        _check_holes(f, file)
+    return read_limited(file, limit)
+
+# %% ../../../nbs/engine/base/bundle_files.ipynb #0501df30
+def _read_in_zip(path, name, limit):
+    "One file of a store that is a zip: it is read in memory and never unpacked"
+    with open_regular(path) as f:
+        _check_holes(f, path)
+        _check_directory(f, path)
+        with zipfile.ZipFile(f) as z:
+            member = _find_member(z, path, name)
+            _check_member(member, f'{path}/{name}', limit)
+            with z.open(member) as inside: data = inside.read(limit+1)
+    if len(data)>limit: raise _too_large(f'{path}/{name}', len(data), limit)
+    return data
+
+# %% ../../../nbs/engine/base/bundle_files.ipynb #5615aeda
+def _check_directory(f, path):
+    "Refuse a zip whose list of files is as long as no bundle's; Python would read all of it"
+    size = f.seek(0, os.SEEK_END)
+    f.seek(max(0, size-2**16-98))
+    tail = f.read()
+    f.seek(0)
+    if _directory_bytes(tail)>_SMALL: raise BundleError(f'{path} is a zip of too many files.', next=ASK)
+
+def _directory_bytes(tail):
+    "How long the list of files of a zip is, from its last bytes; 0 where this is no zip"
+    at = len(tail)-22 # the last record, without a comment after it
+    if tail[at:at+4]!=b'PK\x05\x06' or not tail.endswith(b'\0\0'): at = tail.rfind(b'PK\x05\x06')
+    if at<0: return 0
+    before = tail[max(0, at-76):at] # the same record of zips of more than 4 GB, and where it is
+    if before[56:60]==b'PK\x06\x07': return int.from_bytes(before[40:48], 'little')
+    return int.from_bytes(tail[at+12:at+16], 'little')
+
+# %% ../../../nbs/engine/base/bundle_files.ipynb #f565774b
+def _find_member(z, path, name):
+    "The file `name` of a zip, at its top or in the only folder at its top"
+    found = [o for o in z.infolist() if PurePosixPath(o.filename).name==name and '..' not in o.filename]
+    found = [o for o in found if len(PurePosixPath(o.filename).parts)<3]
+    if len(found)==1: return found[0]
+    raise BundleError(f'{path} has {len(found)} files of the name {name}; one is expected.', next=ASK)
+
+def _check_member(member, where, limit):
+    "Refuse a member of a zip that is a link, is packed in an odd way or says odd sizes"
+    kind = stat.S_IFMT(member.external_attr>>16)
+    plain_file = kind in (0, stat.S_IFREG) and member.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+    if not plain_file: raise BundleError(f'{where} is not an ordinary file of a zip.', next=ASK)
+    size,stored = member.file_size,member.compress_size
+    if size>limit: raise _too_large(where, size, limit)
+    if limit>MOST_TEXT and size>_TIMES*stored+_SMALL:
+        raise BundleError(f'{where} has {stored:,} bytes and would unpack to {size:,}.', next=ASK)
+
+# %% ../../../nbs/engine/base/bundle_files.ipynb #73789be2
+_ZIP_ERRORS = (zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError, EOFError, OverflowError, ValueError)
+
+def _read_member(path, name, limit):
+    "The bytes of one file of a store"
+    try:
+        if path.is_dir(): return _read_in_folder(path, name, limit)
+        return _read_in_zip(path, name, limit)
+    except BundleError: raise
+    except DataError as e: raise BundleError(e.message, next=ASK) from e
+    except OSError as e:
+        why = first_line(e.strerror or e)
+        raise BundleError(f'{path} cannot be read: {why}.', next='Check the file and its rights.') from e
+    except _ZIP_ERRORS as e:
+        raise BundleError(f'{path} cannot be read as a zip: {e!s:.100}', next=ASK) from e
 
 # %% ../../../nbs/engine/base/bundle_files.ipynb #f6ac7bca
 WEIGHTS = 'model.safetensors' # The numbers of a store
@@ -78,17 +172,25 @@ def check_target(
     path:Path # Where the store goes; `BundleError` when something else is there
 ):
     "Refuse a place where saving would remove something that is not a store"
-    if _is_zip(path):
-        if path.is_dir():
-            raise BundleError(f'{path} is a folder.', next='Name a file, or a folder without .zip at its end.')
-    elif path.is_dir():
-        others = sorted({o.name for o in path.iterdir()}-{WEIGHTS, TEXT})
-        if others:
-            few = ', '.join(others[:3])
-            raise BundleError(f'{path} holds other files ({few}).',
-                              next='Name a new or an empty folder: a bundle is a folder of its own.')
-    elif path.exists():
-        raise BundleError(f'{path} is a file.', next='Name a folder, or a file that ends in .zip.')
+    if path.is_dir()==_is_zip(path) and path.exists():
+        what = 'a folder' if path.is_dir() else 'a file'
+        raise BundleError(f'{path} is {what}.', next='Name a folder, or a file that ends in .zip.')
+    others = sorted({o.name for o in path.iterdir()}-{WEIGHTS, TEXT}) if path.is_dir() else []
+    if others:
+        few = ', '.join(others[:3])
+        raise BundleError(f'{path} holds other files ({few}).',
+                          next='Name a new or an empty folder: a bundle is a folder of its own.')
+    if path.is_file() or path.is_dir() and any(path.iterdir()): _check_is_store(path)
+
+# %% ../../../nbs/engine/base/bundle_files.ipynb #7ed7b6f5
+def _check_is_store(path):
+    "Refuse what has the name of a store, or files with the names of its files, and was not written by `write_store`"
+    try: d = json.loads(_read_member(path, TEXT, MOST_TEXT))
+    except (BundleError, ValueError, RecursionError): d = None
+    ours = isinstance(d, dict) and {'format', 'version', 'weights', 'versions'}<=d.keys()
+    if not ours:
+        raise BundleError(f'{path} is there, and it is no bundle that could be replaced.',
+                          next='Name another place, or remove it first.')
 
 # %% ../../../nbs/engine/base/bundle_files.ipynb #79ae6453
 def _write(path, data):
@@ -98,44 +200,24 @@ def _write(path, data):
         f.flush()
         os.fsync(f.fileno())
 
-def _move_in(new, path):
-    "Put the complete store `new` at `path`; what was there goes only when that has worked"
-    if not path.is_dir():
-        os.replace(new, path)
-        return
-    old = path.with_name(f'{new.parent.name}-old')
-    os.rename(path, old)
-    try: os.rename(new, path)
-    except BaseException:
-        os.rename(old, path)
-        raise
-    shutil.rmtree(old)
-
-# %% ../../../nbs/engine/base/bundle_files.ipynb #d5b9c231
-def _zip(folder, dest):
-    "The two files of `folder` in one zip; weights do not shrink, so they are stored as they are"
-    with zipfile.ZipFile(dest, 'w') as z:
-        z.write(folder/TEXT, TEXT, zipfile.ZIP_DEFLATED)
-        z.write(folder/WEIGHTS, WEIGHTS, zipfile.ZIP_STORED)
-    with open(dest, 'rb+') as f: os.fsync(f.fileno())
-    return dest
+def _write_zip(path, weights, text):
+    "Both files in one zip; weights do not shrink, so they are stored as they are"
+    with open(path, 'wb') as f:
+        with zipfile.ZipFile(f, 'w') as z:
+            z.writestr(TEXT, text, zipfile.ZIP_DEFLATED)
+            z.writestr(WEIGHTS, weights, zipfile.ZIP_STORED)
+        f.flush()
+        os.fsync(f.fileno())
 
 def _write_files(path, weights, text, check):
     "Write both files beside `path`, check them, move them in"
-    with storage_guard(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unique = uuid.uuid4().hex[:8]
-        tmp = path.parent/f'.{path.name}-{unique}'
-        try:
-            tmp.mkdir()
-            new = tmp/'bundle'
+    with replacing(path) as new:
+        if _is_zip(path): _write_zip(new, weights, text)
+        else:
             new.mkdir()
             _write(new/WEIGHTS, weights)
             _write(new/TEXT, text)
-            if _is_zip(path): new = _zip(new, tmp/'bundle.zip')
-            if check: check(new)
-            _move_in(new, path)
-        finally: shutil.rmtree(tmp, ignore_errors=True)
+        if check: check(new)
 
 # %% ../../../nbs/engine/base/bundle_files.ipynb #6a421a6d
 PACKAGES = ('fastclass-course', 'fastai', 'torch', 'safetensors') # Their versions are noted
@@ -160,105 +242,82 @@ def _own_copy(values):
     tensor = torch.as_tensor(values).detach().cpu()
     return tensor.contiguous().clone()
 
+def _checked(text, kind):
+    "`text` as plain JSON; raises `UnsupportedError` for what could not be opened again"
+    text = plain(text)
+    try: check_description(text, kind, TEXT)
+    except BundleError as e:
+        refuse(f'this model: {e.message}', 'Use a smaller or more usual model, or learn.export() for this learner.')
+    return text
+
+# %% ../../../nbs/engine/base/bundle_files.ipynb #f13da361
 def write_store(
     path,          # Folder, or a file that ends in .zip; a store that is there is replaced when the new one is complete
     tensors:dict,  # Name to tensor or array, such as a `state_dict()`
-    text:dict,     # What a reader needs to know; `format` (a text) and `version` (a whole number) must be in it
+    text:dict,     # What a reader needs to know, but for `format` and `version`
+    kind:Kind,     # What the text must say
     check=None,    # Called with the path of the finished store before it is moved in; what it raises stops the saving
     packages=PACKAGES # Packages whose versions are noted
 ) -> Path:         # `path`; raises `BundleError`, `UnsupportedError`, `StorageError`
     "Write numbers and text as a folder or a zip of two files, without a pickle"
     path = Path(path)
     check_target(path)
-    need(text, 'format', str, 'The text of this store')
-    need(text, 'version', int, 'The text of this store')
-
+    place = path.resolve() # where a link to a folder leads
     weights = tensors_to_bytes({k: _own_copy(v) for k,v in tensors.items()})
-    full = plain(_stamp(weights, text, packages))
+    said = dict(format=kind.format, version=kind.version, **text)
+    full = _checked(_stamp(weights, said, packages), kind)
     encoded = json.dumps(full, indent=1, ensure_ascii=False, allow_nan=False).encode()
-    _write_files(path, weights, encoded, check)
+    _write_files(place, weights, encoded, check)
     return path
-
-# %% ../../../nbs/engine/base/bundle_files.ipynb #0501df30
-def _too_large(file, limit):
-    "The error for a file that holds more than a model can have"
-    return BundleError(f'{file} is larger than the {limit:,} bytes that this model can have.', next=ASK)
-
-def _read_member(path, name, limit):
-    "The bytes of one file of a store; from a zip it is read in memory and never unpacked"
-    if path.is_dir():
-        file = path/name
-        if not file.is_file():
-            raise BundleError(f'{path} has no {name}.',
-                              next='Name the folder that was saved as a bundle, or save it again.')
-        if file.stat().st_size>limit: raise _too_large(file, limit)
-        return file.read_bytes()
-    try:
-        with zipfile.ZipFile(path) as z: return _read_zipped(z, path, name, limit)
-    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, zlib.error, EOFError) as e:
-        raise BundleError(f'{path} cannot be read as a zip: {e!s:.100}', next=ASK) from e
-
-# %% ../../../nbs/engine/base/bundle_files.ipynb #f565774b
-def _is_member(info, name):
-    "Is this the file `name` of a zip, at its top or in a folder at its top?"
-    inside = PurePosixPath(info.filename)
-    return inside.name==name and len(inside.parts)<3
-
-def _read_zipped(z, path, name, limit):
-    "One member of a zip, at its top or in its only folder"
-    found = [o for o in z.infolist() if _is_member(o, name)]
-    if len(found)!=1:
-        raise BundleError(f'{path} has {len(found)} files of the name {name}; one is expected.', next=ASK)
-    member = found[0]
-    if member.file_size>limit: raise _too_large(f'{path}/{name}', limit)
-    with z.open(member) as f: data = f.read(limit+1)
-    if len(data)>limit: raise _too_large(f'{path}/{name}', limit)
-    return data
 
 # %% ../../../nbs/engine/base/bundle_files.ipynb #ab2d891c
 def _missing(path):
     "The error for a path with nothing there, with the former store that an interrupted save left"
     hint = 'Check the path: the function that saved it returned it.'
-    old = sorted(path.parent.glob(f'.{glob.escape(path.name)}-*-old'))
+    name = glob.escape(path.name)
+    old = sorted([*path.parent.glob(f'.{name}-*-old'), *path.parent.glob(f'.{name}.*-old')])
     if old: hint = f'An interrupted save left the former one at {old[-1]}: rename it.'
     return BundleError(f'There is no bundle at {path}.', next=hint)
 
-def _read_text(path, format, version):
-    "The description of a store, once it is known to be JSON of the right format and version"
-    if not path.exists(): raise _missing(path)
-    where = f'{path}/{TEXT}'
-    data = _read_member(path, TEXT, 2**24)
-    try: d = json.loads(data)
-    except (ValueError, RecursionError) as e:
-        raise BundleError(f'{where} is not JSON: {e!s:.80}', next=ASK) from e
+def _exists(path):
+    "Is there something? Not where the path cannot be one"
+    try: return path.exists()
+    except (OSError, ValueError): return False
 
-    if need(d, 'format', str, where)!=format:
-        raise BundleError(f'{where} is of the format {d["format"]!r:.40}, not {format}.',
-                          next='Open it with the function that belongs to the one that saved it.')
-    if need(d, 'version', int, where)!=version:
-        raise BundleError(f'{where} has the format version {d["version"]}; this fastclass reads {version}.',
-                          next='Update it: pip install -U fastclass-course')
-    need(d, 'weights', dict, where)
+def _read_text(path, kind):
+    "The checked description of a store"
+    if not _exists(path): raise _missing(path)
+    where = f'{path}/{TEXT}'
+    d = parse_description(_read_member(path, TEXT, MOST_TEXT), where)
+    check_description(d, kind, where)
     return d
 
 # %% ../../../nbs/engine/base/bundle_files.ipynb #29795269
 def weights_differ(
     expected:dict, # Name to tensor, such as the `state_dict()` of an empty model
     tensors:dict   # What is to go there
-) -> str:          # '' when names and shapes are the same, else the first difference
-    "What is different between two sets of weights, in words"
+) -> str:          # '' when names, shapes and types are the same, else the first difference
+    "What is different between two sets of weights, in words; floats of any size go for floats"
     odd = sorted(expected.keys() ^ tensors.keys())
     if odd: return f'{len(odd)} names differ, the first is {odd[0]!r:.60}'
     for name,want in expected.items():
         got = tensors[name]
-        if got.shape==want.shape: continue
-        is_now,should_be = tuple(got.shape),tuple(want.shape)
-        return f'{name} is {is_now} and should be {should_be}'
+        if got.shape!=want.shape:
+            is_now,should_be = tuple(got.shape),tuple(want.shape)
+            return f'{name} is {is_now} and should be {should_be}'
+        floats = got.dtype in _FLOATS and want.dtype in _FLOATS
+        if got.dtype!=want.dtype and not floats: return f'{name} is {got.dtype} and should be {want.dtype}'
     return ''
 
-def _most_bytes(expected):
-    "How large the weights of a model can be, its header included"
-    return sum(v.numel()*8 for v in expected.values())+2**24
+_FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
+def _most_bytes(expected, where):
+    "How large the weights of a model can be, their header included"
+    n = sum(v.numel() for v in expected.values())
+    if n>MOST_PARAMETERS:
+        raise BundleError(f'{where} describes a model of {n:,} numbers; at most {MOST_PARAMETERS:,} are opened.',
+                          next=ASK)
+    return 8*n+sum(len(o)+200 for o in expected)+2**16
 
 # %% ../../../nbs/engine/base/bundle_files.ipynb #34149ac6
 def _check_weights(data, facts, where):
@@ -269,33 +328,95 @@ def _check_weights(data, facts, where):
                           'A pickle can run code when it is opened, so it was not.',
                           next='Ask for a bundle that fastclass saved.')
 
-    n_bytes = need(facts, 'bytes', int, TEXT)
-    same = len(data)==n_bytes and hashlib.sha256(data).hexdigest()==need(facts, 'sha256', str, TEXT)
+    n_bytes = facts['bytes']
+    same = len(data)==n_bytes and hashlib.sha256(data).hexdigest()==facts['sha256']
     if not same:
         raise BundleError(f'{where} does not match its hash: it has {len(data):,} bytes of {n_bytes:,}.', next=ASK)
 
+def _as_numbers(data, where):
+    "The tensors in the bytes of a safetensors file"
+    try: return tensors_from_bytes(data)
+    except (SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as e: # torch has other errors for odd sizes
+        raise BundleError(f'{where} is not safetensors: {e!s:.100}', next=ASK) from e
+
+def _check_finite(tensors, where):
+    "Refuse NaN and infinity"
+    for name,o in tensors.items():
+        if not o.is_floating_point() or not o.numel(): continue
+        low,high = torch.aminmax(o) # NaN where there is one
+        if not math.isfinite(low) or not math.isfinite(high):
+            raise BundleError(f'{where} holds numbers in {name!r:.60} that are not finite.', next=ASK)
+
 # %% ../../../nbs/engine/base/bundle_files.ipynb #e6f33c69
+def _does_not_fit(where, why):
+    "The error for weights of another model"
+    return BundleError(f'{where} does not fit its description: the weights do not fit the model of {TEXT} ({why}).',
+                       next=ASK)
+
 def _read_tensors(path, d, expected):
     "The weights of a store, checked against its description and against the `expected` ones; never unpickled"
     where = f'{path}/{WEIGHTS}'
-    data = _read_member(path, WEIGHTS, _most_bytes(expected))
+    n_bytes = d['weights']['bytes']
+    most = _most_bytes(expected, f'{path}/{TEXT}')
+    if n_bytes>most: raise _does_not_fit(where, f'{n_bytes:,} bytes, where {most:,} are the most')
+    data = _read_member(path, WEIGHTS, n_bytes)
     _check_weights(data, d['weights'], where)
-    try: tensors = tensors_from_bytes(data)
-    except (SafetensorError, KeyError, ValueError, TypeError) as e:
-        raise BundleError(f'{where} is not safetensors: {e!s:.100}', next=ASK) from e
+    tensors = _as_numbers(data, where)
     wrong = weights_differ(expected, tensors)
-    if wrong:
-        raise BundleError(f'{where} does not fit its description: '
-                          f'the weights do not fit the model of {TEXT} ({wrong}).', next=ASK)
-    return {k: v.float() if v.is_floating_point() else v for k,v in tensors.items()}
+    if wrong: raise _does_not_fit(where, wrong)
+    tensors = {k: v.float() if v.is_floating_point() else v for k,v in tensors.items()}
+    _check_finite(tensors, where)
+    return tensors
 
 # %% ../../../nbs/engine/base/bundle_files.ipynb #0ec0cdb9
 def read_store(
-    path,       # Folder or .zip
-    format:str, # What `format` must be in its text
-    version:int # What `version` must be
-) -> tuple:     # `(text, load_tensors)`; both raise `BundleError`, which names the file and what to do
-    "The text of a store, and `load_tensors(expected)`: its numbers as float32 by name, as an empty `state_dict()` says"
+    path,     # Folder or .zip
+    kind:Kind # What its text must say
+) -> tuple:   # `(text, load_tensors)`; both raise `BundleError`, which names the file and what to do
+    "The checked text of a store, and `load_tensors(expected)`: its numbers by name, as an empty `state_dict()` says"
     path = Path(path)
-    d = _read_text(path, format, version)
+    d = _read_text(path, kind)
     return d, partial(_read_tensors, path, d)
+
+# %% ../../../nbs/engine/base/bundle_files.ipynb #813670ca
+@contextmanager
+def building_from(
+    where:str # Name of the file with the description
+):            # Raises `BundleError` for whatever is raised inside
+    "Turn any error while a stranger's model is built and tried out into a `BundleError` that names the file"
+    try: yield
+    except BundleError: raise
+    except Exception as e: # torch, fastai and PIL raise nearly every type for models that cannot be
+        what = f'{type(e).__name__}: {first_line(e, 100)}'
+        raise BundleError(f'{where} describes no model that works ({what}).', next=ASK) from e
+
+def check_answer(
+    out,         # What a model gives for one input
+    shape:tuple, # What its shape must be
+    where:str    # Name of the file with the description
+):               # Raises `BundleError`
+    "Refuse a model whose answer has another shape, or is not finite"
+    given = tuple(out.shape)
+    if given!=tuple(shape):
+        raise BundleError(f'The model in {where} gives {given} outputs for {shape[1]} classes, not {tuple(shape)}.',
+                          next=ASK)
+    if out.is_meta or out.isfinite().all(): return
+    raise BundleError(f'The model in {where} gives answers that are not finite.', next=ASK)
+
+# %% ../../../nbs/engine/base/bundle_files.ipynb #48c8b921
+_FILLS = {torch.nn.init.constant_, torch.nn.init.kaiming_uniform_, torch.nn.init.normal_, torch.nn.init.uniform_,
+          torch.Tensor.fill_, torch.Tensor.normal_, torch.Tensor.uniform_, torch.Tensor.zero_}
+_COUNTS = {torch.arange, torch.linspace, torch.tensor}
+
+class _NoFirstNumbers(TorchFunctionMode):
+    "Inside of it, tensors are not filled, and those that are made to count with are real"
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if func in _FILLS: return args[0] if args else kwargs['tensor']
+        if func in _COUNTS: kwargs.setdefault('device', 'cpu')
+        return func(*args, **kwargs)
+
+@contextmanager
+def shapes_only():
+    "Inside of it, models are built on torch's meta device"
+    with torch.device('meta'), _NoFirstNumbers(): yield

@@ -6,7 +6,7 @@
 from __future__ import annotations
 import hashlib, os, re, time
 from pathlib import Path
-from .errors import SourceError, storage_guard
+from .errors import SourceError, first_line, storage_guard
 
 # %% auto #0
 __all__ = ['download_file']
@@ -29,7 +29,7 @@ def download_file(
         _check_hash(part, file.name)
         with storage_guard(file): os.replace(part, file)
     except httpx.HTTPError as e:
-        raise SourceError(f'{url} could not be downloaded: {e}.',
+        raise SourceError(f'{url} could not be downloaded: {first_line(e)}.',
                           next=f'Try again later, or put the file there by hand: {file}') from e
     finally: part.unlink(missing_ok=True)
     return file
@@ -45,7 +45,7 @@ def _stream(http, url, part, end):
     from fastprogress.fastprogress import progress_bar
     with http.stream('GET', url) as response, storage_guard(part), open(part, 'wb') as f:
         response.raise_for_status()
-        size = int(response.headers.get('content-length', 0))
+        size = _stated_size(response.headers)
         done = 0
         bar = progress_bar(range(max(1, size>>10)), leave=False)
         bar.update(0)
@@ -57,13 +57,17 @@ def _stream(http, url, part, end):
     if size and done<size:
         raise SourceError(f'The download of {url} ended early: {done} of {size} bytes.',
                           next='Run this again.')
+def _stated_size(headers):
+    "Bytes that a server says it sends; 0 where it says nothing sensible"
+    said = headers.get('content-length', '')
+    return int(said) if said.isdecimal() and len(said)<16 else 0
 
 # %% ../../../nbs/engine/base/fetch.ipynb #83fb688e
 def _check_hash(part, name):
     "torch's file names end in the first characters of the file's SHA-256: compare where there are any"
     want = re.search(r'-([0-9a-f]{8,})\.', name)
     if not want: return
-    got = hashlib.sha256(part.read_bytes()).hexdigest()
+    with open(part, 'rb') as f: got = hashlib.file_digest(f, 'sha256').hexdigest()
     if got.startswith(want[1]): return
     raise SourceError(f'{name} came with the wrong hash: {got[:8]} instead of {want[1]}.',
                       next='Something on the way changed it; try another network.')

@@ -4,200 +4,33 @@
 
 # %% ../../../nbs/engine/base/picture.ipynb #2e7f993a
 from __future__ import annotations
-import hashlib, io, os, struct
+import hashlib, io, os
 from importlib import import_module
-from pathlib import Path
-from .errors import PictureError
+from .errors import DataError, PictureError
+from .files import read_limited
+from .picture_file import (
+    FORMATS, NOTE_BYTES, UNREAD_FORMATS, bare_picture, check_cost, picture_format, pixels_there)
 
 # %% auto #0
-__all__ = ['REASONS', 'MAX_PIXELS', 'FORMATS', 'picture_format', 'read_picture', 'flatness', 'check_picture', 'clean_jpeg']
+__all__ = ['REASONS', 'MAX_PIXELS', 'MAX_SIDE', 'MAX_BYTES', 'orientation', 'picture_bytes', 'open_picture', 'read_picture',
+           'flatness', 'is_card', 'check_picture', 'clean_jpeg']
 
 # %% ../../../nbs/engine/base/picture.ipynb #41c61d12
 REASONS = ('missing',            # there is no such file
            'empty',              # zero bytes
-           'not_a_picture',      # a web page, text, a film, an archive; the message names it
+           'too_large',          # over `MAX_BYTES`; it is not read at all
+           'not_a_picture',      # a web page, text, a film, a folder, a pipe; the message names it
            'format_not_allowed', # a picture, of a format that is not read here: SVG, EPS, HEIC, ICO
            'too_many_pixels',    # over the limit; found out before anything is decoded
            'truncated',          # the file stops early
-           'unreadable',         # broken in some other way
+           'unreadable',         # damaged, or made so that decoding takes minutes
            'too_small', 'too_thin', 'blank', 'placeholder') # readable, and no use for training
 
 MAX_PIXELS = 120_000_000 # a 108-megapixel phone photo passes, a 20,000 x 20,000 bomb does not
-FORMATS = ('JPEG', 'PNG', 'WEBP', 'GIF', 'BMP', 'TIFF', 'AVIF', 'PPM') # MPO, as some phones make, counts as JPEG
-
-# %% ../../../nbs/engine/base/picture.ipynb #1db5de48
-_STARTS = {'JPEG': (b'\xff\xd8\xff',),
-           'PNG': (b'\x89PNG\r\n\x1a\n',),
-           'GIF': (b'GIF87a', b'GIF89a'),
-           'BMP': (b'BM',),
-           'PPM': tuple(b'P%d%c' % (n, space) for n in range(1, 7) for space in b'\n\r\t #'),
-           'TIFF': (b'II*\0', b'MM\0*', b'II+\0', b'MM\0+'),
-           'EPS': (b'%!PS', b'\xc5\xd0\xd3\xc6'),
-           'PDF': (b'%PDF',),
-           'Photoshop': (b'8BPS',),
-           'ICO': (b'\0\0\1\0',),
-           'JPEG 2000': (b'\0\0\0\x0cjP', b'\xff\x4f\xff\x51'),
-           'JPEG XL': (b'\0\0\0\x0cJXL', b'\xff\x0a'),
-           'a zip archive': (b'PK\3\4',),
-           'a gzip archive': (b'\x1f\x8b',),
-           'a film': (b'\x1aE\xdf\xa3',),
-           'a program': (b'MZ', b'\x7fELF')}
-_BRANDS = {b'avif': 'AVIF', b'avis': 'AVIF', # those of the box that AVIF, HEIC and films come in
-           b'heic': 'HEIC', b'heix': 'HEIC', b'heim': 'HEIC', b'hevc': 'HEIC', b'mif1': 'HEIC', b'msf1': 'HEIC'}
-_PICTURES = ('SVG', 'EPS', 'PDF', 'HEIC', 'Photoshop', 'ICO', 'JPEG 2000', 'JPEG XL')
-
-# %% ../../../nbs/engine/base/picture.ipynb #8eef5900
-def _branded(
-    data:bytes # A file that begins as AVIF, HEIC and films do
-) -> str:      # 'AVIF', 'HEIC' or 'a film'
-    "Look up the brands of a file; those that AVIF and HEIC share count last"
-    size = int.from_bytes(data[:4], 'big')
-    brands = [data[8:12]]
-    brands += [data[i:i+4] for i in range(16, min(size, 64), 4)]
-    brands.sort(key=lambda o: o in (b'mif1', b'msf1'))
-    for brand in brands:
-        if brand in _BRANDS: return _BRANDS[brand]
-    return 'a film'
-
-def picture_format(
-    data:bytes # The whole file, or at least its first 1,024 bytes
-) -> str:      # One of `FORMATS`, or what else: 'SVG', 'EPS', 'HEIC', 'a web page', 'text', 'a film', 'nothing known'
-    "What the bytes are, whatever the file is called"
-    for name,starts in _STARTS.items():
-        if data.startswith(starts): return name
-    if data.startswith(b'RIFF'): return 'WEBP' if data[8:12]==b'WEBP' else 'a film or sound'
-    if data[4:8]==b'ftyp': return _branded(data)
-    return _text_kind(data[:1024])
-
-# %% ../../../nbs/engine/base/picture.ipynb #7d591410
-_PAGE_MARKS = (b'<html', b'<!doctype html', b'<head', b'<body', b'<script', b'<title')
-
-def _text_kind(
-    head:bytes # The first bytes of a file that no magic number fits
-) -> str:      # 'SVG', 'a web page', 'JSON', 'XML', 'text' or 'nothing known'
-    "Tell the kinds of text apart"
-    if head.startswith((b'\xff\xfe', b'\xfe\xff')): head = head.decode('utf-16', 'ignore').encode()
-    text = head.removeprefix(b'\xef\xbb\xbf').lstrip().lower()
-    if b'<svg' in text: return 'SVG'
-    if text.startswith(b'<') and any(o in text for o in _PAGE_MARKS): return 'a web page'
-    if text.startswith(b'<?xml'): return 'XML'
-    if text.startswith((b'{"', b'[{', b'{\n', b'{ ')): return 'JSON'
-    odd = any(b<9 or 13<b<32 for b in head)
-    return 'text' if text and not odd else 'nothing known'
-
-# %% ../../../nbs/engine/base/picture.ipynb #87a4a01d
-def _jpeg_scan(
-    data:bytes # A JPEG file
-) -> int:      # Where its first scan starts; -1 when it never comes
-    "Walk over the header's segments, which may hold whole thumbnails with an end mark of their own"
-    i = 2
-    while i+4<=len(data) and data[i]==0xFF:
-        mark = data[i+1]
-        if mark==0xDA: return i
-        if mark==0xFF: i += 1 # a filling
-        elif 0xD0<=mark<=0xD8: i += 2 # a mark without a length
-        else: i += 2+int.from_bytes(data[i+2:i+4], 'big')
-    return -1
-
-def _many_scans(
-    im,        # A JPEG that Pillow has opened
-    data:bytes # Its file
-) -> bool:     # Never for one scan with all colours: nothing after it is decoded
-    "Whether decoding takes hundreds of passes over the picture"
-    several = 'progressive' in im.info or data[_jpeg_scan(data)+4]<im.layers
-    return several and data.count(b'\xff\xda')>250
-
-# %% ../../../nbs/engine/base/picture.ipynb #6671e5c3
-def _png_complete(
-    data:bytes # A PNG file
-) -> bool:     # Whether every chunk up to the end mark is there and whole
-    "Walk over the chunks of a PNG and check the sums of those that hold pixels"
-    import zlib
-    i = 8
-    while i+12<=len(data):
-        size,kind = struct.unpack('>I4s', data[i:i+8])
-        if kind==b'IEND': return True
-        if kind in (b'IHDR', b'PLTE', b'IDAT'):
-            end = i+8+size
-            want = zlib.crc32(data[i+4:end])
-            if data[end:end+4]!=want.to_bytes(4, 'big'): return False
-        i += size+12
-    return False
-
-# %% ../../../nbs/engine/base/picture.ipynb #8a731236
-def _palette_bytes(flags):
-    "How many bytes the palette takes that a GIF's flags tell of; 0 for none"
-    return 3*2**((flags&7)+1) if flags&0x80 else 0
-
-def _gif_complete(
-    data:bytes # A GIF file
-) -> bool:     # Whether its first frame is all there
-    "Walk over the blocks of a GIF up to the end of the first frame"
-    if len(data)<=12: return False
-    i = 13 + _palette_bytes(data[10])
-    while i+10<len(data):
-        frame = data[i]==0x2C
-        if frame: i += 11 + _palette_bytes(data[i+9])
-        elif data[i]==0x21: i += 2
-        else: return False
-        while i<len(data) and data[i]: i += data[i]+1
-        if frame: return i<len(data)
-        i += 1
-    return False
-
-# %% ../../../nbs/engine/base/picture.ipynb #f79b953e
-def _complete(
-    data:bytes, # The whole file
-    kind:str    # One of `FORMATS`
-) -> bool:      # False when the file certainly stops early
-    "Whether the file reaches its own end"
-    if kind=='JPEG':
-        start = _jpeg_scan(data)
-        return start>0 and data.rfind(b'\xff\xd9', start)>0 # from the end, where it is as a rule
-    if kind=='PNG': return _png_complete(data)
-    if kind=='GIF': return _gif_complete(data)
-    if kind=='WEBP':
-        said = int.from_bytes(data[4:8], 'little')
-        return len(data)>=max(12, said+8)
-    return True
-
-# %% ../../../nbs/engine/base/picture.ipynb #921c8db2
-def _raw_end(
-    im # A PIL picture, not decoded, whose pixels lie in its file as they are
-) -> int: # Where they end, from its header
-    "Bytes that a raw BMP or PPM must have"
-    _,_,start,args = im.tile[0]
-    if im.format=='BMP': row = args[1]
-    elif im.mode=='1': row = (im.width+7)//8
-    else: row = im.width*len(im.getbands())
-    return start + row*im.height
-
-def _pixels_there(
-    im,         # A PIL picture whose pixels are not decoded yet
-    n_bytes:int # Length of its file
-) -> bool:      # False when its header points past the end of the file
-    "Whether the file is long enough for what its header says: BMP and TIFF have no end mark"
-    if im.format in ('BMP', 'PPM') and im.tile and im.tile[0][0]=='raw': return n_bytes>=_raw_end(im)
-    if im.format=='TIFF':
-        tags = im.tag_v2
-        starts = tags.get(273) or tags.get(324) or () # of strips, or of tiles
-        sizes = tags.get(279) or tags.get(325) or ()
-        return all(start+size<=n_bytes for start,size in zip(starts, sizes))
-    return True
+MAX_SIDE = 65_535        # pixels; Pillow needs memory for each row, however short it is
+MAX_BYTES = 500_000_000  # of a file; as many pixels, 4 bytes each, fit
 
 # %% ../../../nbs/engine/base/picture.ipynb #5612b380
-def _webp_size(
-    data:bytes # A WebP file
-) -> tuple:    # Width and height of its canvas
-    "Size of a WebP picture, read from its header"
-    def number(start, end): return int.from_bytes(data[start:end], 'little')
-    kind = data[12:16]
-    if kind==b'VP8X': return number(24, 27)+1, number(27, 30)+1
-    if kind==b'VP8L':
-        bits = number(21, 25)
-        return (bits & 0x3FFF)+1, (bits>>14 & 0x3FFF)+1
-    return number(26, 28) & 0x3FFF, number(28, 30) & 0x3FFF
-
 _READERS = dict(JPEG='Jpeg', PNG='Png', WEBP='WebP', GIF='Gif', BMP='Bmp', PPM='Ppm', TIFF='Tiff', AVIF='Avif')
 
 def _reader(
@@ -214,8 +47,11 @@ def _check_size(
     max_pixels:int, # The limit on their product
     name:str        # What to call the picture in the error
 ):
-    "Refuse a picture that has more pixels than allowed"
+    "Refuse a picture that has more pixels than allowed, or a longer side"
     width,height = size
+    if max(size)>MAX_SIDE:
+        raise PictureError(f'{name} has {width:,} x {height:,} pixels, and a side has at most {MAX_SIDE:,}.',
+                           'Cut it into pieces.', reason='too_many_pixels')
     if width*height<=max_pixels: return
     raise PictureError(f'{name} has {width:,} x {height:,} pixels, over the limit of {max_pixels:,}.',
                        'Make it smaller first, or raise max_pixels if you trust it.', reason='too_many_pixels')
@@ -226,7 +62,7 @@ def _check_kind(
 ):
     "Refuse what is not one of `FORMATS`"
     if kind in FORMATS: return
-    if kind in _PICTURES:
+    if kind in UNREAD_FORMATS:
         formats = ', '.join(FORMATS)
         raise PictureError(f'{name} is {kind}, not one of {formats}.',
                            'Save it as JPEG or PNG first.', reason='format_not_allowed')
@@ -234,6 +70,18 @@ def _check_kind(
                        'Look at the address it came from.', reason='not_a_picture')
 
 # %% ../../../nbs/engine/base/picture.ipynb #57187af8
+def _read_header(
+    data:bytes, # The file without what is not needed
+    kind:str,   # One of `FORMATS`
+    name:str    # What to call it in an error
+):              # A PIL picture whose pixels are not decoded yet; raises `PictureError`, or whatever Pillow raises
+    "Let Pillow's reader of the format look at the file"
+    try: return _reader(kind)(io.BytesIO(data))
+    except ImportError as e:
+        raise PictureError(f'{name} is {kind}, which the installed Pillow does not read.',
+                           'Save it as JPEG first.', reason='format_not_allowed') from e
+
+# %% ../../../nbs/engine/base/picture.ipynb #05077b39
 def _open(
     data:bytes,    # The whole file
     name:str,      # What to call it in an error
@@ -243,46 +91,49 @@ def _open(
     if not data: raise PictureError(f'{name} has zero bytes.', 'Fetch it again.', reason='empty')
     kind = picture_format(data)
     _check_kind(kind, name)
-    if kind=='WEBP' and len(data)>=30: _check_size(_webp_size(data), max_pixels, name)
-    try: im = _reader(kind)(io.BytesIO(data))
-    except ImportError as e:
-        raise PictureError(f'{name} is {kind}, which the installed Pillow does not read.',
-                           'Save it as JPEG first.', reason='format_not_allowed') from e
-    except Exception as e: raise _broken(name, kind, e, _complete(data, kind)) from e
-
-    _check_size(im.size, max_pixels, name)
-    whole = _complete(data, kind) and _pixels_there(im, len(data))
-    if not whole: raise _broken(name, kind, 'its last part is missing', False)
-    if kind=='JPEG' and _many_scans(im, data): raise _broken(name, kind, 'it has hundreds of scans', True)
+    def check_size(size): _check_size(size, max_pixels, name)
+    try:
+        data = bare_picture(data, kind, check_size)
+        im = _read_header(data, kind, name)
+        check_size(im.size)
+        check_cost(im, data)
+    except PictureError: raise
+    except Exception as e: raise _broken(name, kind, e) from e # Pillow raises a dozen types
+    if not pixels_there(im, len(data)): raise _broken(name, kind, EOFError('its last part is missing'))
     # in one piece: after each piece the decoder waits for other threads to let Python go on
     im.decodermaxblock = max(len(data), im.decodermaxblock)
     return im
 
 # %% ../../../nbs/engine/base/picture.ipynb #1113bf7a
+_ENDS = ('JPEG', 'PNG', 'GIF', 'WEBP') # Formats with an end that was looked for: what is wrong later is a damage
+
 def _broken(
     name:str,       # What to call the picture
     kind:str,       # Its format
-    why,            # What the reader said
-    complete:bool   # Whether the file reaches its end
+    why:Exception   # What the reader said; `EOFError` for a file that stops early
 ) -> PictureError:  # To be raised
     "The refusal of a file that cannot be decoded"
     text = str(why).lower()
     early = any(o in text for o in ('truncat', 'incomplete', 'not enough', 'unexpected end'))
-    if early or not complete:
+    if isinstance(why, EOFError) or (early and kind not in _ENDS):
         return PictureError(f'{name} is a {kind} that stops early: {why}.',
                             'Fetch or copy it again.', reason='truncated')
     return PictureError(f'{name} is a {kind} that cannot be decoded: {why}.',
                         'Fetch it again, or leave it out.', reason='unreadable')
 
 # %% ../../../nbs/engine/base/picture.ipynb #c248c3e9
-def _orientation(
+def orientation(
     im # A PIL picture
 ) -> int: # 1 to 8 as in EXIF; 1 when there is no note, or one that cannot be read
     "How the picture has to be turned"
-    try: note = im.getexif().get(0x0112, 1)
+    from PIL import Image
+    try:
+        if len(im.info.get('exif', b''))>NOTE_BYTES: return 1 # Pillow would copy it for every entry
+        note = Image.Image.getexif(im).get(0x0112, 1) # that of PNG decodes all of it first
+        return int(note) if note in (1, 2, 3, 4, 5, 6, 7, 8) else 1 # 6/1 is a six
     except Exception: return 1 # a broken note is no note: Pillow raises a dozen types here
-    return note if note in (1, 2, 3, 4, 5, 6, 7, 8) else 1
 
+# %% ../../../nbs/engine/base/picture.ipynb #24d33cef
 _WAYS = (None, # EXIF counts from 1
          None,
          'FLIP_LEFT_RIGHT',
@@ -294,30 +145,44 @@ _WAYS = (None, # EXIF counts from 1
          'ROTATE_90')
 
 def _upright(
-    im,              # A decoded PIL picture
-    orientation:int  # 1 to 8 as in EXIF
-):                   # The same, turned
+    im,      # A decoded PIL picture
+    turn:int # 1 to 8 as in EXIF
+):           # The same, turned
     "Turn or mirror a picture as its EXIF note says"
     from PIL import Image
-    way = _WAYS[orientation]
+    way = _WAYS[turn]
     return im if way is None else im.transpose(Image.Transpose[way])
 
 # %% ../../../nbs/engine/base/picture.ipynb #f89ecf89
-def _deep_to_grey(
+def _values(im):
+    "The numbers of a picture of mode I, F or I;16; 0 in the place of what is none"
+    import numpy as np
+    return np.nan_to_num(np.asarray(im).astype(np.float64), posinf=0, neginf=0)
+
+def _range(
     im # A PIL picture of mode I, F or I;16
-):     # The same in mode L
+) -> tuple: # What becomes black and what becomes white
+    "8, 12 or 16 bits where the numbers of a picture fit those, else the smallest and the largest"
+    ends = []
+    for box in _strips(im.size):
+        values = _values(im.crop(box))
+        ends += [float(values.min()), float(values.max())]
+    low = min(ends)
+    high = max(ends)
+    tops = (1., 255., 65535.) if im.mode=='F' else (255., 4095., 65535.)
+    if low>=0 and high<=tops[-1]: return 0., min(o for o in tops if high<=o)
+    return low,high
+
+# %% ../../../nbs/engine/base/picture.ipynb #96c74d55
+def _deep_to_grey(
+    im,         # A PIL picture of mode I, F or I;16
+    limits:tuple # What becomes black and what becomes white
+):              # The same in mode L
     "Bring 16-bit, 32-bit and float pictures to 8 bits"
     import numpy as np
     from PIL import Image
-    values = np.asarray(im).astype(np.float64)
-    values = np.nan_to_num(values, posinf=0, neginf=0)
-    low = float(values.min())
-    high = float(values.max())
-    tops = (1., 255., 65535.) if im.mode=='F' else (255., 4095., 65535.)
-    if low>=0 and high<=tops[-1]:
-        low = 0.
-        high = min(o for o in tops if high<=o)
-    grey = (values-low)*(255/max(high-low, 1e-12))
+    low,high = limits
+    grey = (_values(im)-low)*(255/max(high-low, 1e-12))
     return Image.fromarray(grey.round().clip(0, 255).astype(np.uint8))
 
 def _lab_to_rgb(im):
@@ -335,18 +200,40 @@ def _on_background(im, background):
     if im.getextrema()[3]==(255, 255): return im # nothing is seen through
     paper = Image.new('RGBA', im.size, (*background, 255))
     return Image.alpha_composite(paper, im)
-def _to_rgb(
-    im,               # A decoded PIL picture of any mode
-    background:tuple  # Red, green, blue of what lies under transparent pixels
-):                    # The same in mode RGB
-    "Any mode to RGB"
-    if im.mode=='RGB' and 'transparency' not in im.info: return im
-    if im.mode=='F' or im.mode.startswith('I'): im = _deep_to_grey(im)
+
+# %% ../../../nbs/engine/base/picture.ipynb #3925fa8b
+def _strip_to_rgb(im, background, limits):
+    "A part of a picture of any mode in mode RGB"
+    if limits: im = _deep_to_grey(im, limits)
     if im.mode=='LAB': return _lab_to_rgb(im)
     if im.mode=='La': im = im.convert('LA')
     if im.mode=='PA': im = im.convert('RGBA')
     if im.mode in ('RGBA', 'LA', 'RGBa') or 'transparency' in im.info: im = _on_background(im, background)
     return im.convert('RGB')
+
+# %% ../../../nbs/engine/base/picture.ipynb #915f0939
+_STRIP = 4_000_000 # Pixels
+
+def _strips(size):
+    "Boxes `(left, top, right, bottom)` of whole rows that cover a picture, some million pixels each"
+    width,height = size
+    rows = max(1, _STRIP//max(1, width))
+    return [(0, top, width, min(top+rows, height)) for top in range(0, max(1, height), rows)]
+
+def _to_rgb(
+    im,               # A decoded PIL picture of any mode
+    background:tuple  # Red, green, blue of what lies under transparent pixels
+):                    # The same in mode RGB
+    "Any mode to RGB"
+    from PIL import Image
+    if im.mode=='RGB' and 'transparency' not in im.info: return im
+    deep = im.mode=='F' or im.mode.startswith('I')
+    limits = _range(im) if deep else None
+    strips = _strips(im.size)
+    if len(strips)==1: return _strip_to_rgb(im, background, limits)
+    rgb = Image.new('RGB', im.size)
+    for box in strips: rgb.paste(_strip_to_rgb(im.crop(box), background, limits), box)
+    return rgb
 
 # %% ../../../nbs/engine/base/picture.ipynb #89903a66
 def _draft(
@@ -370,12 +257,13 @@ def _finish_picture(
     copy:bool=True    # False when nobody else has `im`
 ):                    # Upright RGB, all pixels decoded, no metadata
     "Decode every pixel and bring the picture to upright RGB"
-    turn = _orientation(im)
     try:
+        if im.format!='TIFF': im.load()
+        turn = orientation(im)
         im.load()
-        if _orientation(im)!=turn: turn = 1 # TIFF readers turn the picture themselves while they load it
+        if orientation(im)!=turn: turn = 1 # TIFF readers turn the picture themselves while they load it
         rgb = _upright(_to_rgb(im, background), turn)
-    except Exception as e: raise _broken(name, im.format or 'picture', e, True) from e
+    except Exception as e: raise _broken(name, im.format or 'picture', e) from e
     if rgb is im and copy: rgb = im.copy()
     rgb.info = {}
     return rgb
@@ -385,25 +273,54 @@ def _read_bytes(
     path # A path
 ) -> bytes: # Of the file there
     "All bytes of a file, or a `PictureError`"
-    try: return Path(path).read_bytes()
+    try: return read_limited(path, MAX_BYTES)
     except FileNotFoundError as e:
         raise PictureError(f'{path} does not exist.', 'Check the path.', reason='missing') from e
-    except IsADirectoryError as e:
-        raise PictureError(f'{path} is a folder.', 'Name one picture in it.', reason='not_a_picture') from e
-    except (OSError, ValueError) as e:
+    except DataError as e:
+        reason = 'too_large' if os.path.isfile(path) else 'not_a_picture'
+        what = f'{path} is a folder.' if os.path.isdir(path) else e.message
+        raise PictureError(what, 'Name one picture.' if os.path.isdir(path) else e.next, reason=reason) from e
+    except (OSError, ValueError, MemoryError) as e:
         raise PictureError(f'{path} cannot be read: {e}.', 'Check the path and its permissions.',
                            reason='unreadable') from e
 
-def _bytes_of(
-    source # A path, bytes, or something with `read`
-) -> tuple: # The bytes, and what to call them in an error
-    "The bytes of a source and a name for it"
+# %% ../../../nbs/engine/base/picture.ipynb #b8840954
+def _read_open(
+    file # Something with `read`
+) -> bytes: # What comes out of it
+    "All bytes of an open file, or a `PictureError`"
+    data = file.read(MAX_BYTES+1)
+    if not isinstance(data, (bytes, bytearray, memoryview)):
+        raise PictureError('The file is open for reading text.', "Open it with mode 'rb'.", reason='not_a_picture')
+    if len(data)<=MAX_BYTES: return bytes(data)
+    raise PictureError(f'The open file has over {MAX_BYTES:,} bytes.', 'Make it smaller.', reason='too_large')
+
+# %% ../../../nbs/engine/base/picture.ipynb #e6996a5b
+def picture_bytes(
+    source # A path, bytes, or an open file
+) -> tuple: # The bytes, at most `MAX_BYTES`, and what to call them in an error; raises `PictureError`
+    "The bytes of a picture: every place that reads one reads it here"
     if isinstance(source, (bytes, bytearray, memoryview)): return bytes(source), 'The picture'
-    if hasattr(source, 'read'): return source.read(), str(getattr(source, 'name', 'The picture'))
+    if hasattr(source, 'read'): return _read_open(source), str(getattr(source, 'name', 'The picture'))
     if isinstance(source, (str, os.PathLike)): return _read_bytes(source), os.fspath(source)
     kind = type(source).__name__
     raise PictureError(f'{kind} is not a path, bytes, an open file or a PIL picture.', 'Pass one of those.',
                        reason='not_a_picture')
+
+def open_picture(
+    source, # A path, bytes, or an open file
+    *,
+    max_pixels:int=MAX_PIXELS, # Refused when it has more
+    load:bool=False,           # Decode the pixels, too
+    name:str|None=None         # What to call it in an error; the path when None
+):          # A PIL picture of its own mode, as it lies in the file, without texts; raises `PictureError`
+    "What `Image.open` does, within limits: for a look at the header, or for pixels that are no colours"
+    data,found = picture_bytes(source)
+    im = _open(data, name or found, max_pixels)
+    try:
+        if load: im.load()
+    except Exception as e: raise _broken(name or found, im.format, e) from e
+    return im
 
 # %% ../../../nbs/engine/base/picture.ipynb #c4c45380
 def read_picture(
@@ -419,7 +336,7 @@ def read_picture(
         name = name or getattr(source, 'filename', '') or 'The picture'
         _check_size(source.size, max_pixels, name)
         return _finish_picture(source, name, background)
-    data,found = _bytes_of(source)
+    data,found = picture_bytes(source)
     name = name or found
     im = _open(data, name, max_pixels)
     if near: _draft(im, near, min)
@@ -469,6 +386,13 @@ def flatness(
     return dict(background=float(first.mean()), pair=float((first|second).mean()),
                 tones=tones, colour=float(coloured.mean()))
 
+# %% ../../../nbs/engine/base/picture.ipynb #2dda616e
+def is_card(
+    flat:dict # What `flatness` gave
+) -> bool:    # True for some text on one ground, say
+    "Whether a picture looks like a card that says there is no image; line drawings and logos may, too"
+    return flat['background']>=.9 and flat['tones']<=40
+
 # %% ../../../nbs/engine/base/picture.ipynb #f32e1e05
 def check_picture(
     im,                      # An upright RGB picture, as `read_picture` gives it
@@ -490,8 +414,7 @@ def check_picture(
     flat = flatness(im)
     if flat['background']>.997: refuse('has one colour and nothing on it', 'Leave it out.', 'blank')
     grey_card = flat['pair']>=.965 and flat['tones']<=10 and flat['colour']<.01
-    card = grey_card or (flat['background']>=.9 and flat['tones']<=40)
-    if placeholders and card:
+    if placeholders and (grey_card or is_card(flat)):
         refuse('looks like a card that says there is no image', 'Pass placeholders=False to keep such pictures.',
                'placeholder')
 
@@ -519,11 +442,11 @@ def clean_jpeg(
 ) -> tuple: # `(jpeg, info)`: the bytes; a dict of format, full_width, full_height, width, height, sha256 of the bytes
     "A picture of any kind as an RGB JPEG of limited size without metadata; the same input gives the same bytes"
     from PIL import Image
-    data,found = _bytes_of(data)
+    data,found = picture_bytes(data)
     name = name or found
     im = _open(data, name, max_pixels)
     kind = im.format
-    full = im.size[::-1] if _orientation(im)>4 else im.size # of the upright picture
+    full = im.size[::-1] if orientation(im)>4 else im.size # of the upright picture
     size = _scaled(full, max_side)
     _draft(im, max_side, max)
     im = _finish_picture(im, name, (255, 255, 255), copy=False)

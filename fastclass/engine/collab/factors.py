@@ -13,12 +13,13 @@ import numpy as np
 import torch
 from fastai.collab import EmbeddingDotBias
 
-from ..base.bundle_files import ASK, TEXT, need, read_store, write_store
+from ..base.bundle_files import ASK, TEXT, building_from, read_store, write_store
 from ..base.errors import BundleError, DataError, UnsupportedError
+from ..base.schema import Kind, any_text, each, maybe, number, whole
 
 # %% auto #0
-__all__ = ['WIDER', 'FACTORS_FORMAT', 'FACTORS_VERSION', 'Factors', 'NewUser', 'check_dot', 'coded_ratings', 'factors_of',
-           'solve_user', 'save_factors', 'load_factors']
+__all__ = ['WIDER', 'FACTORS', 'Factors', 'NewUser', 'check_dot', 'coded_ratings', 'factors_of', 'solve_user', 'save_factors',
+           'load_factors']
 
 # %% ../../../nbs/engine/collab/factors.ipynb #79187071
 @dataclass(frozen=True, eq=False)
@@ -243,9 +244,6 @@ def _downhill(known, X, at, stars, theta, inverse, change, loss):
     return theta,loss,True
 
 # %% ../../../nbs/engine/collab/factors.ipynb #604bd4db
-FACTORS_FORMAT = 'fastclass-factors'
-FACTORS_VERSION = 1
-
 def _is_name(o): return isinstance(o, (str, int)) and not isinstance(o, bool)
 
 def _named(names, what):
@@ -282,8 +280,7 @@ def save_factors(
         names = _named(f.users, 'user')
         seen = [(f.at['user'][u], i) for u,items in f.seen.items() for i in items]
     tensors = _tensors_of(f, len(names), seen)
-    text = dict(
-        format=FACTORS_FORMAT, version=FACTORS_VERSION,
+    said = dict(
         users=names,
         items=_named(f.items, 'item'),
         factors=f.item_factors.shape[1],
@@ -292,42 +289,46 @@ def save_factors(
         names=list(map(str, f.names)),
         seen=len(seen),
     )
-    return write_store(path, tensors, text, check=load_factors)
+    return write_store(path, tensors, said, FACTORS, check=load_factors)
+
+# %% ../../../nbs/engine/collab/factors.ipynb #896c6b65
+def _check_name(value, place):
+    "The check for the name of a user or an item"
+    if type(value) is int: whole(-2**63, 2**63)(value, place)
+    else: any_text()(value, place)
+
+def _ratings_misfit(d):
+    "A sentence where the parts of a checked description do not fit each other, else ''"
+    users,items = d['users'],d['items']
+    if len(set(users))<len(users) or len(set(items))<len(items): return 'Two users or two items have one name.'
+    if d['seen']>len(users)*len(items): return f'{d["seen"]:,} ratings are more than users times items.'
+    if d['y_range'] is not None and not d['y_range'][0]<d['y_range'][1]: return f'"y_range" is {d["y_range"]}.'
+    return ''
+
+FACTORS = Kind(
+    'a model of ratings', 'fastclass-factors', 1,
+    dict(
+        users=each(_check_name),
+        items=each(_check_name, 1),
+        factors=whole(1, 2000),
+        seen=whole(0, 10**9),
+        noise=number(1e-12, 1e12),
+        y_range=maybe(each(number(-1e6, 1e6), 2, 2)),
+        names=each(any_text(), 2, 2),
+    ),
+    misfit=_ratings_misfit)
 
 # %% ../../../nbs/engine/collab/factors.ipynb #73029145
 def load_factors(
     path        # What `save_factors` wrote
 ) -> Factors:   # Raises `BundleError`, which names the file and what to do
     "Open a rating model; nothing in it is run"
-    d,load_tensors = read_store(path, FACTORS_FORMAT, FACTORS_VERSION)
+    d,load_tensors = read_store(path, FACTORS)
     where = f'{path}/{TEXT}'
-    text = _checked_text(d, where)
-    shapes = _shapes(len(text['users']), len(text['items']), text['factors'], text['seen'])
-    arrays = {key:o.numpy() for key,o in load_tensors(shapes).items()}
-    return _rebuilt(arrays, text, where)
-
-def _is_range(o):
-    "Two numbers, the lower one first?"
-    if len(o)!=2 or not all(isinstance(end, (int, float)) for end in o): return False
-    return o[0]<o[1]
-
-# %% ../../../nbs/engine/collab/factors.ipynb #4fbeee4a
-def _checked_text(d, where):
-    "What the text of a bundle says; raises `BundleError` where it describes no model"
-    kinds = dict(users=list, items=list, factors=int, seen=int)
-    kinds |= dict(noise=(int, float), y_range=(list, type(None)), names=list)
-    text = {key:need(d, key, kind, where) for key,kind in kinds.items()}
-    users,items,k,n = (text[key] for key in ('users', 'items', 'factors', 'seen'))
-    if not items or not 0<k<10_000 or not 0<=n<=len(users)*len(items):
-        raise BundleError(f'{where} describes {len(items)} items, {k} factors and {n} ratings.', next=ASK)
-    y_range = text['y_range']
-    if y_range is not None and not _is_range(y_range):
-        raise BundleError(f'"y_range" in {where} is {y_range!r:.60}.', next=ASK)
-    for what in ('users', 'items'):
-        names = text[what]
-        if not all(map(_is_name, names)) or len(set(names))<len(names):
-            raise BundleError(f'"{what}" in {where} are not names, each once.', next=ASK)
-    return text
+    with building_from(where):
+        shapes = _shapes(len(d['users']), len(d['items']), d['factors'], d['seen'])
+        arrays = {key:o.numpy() for key,o in load_tensors(shapes).items()}
+        return _rebuilt(arrays, d, where)
 
 # %% ../../../nbs/engine/collab/factors.ipynb #0b899490
 def _shapes(n, m, k, seen):
@@ -339,19 +340,26 @@ def _shapes(n, m, k, seen):
     return empty | {name:torch.empty(o, dtype=torch.int64, device='meta') for name,o in whole.items()}
 
 # %% ../../../nbs/engine/collab/factors.ipynb #ba2e165d
+def _is_covariance(numbers):
+    "Symmetric and positive definite: can new users be solved for with it?"
+    numbers = numbers.astype(float)
+    if not np.allclose(numbers, numbers.T, rtol=1e-3, atol=1e-6): return False
+    try: np.linalg.cholesky(numbers)
+    except np.linalg.LinAlgError: return False
+    return True
+
 def _fit_text(arrays, text):
-    "Are the pairs those of known users and items, and are all numbers finite?"
+    "Are the pairs those of known users and items, and is the covariance one that can be turned round?"
     pairs = arrays['seen']
     below = [max(1, len(text['users'])), len(text['items'])]
-    if pairs.dtype.kind!='i' or not (pairs>=0).all() or not (pairs<below).all(): return False
-    if not text['noise']>0: return False
-    return all(np.isfinite(o).all() for o in arrays.values() if o.dtype.kind=='f')
+    if not (pairs>=0).all() or not (pairs<below).all() or not (arrays['counts']>=0).all(): return False
+    return _is_covariance(arrays['prior_cov'])
 
 # %% ../../../nbs/engine/collab/factors.ipynb #9aa6b25a
 def _rebuilt(arrays, text, where):
     "`Factors` from checked shapes; the values are checked here"
     if not _fit_text(arrays, text):
-        raise BundleError(f'{where} and its numbers do not fit each other, or some are not finite.', next=ASK)
+        raise BundleError(f'{where} and its numbers do not fit each other.', next=ASK)
     users,items,y_range = text['users'],text['items'],text['y_range']
     seen = {}
     for u,i in arrays['seen'].tolist(): seen.setdefault(users[u], []).append(i)

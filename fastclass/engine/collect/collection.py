@@ -4,19 +4,20 @@
 
 # %% ../../../nbs/engine/collect/collection.ipynb #437c5bed
 from __future__ import annotations
+import hashlib
 from collections import Counter
 from dataclasses import fields, replace
 from pathlib import Path
 from urllib.parse import urlsplit
-from ..base.errors import DataError, NothingFoundError, PictureError, SourceError
-from ..base.files import write_atomic
+from ..base.errors import DataError, NothingFoundError, PictureError, SourceError, printable
+from ..base.files import read_limited, safe_folder, write_atomic
 from .manifest import Manifest
 from .search import Hits
 from .source import Hit
 
 # %% auto #0
-__all__ = ['check_counts', 'credits_text', 'contact_sheet', 'plot_counts', 'card_text', 'Collection', 'trusted', 'hit_of',
-           'current', 'known_hits', 'fetch_one', 'gather']
+__all__ = ['check_counts', 'credits_text', 'contact_sheet', 'plot_counts', 'card_text', 'Collection', 'named_searches', 'trusted',
+           'as_before', 'hit_of', 'current', 'known_hits', 'fetch_one', 'gather']
 
 # %% ../../../nbs/engine/collect/collection.ipynb #93d0dff9
 def check_counts(
@@ -56,7 +57,7 @@ def _credit(row):
     where = row.get('page') or row['url']
     parts = [' '.join(name.split()), _licence_link(row), f'<{where}>']
     said = ', '.join(o for o in parts if o)
-    return f"- `{row['file']}`: {said}"
+    return printable(f"- `{row['file']}`: {said}")
 
 def _title_and_maker(row):
     title = row.get('title')
@@ -82,7 +83,7 @@ def credits_text(
     out = ['# Credits', f'{len(ok)} pictures, {len(free)} of them with a licence.']
     for licence in sorted({o['licence'] for o in free}):
         lines = [_credit(o) for o in free if o['licence']==licence]
-        out += [f'## {licence}', '\n'.join(lines)]
+        out += [printable(f'## {licence}'), '\n'.join(lines)]
     if unknown:
         out.append('## Licence not known')
         out.append('Fine to learn from on your own machine. Do not pass these on or publish them.')
@@ -117,12 +118,12 @@ def plot_counts(
 ):              # The matplotlib axes
     "One bar a class, divided by what became of its addresses"
     import matplotlib.pyplot as plt
-    labels = list(counts)
+    labels = [printable(k).replace('$', r'\$') for k in counts] # a $ would begin a formula
     words = _words_in(counts)
     _,ax = plt.subplots(figsize=(7, .5*len(labels)+1.2))
     left = [0]*len(labels)
     for i,w in enumerate(words):
-        n = [counts[k][w] for k in labels]
+        n = [count[w] for count in counts.values()]
         color = '#2a7f62' if w=='ok' else plt.cm.OrRd(.25+.7*i/len(words))
         ax.barh(labels, n, left=left, label=w.replace('_', ' '), color=color)
         left = [a+b for a,b in zip(left, n)]
@@ -144,7 +145,7 @@ def card_text(
     "A description of the set"
     ok = [o for o in rows if o['status']=='ok']
     queries = dict.fromkeys((o['label'], o.get('query', '')) for o in rows)
-    asked = [f'- {label}: "{query}"' for label,query in queries if query]
+    asked = [printable(f'- {label}: "{query}"') for label,query in queries if query]
     groups = {o['group'] for o in ok if o.get('group')}
 
     parts = [f'# Data set: {len(ok)} pictures', _classes_table(counts)]
@@ -160,13 +161,13 @@ def card_text(
 
 # %% ../../../nbs/engine/collect/collection.ipynb #e8153044
 def _classes_table(counts):
-    lines = [f"| {k} | {c['ok']} | {c.total()} |" for k,c in counts.items()]
+    lines = [printable(f"| {k} | {c['ok']} | {c.total()} |") for k,c in counts.items()]
     return '| class | pictures | addresses |\n|---|---|---|\n'+'\n'.join(lines)
 
 def _tally(rows, field):
     "How often each value of a field is there, the commonest first"
     values = Counter(o.get(field, '') for o in rows)
-    return ', '.join(f"{k or 'not known'} {n}" for k,n in values.most_common())
+    return printable(', '.join(f"{k or 'not known'} {n}" for k,n in values.most_common()))
 
 # %% ../../../nbs/engine/collect/collection.ipynb #5e4d2949
 class Collection:
@@ -185,8 +186,8 @@ class Collection:
         self.changed = [] # addresses that gave something else than the manifest says, see `rebuild`
     def __len__(self): return sum(c['ok'] for c in self.counts.values())
     def __repr__(self):
-        lines = [_class_line(k, c, self.said) for k,c in self.counts.items()]
-        return '\n'.join([*lines, f'{len(self)} pictures in {self.dest.name}'])
+        lines = [printable(_class_line(k, c, self.said)) for k,c in self.counts.items()]
+        return '\n'.join([*lines, printable(f'{len(self)} pictures in {self.dest.name}')])
     @property
     def manifest(self):
         "All rows as a pandas DataFrame"
@@ -218,12 +219,12 @@ class Collection:
         "The rows of all that is not in the folder, with the reason"
         df = self.manifest
         return df[df.status!='ok'].reset_index(drop=True)
-    def credits(self) -> Path: # ATTRIBUTION.md in the folder
+    def credits(self) -> Path: # ATTRIBUTION.md in the folder; ATTRIBUTION-new.md where you changed that one
         "Write down who made the pictures"
-        return _write(self.dest/'ATTRIBUTION.md', credits_text(self.rows))
-    def card(self) -> Path: # DATASET.md in the folder
+        return _write_page(self.dest/'ATTRIBUTION.md', credits_text(self.rows))
+    def card(self) -> Path: # DATASET.md in the folder; DATASET-new.md where you changed that one
         "Write down what the set is"
-        return _write(self.dest/'DATASET.md', card_text(self.rows, self.counts))
+        return _write_page(self.dest/'DATASET.md', card_text(self.rows, self.counts))
 
 # %% ../../../nbs/engine/collect/collection.ipynb #90b0b7c8
 def _class_line(label, count, said):
@@ -239,9 +240,44 @@ def _counts_frame(counts):
     return df.assign(addresses=df.sum(axis=1))
 
 # %% ../../../nbs/engine/collect/collection.ipynb #b7b8ddb7
-def _write(path, text):
-    write_atomic(path, text.encode('utf-8'))
-    return path
+def _write_page(path, text):
+    "Write a page, and never over what somebody else wrote; the path that it has"
+    ends = ['', '-new', *(f'-new-{i}' for i in range(2, 100))]
+    places = [path.with_name(f'{path.stem}{end}{path.suffix}') for end in ends]
+    free = next((o for o in places if _is_ours(o)), None)
+    if free is None:
+        raise DataError(f'{path.name} and 99 others beside it were changed by hand, and are not written over.',
+                        next=f'Put what you need of them into {path.name}, and remove them.')
+    write_atomic(free, (text+_mark(text)).encode('utf-8'))
+    return free
+
+def _mark(text):
+    digest = hashlib.sha256(text.encode('utf-8')).hexdigest()
+    return f'\n<!-- written by fastclass: {digest[:16]} -->\n'
+
+def _is_ours(path):
+    "May a page be written over: is it not there, or as we wrote it?"
+    try: before = read_limited(path, 100_000_000).decode('utf-8')
+    except FileNotFoundError: return not path.is_symlink()
+    except (OSError, ValueError): return False # DataError and UnicodeDecodeError are ValueErrors
+    text,sep,_ = before.rpartition('\n<!-- written by fastclass')
+    return bool(sep) and not path.is_symlink() and before==text+_mark(text)
+
+# %% ../../../nbs/engine/collect/collection.ipynb #6197d0b6
+def named_searches(
+    text:str # Such as `cat=tabby cat, dog, cat=siamese cat`
+) -> dict:   # Class to its searches; raises `DataError` where there is none
+    "The classes in a line, each with what to search for"
+    terms = {}
+    for part in text.split(','):
+        if not part.strip(): continue
+        name,_,search = part.partition('=')
+        queries = terms.setdefault(name.strip(), [])
+        query = search.strip() or name.strip()
+        if query not in queries: queries.append(query)
+    if terms: return terms
+    example = '--classes "cyclist=cyclist photo, pedestrian=pedestrian photo"'
+    raise DataError('There is no class to collect.', next=f'Name some: {example}.')
 
 # %% ../../../nbs/engine/collect/collection.ipynb #324b569d
 def trusted(
@@ -256,11 +292,15 @@ def trusted(
 # %% ../../../nbs/engine/collect/collection.ipynb #4a771c85
 def _path(url):
     "An address without its server"
-    parts = urlsplit(url)
+    try: parts = urlsplit(url)
+    except ValueError: return url
     return url.removeprefix(f'{parts.scheme}://{parts.netloc}')
 
 # %% ../../../nbs/engine/collect/collection.ipynb #9b09cce3
-def _as_before(jobs, dest):
+def as_before(
+    jobs, # `(label, query, Hit)` for each address
+    dest  # Folder of a collection
+) -> list: # Jobs
     "The jobs, with bundled pictures at the address that the manifest knows them by"
     bundled = [o for o in Manifest(dest) if o['source']=='bundled' and o['status']!='waiting']
     known = {(o['label'], _path(o['url'])):o['url'] for o in bundled}
@@ -276,7 +316,7 @@ def hit_of(
 ) -> Hit:    # The search result that it was made from
     "A row as a `Hit`"
     said = {f.name:row.get(f.name) for f in fields(Hit)}
-    return Hit(**{k:v for k,v in said.items() if v not in ('', None)})
+    return Hit(**({'url':''} | {k:v for k,v in said.items() if v not in ('', None)}))
 
 # %% ../../../nbs/engine/collect/collection.ipynb #43a890dd
 def current(
@@ -315,6 +355,16 @@ def fetch_one(
         except (SourceError, PictureError) as e: last = e
     raise last
 
+# %% ../../../nbs/engine/collect/collection.ipynb #44b18259
+def _check_folders(labels):
+    "Raise `DataError` where two classes would share a folder on Windows and Mac"
+    found = {}
+    for label in labels:
+        other = found.setdefault(safe_folder(label).casefold(), label)
+        if other==label: continue
+        raise DataError(f'{other} and {label} would be one folder on Windows and Mac.',
+                        next='Give them names that differ in more than capitals.')
+
 # %% ../../../nbs/engine/collect/collection.ipynb #c7793f05
 def gather(
     jobs,         # `(label, query, Hit)` for each address, the best first
@@ -328,11 +378,11 @@ def gather(
     "Fetch, check and sort in, then count"
     from fastclass.engine.collect.download import download_all
     jobs = list(jobs)
-    labels = {label for label,_,_ in jobs}
+    labels = dict.fromkeys(label for label,_,_ in jobs)
+    _check_folders(labels)
     hits = [h for _,_,h in jobs]
     allowed = (*options.pop('allow_hosts', ()), *trusted(hits))
-    options.setdefault('local_files', any(h.source=='files' for h in hits))
-    manifest = download_all(_as_before(jobs, dest), dest, kept=kept, progress=progress, allow_hosts=allowed, **options)
+    manifest = download_all(as_before(jobs, dest), dest, kept=kept, progress=progress, allow_hosts=allowed, **options)
     made = Collection(dest, said, manifest.requests)
     counts = {k:c for k,c in made.counts.items() if k in labels}
     check_counts(counts, min_ok)

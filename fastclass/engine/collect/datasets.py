@@ -9,25 +9,28 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..base.errors import SourceError, storage_guard
+from ..base.errors import DataError, SourceError, storage_guard
 from ..base.fetch import download_file
+from ..base.files import read_limited
 from ..base.machine import choose_source
 
 # %% auto #0
-__all__ = ['KNOWN', 'folder_hash', 'data_name', 'why_not_whole', 'Found', 'real_or_pack']
+__all__ = ['MAX_FILE', 'KNOWN', 'folder_hash', 'data_name', 'why_not_whole', 'Found', 'real_or_pack']
 
 # %% ../../../nbs/engine/collect/datasets.ipynb #cace47ff
+MAX_FILE = 1_000_000_000 # Bytes of a file of a data set
+
 def folder_hash(
     path,        # Folder of a data set
     patterns=('**/*',) # Which files in it count, as `Path.glob` takes them
-)->str:          # SHA-256, 64 characters
+)->str:          # SHA-256, 64 characters; raises `DataError` where a file is larger than any of a data set
     "One hash for the names and contents of the files"
     path = Path(path)
     files = {o.relative_to(path).as_posix():o for p in patterns for o in path.glob(p) if o.is_file()}
     total = hashlib.sha256()
     for name,file in sorted(files.items()):
-        content = hashlib.sha256(file.read_bytes()).hexdigest()
-        total.update(f'{name} {content}\n'.encode())
+        content = hashlib.sha256(read_limited(file, MAX_FILE)).hexdigest()
+        total.update(f'{name} {content}\n'.encode(errors='surrogateescape'))
     return total.hexdigest()
 
 # %% ../../../nbs/engine/collect/datasets.ipynb #1b6cbf00
@@ -54,7 +57,9 @@ def why_not_whole(
     if not path.is_dir(): return f'{path.name} is not on this machine.'
     if path.name not in KNOWN: return ''
     patterns,want = KNOWN[path.name]
-    if folder_hash(path, patterns)==want: return ''
+    try: is_whole = folder_hash(path, patterns)==want
+    except DataError: is_whole = False
+    if is_whole: return ''
     return f'{path.name} is not whole, or was changed: delete the folder to have it fetched anew.'
 
 # %% ../../../nbs/engine/collect/datasets.ipynb #5383fca5

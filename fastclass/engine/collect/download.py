@@ -9,12 +9,12 @@ from collections import Counter, deque
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
-from ..base.errors import DataError, NoInternetError, PictureError, StorageError
-from ..base.files import QUARANTINE, STAGED, safe_folder, write_atomic
+from urllib.parse import unquote_to_bytes, urlsplit
+from ..base.errors import DataError, NoInternetError, PictureError, StorageError, storage_guard
+from ..base.files import QUARANTINE, STAGED, read_limited, safe_folder, write_atomic
 from ..base.lookalikes import fingerprint
 from ..base.machine import cpu_count
-from .manifest import PICTURED, Manifest, has_file, new_row, settle
+from .manifest import PICTURED, Manifest, check_places, has_file, new_row, settle
 from .transport import PASSING, Response, FetchError, Wire, check_url, new_pool, request
 
 # %% auto #0
@@ -38,7 +38,7 @@ class Options:
     allow_hosts:tuple=()    # Hosts (`name` or `name:port`) that may be on a private network
     respect_noai:bool=True  # Leave pictures alone whose server asks not to use them for training
     thumbnails:bool=True    # Take a hit's small version where the picture itself cannot be had
-    local_files:bool=False  # May addresses be `file:` ones? For photos of one's own
+    local_files:bool|frozenset=False # `file:` addresses that may be read, for photos of one's own; True for all
 
 # %% ../../../nbs/engine/collect/download.ipynb #28849f0c
 @dataclass
@@ -201,19 +201,28 @@ def _ask(run, job):
     "The answer for a job, from the web or from this machine"
     o = run.o
     if run.answers is not None: return Response(run.answers(job.url))
-    if o.local_files and job.url.startswith('file:') and not job.hops: return Response(_own_file(job.url, o.max_bytes))
+    if job.url.startswith('file:') and not job.hops and (o.local_files is True or job.url in (o.local_files or ())):
+        return Response(_own_file(job.url, o.max_bytes))
+    if job.url.startswith('file:'):
+        raise FetchError('bad_url', 'It is a file of a computer, and is read with local_files=True only.')
     run.requests['all'] += 1
     check_url(job.at)
     due = time.monotonic()+max(job.left, .01)
     return request(run.pool, run.wire, job.at, due, o.max_bytes, o.respect_noai)
 
 def _own_file(url, max_bytes):
-    from urllib.request import url2pathname
+    path = _local_path(url)
     try:
-        path = Path(url2pathname(urlsplit(url).path))
         if path.stat().st_size>max_bytes: raise FetchError('too_big', f'It has more than {max_bytes/1e6:g} MB.')
-        return path.read_bytes()
+        return read_limited(path, max_bytes)
+    except DataError as e: raise FetchError('missing', f'The file cannot be read: {e.message}') from e
     except OSError as e: raise FetchError('missing', f'The file cannot be read: {e.strerror or e}.') from e
+
+def _local_path(url):
+    "The path of a `file:` address, also where the name of a file is no text"
+    if os.name=='posix': return Path(os.fsdecode(unquote_to_bytes(urlsplit(url).path)))
+    from urllib.request import url2pathname
+    return Path(url2pathname(urlsplit(url).path))
 
 # %% ../../../nbs/engine/collect/download.ipynb #f5f6a1e4
 def _follow(run, job, url):
@@ -320,6 +329,7 @@ TRANSIENT = ('timeout', 'connection', 'incomplete', 'no_such_host', 'tls', 'host
 # %% ../../../nbs/engine/collect/download.ipynb #5f64cca2
 def _plan(manifest, jobs, retry):
     "Write down what is new; rows to fetch, by address"
+    check_places(manifest.dest, [row['label'] for row in manifest] + [label for label,_,_ in jobs])
     keys = _write_down(manifest, jobs)
     again = TRANSIENT if retry is True else retry or ()
     todo = {}
@@ -402,10 +412,11 @@ def _no_bar(done): return None
 def _alone(dest):
     "One run a folder at a time"
     from filelock import FileLock, Timeout
-    from fastclass.engine.base.errors import storage_guard
     with storage_guard(dest): Path(dest).mkdir(parents=True, exist_ok=True)
+    check_places(dest)
     lock = FileLock(Path(dest)/'.manifest.lock')
-    try: lock.acquire(timeout=0)
+    try:
+        with storage_guard(dest): lock.acquire(timeout=0)
     except Timeout as e:
         raise DataError(f'Another run is collecting into {dest}.', next='Wait for it, or name another folder.') from e
     try: yield
@@ -435,17 +446,17 @@ def download_all(
 ) -> Manifest:        # With a row for each address, and `requests`: how many were made in this run
     "Fetch, check and sort in the pictures of a list; what an earlier run did is not done again"
     o = Options(**options)
-    jobs = list(jobs)
+    looks = [fingerprint(p) for p in kept]
     with _alone(dest):
         manifest = Manifest(dest)
-        todo = _plan(manifest, jobs, retry)
+        todo = _plan(manifest, list(jobs), retry)
         run = _Run(dest, o, [_new_job(u, rows, o) for u,rows in todo.items()], answers)
         try: _collect(run, manifest, len(todo), progress)
         except (KeyboardInterrupt, StorageError):
-            _save_rest(run, manifest, kept)
+            _save_rest(run, manifest, looks)
             raise
         if answers is None: _offline(manifest, todo, o)
-        settle(manifest, [fingerprint(p) for p in kept])
+        settle(manifest, looks)
         manifest.requests = run.requests['all']
         return manifest
 
@@ -454,7 +465,7 @@ def _new_job(url, rows, o):
     spare = o.deadline/4 if _thumbnail(url, rows, o) else 0.
     return _Job(url, rows, at=url, left=o.deadline-spare, spare=spare)
 
-def _save_rest(run, manifest, kept):
+def _save_rest(run, manifest, looks):
     "Keep what has arrived; a full disk may not even allow that, and then the next run finds it"
     rest = []
     while not run.out.empty():
@@ -462,7 +473,7 @@ def _save_rest(run, manifest, kept):
         if isinstance(result, dict): rest += _rows_of(job, result)
     try:
         manifest.add(rest)
-        settle(manifest, [fingerprint(p) for p in kept])
+        settle(manifest, looks)
     except StorageError: return
 
 # %% ../../../nbs/engine/collect/download.ipynb #98342d58

@@ -4,14 +4,18 @@
 
 # %% ../../../nbs/engine/collect/manifest.ipynb #2154f061
 from __future__ import annotations
-import json, os
+import json, os, re, stat, warnings
+from functools import lru_cache
 from pathlib import Path
-from ..base.errors import DataError, storage_guard
-from ..base.files import QUARANTINE, STAGED, safe_folder, write_atomic
+from ..base.errors import DataError, printable, storage_guard
+from ..base.files import QUARANTINE, STAGED, open_regular, safe_folder, write_atomic
 from ..base.lookalikes import GROUP_LIMIT, connected_components, near_pairs
+from .source import MAX_ADDRESS, MAX_SAID
 
 # %% auto #0
-__all__ = ['STATUSES', 'FIELDS', 'PICTURED', 'new_row', 'Manifest', 'judge', 'target', 'places', 'has_file', 'settle']
+__all__ = ['STATUSES', 'FIELDS', 'MAX_LABEL', 'MAX_TEXT', 'MAX_NUMBER', 'MAX_MORE', 'PICTURED', 'UNREAD', 'MAX_LINE',
+           'MAX_MANIFEST', 'new_row', 'row_fault', 'checked_row', 'check_places', 'Manifest', 'judge', 'target',
+           'places', 'has_file', 'settle']
 
 # %% ../../../nbs/engine/collect/manifest.ipynb #1cc67e75
 STATUSES = dict(
@@ -50,34 +54,198 @@ def new_row(
     hit        # A `Hit`, or anything with its fields
 ) -> dict:     # A row with the status `waiting`
     "The row of an address that nobody has asked yet"
+    _check_label(label)
     row = dict.fromkeys(FIELDS, '')
     said = {k:getattr(hit, k, None) for k in FIELDS}
     row.update({k:v for k,v in said.items() if v is not None})
+    query = str(query)[:MAX_SAID]
     return row | dict(label=label, query=query, status='waiting', bytes=0, from_thumbnail=False, noai=False)
 
-# %% ../../../nbs/engine/collect/manifest.ipynb #491b4078
-def _parsed(data):
-    "Rows by `(label, url)`, in the order of first mention, and the number of bytes up to the last whole line"
-    rows = {}
-    end = 0
-    for line in data.splitlines(keepends=True):
-        row = _row_in_line(line)
-        if row is None:
-            if line.endswith(b'\n') and line.strip():
-                raise DataError(f'The manifest is broken at byte {end}.',
-                                next='Restore it from a copy, or collect into a new folder.')
-            break
-        rows[row['label'], row['url']] = row
-        end += len(line)
-    return rows,end
+# %% ../../../nbs/engine/collect/manifest.ipynb #e7f59bff
+MAX_LABEL = 1000 # Characters of the name of a class
 
-def _row_in_line(line):
-    "The row that a line holds; None for a line that was cut off, and for anything else"
-    if not line.endswith(b'\n'): return None
+def _label_fault(label):
+    "What is wrong with the name of a class; '' where it is fine"
+    if not isinstance(label, str): return f'is {type(label).__name__} and no text'
+    if len(label)>MAX_LABEL: return f'has {len(label):,} characters, over the limit of {MAX_LABEL:,}'
+    try: label.encode()
+    except UnicodeEncodeError: return 'has characters that no file can hold'
+    return ''
+
+def _check_label(label):
+    if fault := _label_fault(label):
+        raise DataError(f'The name of a class {fault}.', next='Give each class a short name, such as "cat".')
+
+# %% ../../../nbs/engine/collect/manifest.ipynb #66be40fe
+MAX_TEXT = 300_000   # Characters of one field: a message may name an address of `MAX_ADDRESS`
+MAX_NUMBER = 10**15
+MAX_MORE = 50        # Fields that we do not know
+PICTURED = ('fetched', 'ok', 'duplicate', 'near_duplicate', 'two_labels', 'kept_aside') # Statuses with a picture
+_DIGITS = dict(hash=64, raw_hash=64, phash=16, tint=96) # Hexadecimal digits of a field
+_NUMBERS = ('rank', 'width', 'height', 'bytes')
+_FLAGS = ('from_thumbnail', 'noai')
+_TEXTS = set(FIELDS)-{*_DIGITS, *_NUMBERS, *_FLAGS}
+_HEX = re.compile('[0-9a-f]*')
+_WORD = re.compile('[a-z][a-z0-9_]{0,39}')
+_PICTURE_FILE = re.compile(r'[0-9a-f]{16}\.(jpg|refused)')
+
+# %% ../../../nbs/engine/collect/manifest.ipynb #57421d4e
+def _field_fault(key, value):
+    "What is wrong with a field of a row that is not empty; '' where it is fine"
+    if key in _NUMBERS:
+        if type(value) is int and 0<=value<=MAX_NUMBER: return ''
+        return 'is no whole number of a sensible size'
+    if key in _FLAGS: return '' if value is True or value is False else 'is neither true nor false'
+    if not isinstance(value, str): return 'is no text'
+    if len(value)>MAX_TEXT: return f'has {len(value):,} characters, over the limit of {MAX_TEXT:,}'
+    if key in _DIGITS and not (len(value)==_DIGITS[key] and _HEX.fullmatch(value)):
+        return f'does not have {_DIGITS[key]} hexadecimal digits'
+    return ''
+
+def _whole(value):
+    "A number that is whole as such: other programs write 640 as 640.0, and nothing as null"
+    return int(value) if type(value) is float and value.is_integer() else value
+
+# %% ../../../nbs/engine/collect/manifest.ipynb #3029913d
+@lru_cache(1000)
+def _folders_of(label):
+    "The two folders in which files of a label can lie"
+    folder = safe_folder(label)
+    return f'{folder}/',f'{QUARANTINE}/{folder}/'
+
+def _file_fault(row):
+    "What is wrong with the path in a row: it may name a picture in a folder of its label, and nothing else"
+    folder,slash,name = row['file'].rpartition('/')
+    if folder+slash in _folders_of(row['label']) and _PICTURE_FILE.fullmatch(name): return ''
+    return 'is not where a picture of this class lies'
+
+def _picture_fault(row):
+    "What a row with a picture must have"
+    missing = [o for o in ('hash', 'phash', 'tint', 'bytes') if not row[o]]
+    return f"has the status {row['status']} and no {missing[0]}" if missing else ''
+
+# %% ../../../nbs/engine/collect/manifest.ipynb #fffca958
+def row_fault(
+    row:dict # With all `FIELDS`
+) -> str:    # In words; '' where the row is fine
+    "What is wrong with a row of a manifest"
+    if fault := _label_fault(row['label']): return f'the label {fault}'
+    if not isinstance(row['url'], str): return 'the url is no text'
+    if len(row['url'])>MAX_ADDRESS: return f"the url has {len(row['url']):,} characters"
+    for key in FIELDS:
+        value = row[key]
+        if value=='' or (key in _TEXTS and type(value) is str and len(value)<=MAX_TEXT): continue # most of them
+        if fault := _field_fault(key, value): return f'the {key} {fault}'
+    if not _WORD.fullmatch(row['status']): return 'the status is no word'
+    if row['file'] and (fault := _file_fault(row)): return f'the file {fault}'
+    if row['status'] in PICTURED and (fault := _picture_fault(row)): return f'it {fault}'
+    if len(row)==len(FIELDS): return ''
+    return _more_fault({k:row[k] for k in row.keys()-set(FIELDS)})
+
+# %% ../../../nbs/engine/collect/manifest.ipynb #70515cce
+def _more_fault(more):
+    "What is wrong with the fields that we do not know"
+    if len(more)>MAX_MORE: return f'it has {len(more)} fields that are not known'
+    for key,value in more.items():
+        if not _is_simple(value) or len(str(key))>100: return f'the field {str(key)[:100]!r} is too much'
+    return ''
+
+def _is_simple(value):
+    if isinstance(value, str): return len(value)<=MAX_TEXT
+    if isinstance(value, int): return abs(value)<=MAX_NUMBER
+    return value is None or isinstance(value, float)
+
+# %% ../../../nbs/engine/collect/manifest.ipynb #38317bf1
+def checked_row(
+    row,       # What a line of a manifest holds
+    where:str='A row' # Which one it is, for the message
+) -> dict:     # The row with all `FIELDS`; `DataError` for what is no row
+    "A row that can be relied on"
+    advice = 'Take this row out, restore the manifest from a copy, or ask whoever gave it to you.'
+    said = row if isinstance(row, dict) else {}
+    if None in said.values(): said = {k:v for k,v in said.items() if v is not None}
+    if float in map(type, said.values()): said = {k:_whole(v) for k,v in said.items()}
+    if not {'label', 'url', 'status'} <= said.keys():
+        raise DataError(f'{where} is no row of a manifest: it has no label, url or status.', next=advice)
+    row = _EMPTY | said
+    if fault := row_fault(row): raise DataError(f'{where}: {fault}.', next=advice)
+    return row
+
+_EMPTY = dict.fromkeys(FIELDS, '') | dict(bytes=0, from_thumbnail=False, noai=False)
+
+# %% ../../../nbs/engine/collect/manifest.ipynb #4494af24
+UNREAD = 'manifest.unread.jsonl' # Beside the manifest: lines of it that could not be read
+
+def check_places(
+    dest,     # Folder of the set
+    labels=() # Classes whose folders are looked at, too
+) -> None:    # Raises `DataError`
+    "See that the places to which a run writes are files and folders of the set, or not there yet"
+    dest = Path(dest)
+    folders = [o.rstrip('/') for label in dict.fromkeys(labels) for o in _folders_of(label)]
+    for name in ('manifest.jsonl', UNREAD, '.manifest.lock'): _check_place(dest/name, stat.S_ISREG, 'a file')
+    for name in (STAGED, QUARANTINE, *folders): _check_place(dest/name, stat.S_ISDIR, 'a folder')
+
+def _check_place(path, is_kind, kind):
+    try: mode = os.lstat(path).st_mode
+    except OSError: return # it is not there yet, or writing will tell
+    if is_kind(mode): return
+    what = 'a link, which may lead out of the set' if stat.S_ISLNK(mode) else f'not {kind}'
+    raise DataError(f'{path} is {what}.', next='Move it away, or collect into another folder.')
+
+# %% ../../../nbs/engine/collect/manifest.ipynb #324f3a62
+MAX_LINE = 8_000_000           # Bytes
+MAX_MANIFEST = 4_000_000_000   # Bytes
+
+def _lines(file, path):
+    "The lines of an open file, whatever ends them; `DataError` for one that is too long"
+    rest = b''
+    while data := file.read(1<<20):
+        *whole,rest = (rest+data).splitlines(keepends=True)
+        yield from whole
+        if len(rest)>MAX_LINE:
+            raise DataError(f'A line of {path} has over {MAX_LINE:,} bytes: it is no manifest.', next=_ELSEWHERE)
+    if rest: yield rest
+
+_ELSEWHERE = 'Move it away, or collect into another folder.'
+
+# %% ../../../nbs/engine/collect/manifest.ipynb #bef94d81
+def _open_manifest(path):
+    "The file, open for reading; `DataError` for what is no file, or too large for a manifest"
+    try:
+        if os.stat(path).st_size<=MAX_MANIFEST: return open_regular(path)
+    except OSError as e: raise DataError(f'{path} cannot be read: {e.strerror}.', next=_ELSEWHERE) from e
+    raise DataError(f'{path} is too large for a manifest.', next=_ELSEWHERE)
+
+def _is_torn(line):
+    "Is a line that cannot be read the start of one of our rows? It is the last, and was cut off when the power went"
+    if line.endswith((b'\n', b'\r')): return False
+    return not line.strip(b'\0') or line.startswith(_START[:len(line)])
+
+_START = b'{"label":'
+
+# %% ../../../nbs/engine/collect/manifest.ipynb #491b4078
+def _read_manifest(path):
+    "Rows by `(label, url)`, in order; bytes up to a torn last line; number and line of what is no JSON"
+    rows = {}
+    unread = []
+    end = 0
+    if not os.path.lexists(path): return rows,end,unread
+    with _open_manifest(path) as f:
+        for n,line in enumerate(_lines(f, path), 1):
+            row = _row_in_line(line, f'{path.name}, row {n}')
+            if row: rows[row['label'], row['url']] = row
+            elif _is_torn(line): break
+            elif line.strip(): unread.append((n, line))
+            end += len(line)
+    if unread and not rows: raise DataError(f'{path} is no manifest: no line of it can be read.', next=_ELSEWHERE)
+    return rows,end,unread
+
+def _row_in_line(line, where):
+    "The row that a line holds; None for what is no JSON"
     try: row = json.loads(line)
-    except ValueError: return None
-    is_row = isinstance(row, dict) and {'label', 'url', 'status'} <= row.keys()
-    return row if is_row else None
+    except (ValueError, RecursionError): return None
+    return checked_row(row, where)
 
 # %% ../../../nbs/engine/collect/manifest.ipynb #5c59d3af
 def _line(row):
@@ -89,11 +257,13 @@ def _line(row):
 class Manifest:
     "The rows of a folder of pictures, kept in its `manifest.jsonl`"
     def __init__(self,
-        dest # Folder of the set; need not be there yet
+        dest, # Folder of the set; need not be there yet
+        name:str='manifest.jsonl' # Name of the file in it; `DataError` where a row of it says what it may not
     ):
         self.dest = Path(dest)
-        self.path = self.dest/'manifest.jsonl'
-        self._rows,self._end = _parsed(self.path.read_bytes() if self.path.is_file() else b'')
+        self.path = self.dest/name
+        self._rows,self._end,self._unread = _read_manifest(self.path)
+        if self._unread: _tell(self)
         self.requests = 0 # that the run made which gave this manifest
     def __len__(self): return len(self._rows)
     def __iter__(self): return iter(self._rows.values())
@@ -117,12 +287,14 @@ class Manifest:
     def compact(self) -> None:
         "Keep the last row of each address; a file that has no others is not touched"
         data = b''.join(map(_line, self))
+        if self._unread: _keep_unread(self)
         if self.path.is_file() and self.path.read_bytes()!=data: write_atomic(self.path, data)
         self._end = len(data)
     def to_frame(self): # A pandas DataFrame with the columns `FIELDS`
         "The rows as a table"
         import pandas as pd
-        return pd.DataFrame(self.rows(), columns=list(FIELDS))
+        try: return pd.DataFrame(self.rows(), columns=list(FIELDS))
+        except UnicodeEncodeError: return pd.DataFrame(_escaped(self.rows()), columns=list(FIELDS))
     def counts(self) -> dict: # Label to `{status: number}`
         "What became of the addresses of each class"
         out = {}
@@ -134,19 +306,39 @@ class Manifest:
 # %% ../../../nbs/engine/collect/manifest.ipynb #44ce6b8c
 def _add(manifest, rows):
     "Write `rows` behind the last whole line"
+    _check_place(manifest.path, stat.S_ISREG, 'a file')
     with storage_guard(manifest.path):
         manifest.dest.mkdir(parents=True, exist_ok=True)
         with open(manifest.path, 'r+b' if manifest.path.exists() else 'w+b') as f:
             f.truncate(manifest._end) # away with a torn line
-            f.seek(manifest._end)
+            f.seek(max(0, manifest._end-1))
+            if f.read(1) not in (b'', b'\n', b'\r'): f.write(b'\n') # an editor took the last line end
             f.write(b''.join(map(_line, rows)))
             f.flush()
             os.fsync(f.fileno())
             manifest._end = f.tell()
     manifest._rows.update({(o['label'], o['url']):o for o in rows})
 
-# %% ../../../nbs/engine/collect/manifest.ipynb #6bd8f369
-PICTURED = ('fetched', 'ok', 'duplicate', 'near_duplicate', 'two_labels', 'kept_aside') # Statuses with a picture
+# %% ../../../nbs/engine/collect/manifest.ipynb #18e1444d
+def _escaped(rows):
+    "Rows with names that are no text escaped: the columns of pandas 3 cannot hold them"
+    return [{k:printable(v) if isinstance(v, str) else v for k,v in row.items()} for row in rows]
+
+def _tell(manifest):
+    numbers = ', '.join(str(n) for n,_ in manifest._unread[:5])
+    name = printable(manifest.path.name)
+    warnings.warn(f'{len(manifest._unread)} lines of {name} cannot be read, from line {numbers} on. '
+                  f'They are kept: a run that writes the manifest anew puts them into {UNREAD}.')
+
+def _keep_unread(manifest):
+    "Put the lines that cannot be read where they stay"
+    path = manifest.dest/UNREAD
+    _check_place(path, stat.S_ISREG, 'a file')
+    with storage_guard(path), open(path, 'ab') as f:
+        for _,line in manifest._unread: f.write(line.rstrip(b'\r\n')+b'\n')
+        f.flush()
+        os.fsync(f.fileno())
+    manifest._unread = []
 
 # %% ../../../nbs/engine/collect/manifest.ipynb #db2ae5ef
 def judge(
@@ -214,8 +406,10 @@ def has_file(
     return any(_file_size(Path(dest)/o)==row['bytes'] for o in places(row))
 
 def _file_size(path):
-    try: return os.lstat(path).st_size
+    "Bytes of a regular file; -1 for everything else, links too"
+    try: found = os.lstat(path)
     except OSError: return -1
+    return found.st_size if stat.S_ISREG(found.st_mode) else -1
 
 # %% ../../../nbs/engine/collect/manifest.ipynb #860e0fb3
 def settle(
@@ -231,7 +425,7 @@ def settle(
     for rows in by_hash.values(): _place(manifest.dest, rows)
     manifest.add([b for a,b in zip(before, after) if a!=b])
     manifest.compact()
-    _tidy(manifest.dest)
+    _tidy(manifest)
 
 # %% ../../../nbs/engine/collect/manifest.ipynb #cd915fd6
 def _place(dest, rows):
@@ -239,7 +433,8 @@ def _place(dest, rows):
     wanted = _wanted_places(dest, rows)
     known = dict.fromkeys(dest/o for row in rows for o in places(row))
     found = [p for p in known if _file_size(p)==rows[0]['bytes']]
-    if not found: return
+    changed = [p for p in wanted if p not in found and os.path.lexists(p)]
+    if changed or not found: return # a picture that somebody changed by hand stays as it is
     if len(wanted)==1 and wanted[0] not in found: found[0] = _moved(found[0], wanted[0])
     for path in wanted:
         if path not in found: write_atomic(path, found[0].read_bytes())
@@ -260,11 +455,18 @@ def _moved(path, to):
     return to
 
 # %% ../../../nbs/engine/collect/manifest.ipynb #0c3759ec
-def _tidy(dest):
-    "Remove what a run that was killed left half written"
-    folders = [o for o in dest.glob('*') if o.is_dir()]
-    quarantined = dest.glob(f'{QUARANTINE}/*')
-    for folder in (dest, dest/STAGED, *folders, *quarantined):
-        for path in folder.glob('.*.part'): path.unlink(missing_ok=True)
-    for path in (dest/STAGED).glob('*'): path.unlink()
-    if (dest/STAGED).is_dir(): (dest/STAGED).rmdir()
+# By `write_atomic`
+_HALF_WRITTEN = re.compile(r'\.([0-9a-f]{16}\.(jpg|refused)|manifest\.jsonl|[A-Z]+(-new(-\d+)?)?\.md)\.\d+\.\d+\.part')
+
+def _tidy(manifest):
+    "Remove what a run that was killed left half written; what is not named as our files are stays"
+    dest = manifest.dest
+    labels = dict.fromkeys(o['label'] for o in manifest)
+    below = [dest/o for label in labels for o in _folders_of(label)]
+    for folder in (dest, dest/STAGED, *below):
+        for path in folder.glob('.*.part'):
+            if _HALF_WRITTEN.fullmatch(path.name): path.unlink(missing_ok=True)
+    staged = dest/STAGED
+    for path in staged.glob('*.jpg'):
+        if _PICTURE_FILE.fullmatch(path.name) and not path.is_dir(): path.unlink()
+    if staged.is_dir() and not any(staged.iterdir()): staged.rmdir()

@@ -10,7 +10,7 @@ from functools import cache, partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
-from ..base.errors import NothingFoundError, storage_guard
+from ..base.errors import DataError, NothingFoundError, storage_guard
 
 # %% auto #0
 __all__ = ['FAULTS', 'EVERY', 'PICTURE_PACKS', 'named_class', 'PracticeWeb', 'pack_classes', 'practice_web', 'running_web']
@@ -111,6 +111,14 @@ def _listen(port, handler):
     try: return ThreadingHTTPServer(('127.0.0.1', port), handler)
     except OSError: return ThreadingHTTPServer(('127.0.0.1', 0), handler)
 
+# %% ../../../nbs/engine/collect/practice_server.ipynb #27165a06
+def _apart(url):
+    "An address of a practice web in parts; a manifest of somebody else can say anything"
+    try: parts = urlsplit(url)
+    except ValueError: parts = urlsplit('')
+    if parts.path.count('/')>1: return parts
+    raise DataError(f'{url} is no address of a practice web.', next='Take it out of the manifest.')
+
 # %% ../../../nbs/engine/collect/practice_server.ipynb #5e120569
 class PracticeWeb:
     "A web server on this machine that serves the pictures of some packs"
@@ -148,12 +156,12 @@ class PracticeWeb:
         url:str # An address that a practice web gave, maybe in another run and at another port
     ) -> str:   # Where the same picture is now
         "The address of this server for a bundled picture"
-        parts = urlsplit(url)
+        parts = _apart(url)
         pack,name = (unquote(o) for o in parts.path.split('/')[1:3])
         if pack in self.names:
             classes = self._packs(pack)
             if name in classes: self._serve(pack, name, classes[name])
-        return self.address+url.removeprefix(f'{parts.scheme}://{parts.netloc}')
+        return f'{self.address}/'+url.removeprefix(f'{parts.scheme}://{parts.netloc}').removeprefix('/')
     def _serve(self, pack, name, paths):
         "Hand out the files of a class from now on: its path on the server, and the files by name"
         if callable(paths): paths = paths()

@@ -4,16 +4,17 @@
 
 # %% ../../../nbs/engine/collect/search.ipynb #9bd38899
 from __future__ import annotations
-import hashlib, json, os, tempfile, time
+import hashlib, json, os, time
 from dataclasses import asdict
 from functools import cache
 from ..base.errors import (BadQueryError, BlockedError, NoInternetError, NothingFoundError,
-    RateLimitedError, SourceError, storage_guard)
+    RateLimitedError, SourceError)
+from ..base.files import read_limited, write_atomic
 from .source import NO_INTERNET, Hit, check_query
 from .sources import DDGS, Bundled, Commons, INaturalist, OldDDGS, Openverse
 
 # %% auto #0
-__all__ = ['KEEP_DAYS', 'Circuit', 'remembered', 'remember', 'Hits', 'default_sources', 'find_hits', 'search_images']
+__all__ = ['KEEP_DAYS', 'MAX_KEPT', 'Circuit', 'remembered', 'remember', 'Hits', 'default_sources', 'find_hits', 'search_images']
 
 # %% ../../../nbs/engine/collect/search.ipynb #662e3762
 class Circuit:
@@ -49,6 +50,7 @@ class Circuit:
 
 # %% ../../../nbs/engine/collect/search.ipynb #00845e29
 KEEP_DAYS = 30
+MAX_KEPT = 100_000_000 # Bytes of a file that is read
 
 # %% ../../../nbs/engine/collect/search.ipynb #a099b550
 def _cache_path(source, query, safe):
@@ -65,9 +67,9 @@ def remembered(
 ):             # A list of at most `n` hits; None when nothing fitting was asked in the last 30 days
     "The hits of an earlier search"
     try:
-        kept = json.loads(_cache_path(source, query, safe).read_text(encoding='utf-8'))
+        kept = json.loads(read_limited(_cache_path(source, query, safe), MAX_KEPT))
         return [Hit(**h) for h in kept['hits'][:n]] if _is_good_for(kept, n) else None
-    except (OSError, ValueError, KeyError, TypeError): return None
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError): return None
 
 def _is_good_for(kept, n):
     "Is an answer that was kept young enough, and large enough for `n` hits?"
@@ -92,11 +94,7 @@ def remember(
         safe=safe,
         time=time.time(),
         hits=[asdict(h) for h in hits])
-    text = json.dumps(kept)
-    with storage_guard(path):
-        fd,tmp = tempfile.mkstemp(dir=path.parent, prefix='.', suffix='.json')
-        with os.fdopen(fd, 'w', encoding='utf-8') as f: f.write(text)
-        os.replace(tmp, path)
+    write_atomic(path, json.dumps(kept).encode())
 
 # %% ../../../nbs/engine/collect/search.ipynb #cc742892
 class Hits(list):

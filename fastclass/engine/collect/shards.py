@@ -4,11 +4,11 @@
 
 # %% ../../../nbs/engine/collect/shards.ipynb #873d198a
 from __future__ import annotations
-import io, re, shlex, tarfile
+import io, os, re, shlex, tarfile
 from pathlib import Path
 
-from ..base.errors import DataError, UnsupportedError
-from ..base.files import write_atomic
+from ..base.errors import DataError, UnsupportedError, first_line, printable
+from ..base.files import open_regular, write_atomic
 from ..base.picture import REASONS
 from .collection import Collection, gather
 from .download import TRANSIENT, list_all
@@ -17,8 +17,8 @@ from .source import Hit
 from .transport import FetchError, check_url
 
 # %% auto #0
-__all__ = ['SHARD_COLUMNS', 'WORDS', 'parquet', 'write_hits', 'img2dataset_command', 'export_hits', 'word_for', 'Shards',
-           'collect_shards']
+__all__ = ['SHARD_COLUMNS', 'WORDS', 'MAX_ROWS', 'MAX_TABLE', 'MAX_VALUES', 'parquet', 'write_hits', 'img2dataset_command',
+           'export_hits', 'word_for', 'Shards', 'collect_shards']
 
 # %% ../../../nbs/engine/collect/shards.ipynb #a57f7768
 def parquet():
@@ -38,15 +38,17 @@ def _row(row):
     try: url = str(check_url(row['url']))
     except FetchError: return None
     columns = {k:row.get(k) or '' for k in SHARD_COLUMNS}
-    return columns | dict(url=url, caption=row['label'], rank=int(row.get('rank') or 0), address=row['url'])
+    row = columns | dict(url=url, caption=row['label'], rank=int(row.get('rank') or 0), address=row['url'])
+    return {k:v.encode('utf-8', 'replace').decode() if isinstance(v, str) else v for k,v in row.items()}
 
 # %% ../../../nbs/engine/collect/shards.ipynb #a65322a4
 def write_hits(
     rows:list, # Rows of a manifest
-    path       # The file, such as 'hits.parquet'
-) -> int:      # How many were written: web addresses only; raises `UnsupportedError` without pyarrow, `StorageError`
+    path       # The file, such as 'hits.parquet'; a list that is there is replaced, and nothing else
+) -> int:      # How many were written: web addresses only; raises `UnsupportedError`, `DataError`, `StorageError`
     "Write the list that img2dataset reads"
     pq = parquet()
+    _check_list(path)
     import pyarrow as pa
     found = [o for o in map(_row, rows) if o]
     columns = ('url', 'caption', *SHARD_COLUMNS)
@@ -55,6 +57,15 @@ def write_hits(
     pq.write_table(pa.Table.from_pylist(found, schema), out)
     write_atomic(path, out.getvalue())
     return len(found)
+
+# %% ../../../nbs/engine/collect/shards.ipynb #dfc26dce
+def _check_list(path):
+    "Raise `DataError` where something lies that is no list, and would be lost"
+    if not os.path.lexists(path): return
+    try:
+        with open_regular(path) as f: start = f.read(4)
+    except (OSError, DataError): start = b''
+    if start!=b'PAR1': raise DataError(f'{path} is there, and is no list of img2dataset.', next='Name another file.')
 
 # %% ../../../nbs/engine/collect/shards.ipynb #6535ec57
 def img2dataset_command(
@@ -82,15 +93,16 @@ def export_hits(
 ) -> dict: # `ok`, `dest`, `said`, the `list`, how many `addresses` it has (old ones too), the `command` of img2dataset
     "Write what is still to be fetched into the manifest and into a list, fetch nothing, and say how to go on"
     parquet() # before anything is written
+    _check_list(path)
     rows = [o for o in list_all(jobs, dest) if o['status'] in ('waiting', *TRANSIENT)]
     n = write_hits(rows, path)
     shards = str(Path(path).with_suffix(''))+'-shards'
     command = shlex.join(img2dataset_command(path, shards))
     then = shlex.join(['fastclass', 'collect', '--shards', shards, '--dest', str(dest)])
-    for label,line in said.items(): print(f'{label}: {line}')
-    print(f'{n} addresses in {path}; nothing was downloaded. Now:')
-    print(command)
-    print(f'and then: {then}')
+    for label,line in said.items(): print(printable(f'{label}: {line}'))
+    print(printable(f'{n} addresses in {path}; nothing was downloaded. Now:'))
+    print(printable(command))
+    print(printable(f'and then: {then}'))
     if any(o['source']=='bundled' for o in rows):
         print('These are addresses of the practice web, which is there as long as this process.')
     return dict(ok=True, dest=str(dest), said=said, list=str(path), addresses=n, command=command)
@@ -125,42 +137,87 @@ def _in_tar(path):
     found = {}
     end = path.stat().st_size
     try:
-        with tarfile.open(path, 'r:') as t:
-            for m in t:
+        with open_regular(path) as f, tarfile.open(fileobj=f, mode='r:') as t:
+            for m in _members(t):
                 name = re.fullmatch(r'(\w+)\.(?!json$|txt$)\w+', m.name)
-                is_whole = m.isreg() and m.offset_data+m.size<=end
+                is_whole = m.isreg() and not m.issparse() and m.offset_data+m.size<=end
                 if name and is_whole: found.setdefault(name[1], (path, m.offset_data, m.size))
-    except tarfile.ReadError as e:
+    except _NO_TAR as e:
         if not found and end:
-            raise DataError(f'{path.name} is no tar archive: {e}.',
-                            next='Fetch this shard again, or copy it again.') from e
+            raise DataError(f'{path.name} is no tar archive: {first_line(e)}.', next=_AGAIN) from e
     return found # of an archive that stops early, what is there
 
+# What odd headers can bring about
+_NO_TAR = (tarfile.TarError, ValueError, OverflowError, EOFError, MemoryError, RecursionError)
+_AGAIN = 'Fetch this shard again, or copy it again.'
+
+def _members(archive):
+    "The members of an archive, which may not lead back to where it was"
+    at = 0
+    for m in archive:
+        if m.size<0 or m.offset<at: raise tarfile.ReadError('it leads back to where it was')
+        at = m.offset_data
+        archive.members.clear() # or it remembers every name
+        yield m
+
+# %% ../../../nbs/engine/collect/shards.ipynb #80bbe20b
 def _in_folder(path):
-    "The same for a folder"
+    "Key to `(path, start, bytes)` for the pictures of a folder"
     files = [o for o in path.iterdir() if o.is_file() and not o.is_symlink()]
     pictures = [o for o in files if o.suffix not in ('.json', '.txt')]
     return {o.stem:(o, 0, o.stat().st_size) for o in pictures}
 
-# %% ../../../nbs/engine/collect/shards.ipynb #80bbe20b
 def _pictures(folder, name):
     "Key to the place of a picture, for one shard"
     archive = folder/f'{name}.tar'
     if archive.is_file(): return _in_tar(archive)
-    if (folder/name).is_dir(): return _in_folder(folder/name)
+    if (folder/name).is_dir() and not (folder/name).is_symlink(): return _in_folder(folder/name)
     raise UnsupportedError(f'Shard {name} in {folder} has neither an archive nor a folder of pictures.',
                            next='Run img2dataset with --output_format webdataset.')
 
+# %% ../../../nbs/engine/collect/shards.ipynb #cbce0a8a
+MAX_ROWS = 1_000_000      # Of one shard; img2dataset makes shards of 10,000
+MAX_TABLE = 500_000_000   # Bytes of its columns that are read
+
 def _shard_rows(path):
-    "The rows of a shard, some at a time"
+    "The rows of a shard, some at a time; `DataError` for a table that cannot be read, or is too much"
+    pq = parquet()
+    from pyarrow import ArrowException
     columns = ('key', 'status', 'error_message', 'url', 'caption', 'width', *SHARD_COLUMNS)
     try:
-        file = parquet().ParquetFile(path)
-        there = [o for o in columns if o in file.schema_arrow.names]
-        for batch in file.iter_batches(1000, columns=there): yield from batch.to_pylist()
-    except (OSError, ValueError) as e: # pyarrow's ArrowInvalid is a ValueError
-        why = str(e)[:150]
-        raise DataError(f'{path.name} cannot be read: {why}', next='Fetch this shard again, or copy it again.') from e
+        with open_regular(path) as f:
+            meta = pq.read_metadata(f)
+            schema = meta.schema.to_arrow_schema()
+            there = [o for o in columns if o in schema.names]
+            if missing := {'key', 'status', 'url'}-set(there): raise ValueError(f'it has no column {min(missing)}')
+            _check_table(meta, there)
+            texts = [o for o in there if str(schema.field(o).type) in _TEXT_TYPES]
+            table = pq.ParquetFile(f, metadata=meta, read_dictionary=texts)
+            for batch in table.iter_batches(1000, columns=there): yield from _checked_batch(batch).to_pylist()
+    except (ArrowException, OSError, ValueError, MemoryError, ArithmeticError, LookupError) as e:
+        raise DataError(f'{path.name} cannot be read: {first_line(e)}', next=_AGAIN) from e
+
+# %% ../../../nbs/engine/collect/shards.ipynb #4055583c
+def _check_table(meta, columns):
+    "Refuse a table that says it has more than a shard can have, before it is read"
+    if meta.num_rows>MAX_ROWS: raise ValueError(f'it has {meta.num_rows:,} rows, over the limit of {MAX_ROWS:,}')
+    total = 0
+    for i in range(meta.num_row_groups):
+        group = meta.row_group(i)
+        parts = [group.column(j) for j in range(group.num_columns)]
+        total += sum(o.total_uncompressed_size for o in parts if o.path_in_schema.split('.')[0] in columns)
+    if total>MAX_TABLE: raise ValueError(f'its columns have {total:,} bytes, over the limit of {MAX_TABLE:,}')
+
+def _checked_batch(batch):
+    "Refuse a batch in which one long text stands in for a thousand"
+    for column in batch.columns:
+        values = getattr(column, 'dictionary', None)
+        if values is not None and values.nbytes>MAX_VALUES:
+            raise ValueError(f'its texts have {values.nbytes:,} bytes, over the limit of {MAX_VALUES:,}')
+    return batch
+
+MAX_VALUES = 50_000_000 # Bytes of the different texts in a column
+_TEXT_TYPES = ('string', 'large_string', 'binary', 'large_binary')
 
 # %% ../../../nbs/engine/collect/shards.ipynb #df1d134c
 class Shards:
@@ -186,7 +243,7 @@ class Shards:
     def __repr__(self):
         n = len(self.places)
         out = f'Shards: {len(self.names)}; pictures in them: {n} of {n+len(self.failed)} addresses.'
-        names = ', '.join(self.open)
+        names = printable(', '.join(self.open))
         if names: out += f' Not finished, and left out: {names}. Run the same img2dataset command again, and then this.'
         if self.encoded:
             out += (' img2dataset saved the pictures anew, so some may be padded or lie on their side: '
@@ -198,7 +255,7 @@ class Shards:
         label,_,hit = job
         self.jobs.setdefault((label, hit.url), job)
         if hit.url in self.places: return
-        place,why = _place_of(row, pictures.get(row['key']), self.max_bytes)
+        place,why = _place_of(row, pictures.get(_said_as_text(row['key'])), self.max_bytes)
         if place is None:
             self.failed[hit.url] = why
             return
@@ -213,31 +270,39 @@ class Shards:
         if url not in self.places: raise FetchError(*self.failed.get(url, ('missing', 'The shards do not have it.')))
         path,start,n = self.places[url]
         try:
-            with open(path, 'rb') as f:
+            with open_regular(path) as f:
                 f.seek(start)
                 return f.read(n)
-        except OSError as e: raise FetchError('missing', f'The shard cannot be read: {e.strerror or e}.') from e
+        except (OSError, DataError) as e:
+            raise FetchError('missing', f'The shard cannot be read: {first_line(e)}') from e
 
 # %% ../../../nbs/engine/collect/shards.ipynb #91dcd2da
+def _said_as_text(value):
+    "A value of a shard as text: others may have written numbers, bytes or nothing"
+    if isinstance(value, bytes): return value.decode('utf-8', 'replace')
+    return '' if value is None else str(value)
+
 def _job_of(row, name):
     "`(label, query, Hit)` of a row of the shard `name`"
-    url = row.get('address') or row['url'] or ''
-    label = row.get('label') or row.get('caption')
+    url = _said_as_text(row.get('address') or row['url'])
+    label = _said_as_text(row.get('label') or row.get('caption'))
     if not label:
         raise DataError(f'Shard {name} does not say which class {url[:100]!r} is.',
                         next='Run img2dataset with --caption_col and the column of the classes.')
     known = {k:row[k] for k in SHARD_COLUMNS[2:-1] if row.get(k)}
     hit = Hit(url, **(dict(source='img2dataset') | known))
-    return label,row.get('query') or '',hit
+    return label,_said_as_text(row.get('query')),hit
 
 # %% ../../../nbs/engine/collect/shards.ipynb #276efc25
 def _place_of(row, place, max_bytes):
     "Where the picture of a row is, or `(status, message)` why there is none"
-    try: check_url(row['url'] or '')
+    try: check_url(_said_as_text(row['url']))
     except FetchError as e: return None,(e.status, e.message)
-    if row['status']!='success':
-        said = ' '.join((row['error_message'] or row['status']).split())[:200]
-        return None,(word_for(row['status'], row['error_message']), f'img2dataset: {said}')
+    status = _said_as_text(row['status'])
+    message = _said_as_text(row.get('error_message'))[:1000]
+    if status!='success':
+        said = ' '.join((message or status).split())[:200]
+        return None,(word_for(status, message), f'img2dataset: {said}')
     if place is None: return None,('incomplete', 'The shard stops before this picture.')
     if place[2]>max_bytes: return None,('too_big', f'It has more than {max_bytes/1e6:g} MB.')
     return place,None

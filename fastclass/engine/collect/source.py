@@ -5,14 +5,33 @@
 # %% ../../../nbs/engine/collect/source.ipynb #fe5a4dbc
 from __future__ import annotations
 import re, time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import cache
-from ..base.errors import (BadQueryError, BlockedError, NoInternetError, NothingFoundError,
+from ..base.errors import (BadQueryError, BlockedError, DataError, NoInternetError, NothingFoundError,
     RateLimitedError, SourceError, UnsupportedError)
 
 # %% auto #0
-__all__ = ['MAX_QUERY', 'ELSEWHERE', 'NO_INTERNET', 'ANSWER_TIMEOUT', 'Hit', 'user_agent', 'check_query', 'subject',
-           'retry_seconds', 'answer_error', 'unreachable', 'SearchSource', 'ask', 'read']
+__all__ = ['MAX_ADDRESS', 'MAX_SAID', 'MAX_QUERY', 'ELSEWHERE', 'NO_INTERNET', 'ANSWER_TIMEOUT', 'Hit', 'user_agent',
+           'check_query', 'subject', 'retry_seconds', 'answer_error', 'unreachable', 'SearchSource', 'ask', 'read',
+           'read_each']
+
+# %% ../../../nbs/engine/collect/source.ipynb #576d5e50
+MAX_ADDRESS = 100_000 # Characters of an address; no server takes so many
+MAX_SAID = 10_000     # Characters of anything else that is said about a picture; longer texts are cut
+_ADDRESSES = ('page', 'thumbnail', 'licence_url') # A cut address leads nowhere: longer ones are left out
+
+def _said_text(value, key=''):
+    "What was said, as text"
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if is_number and abs(value)<1e15: value = f'{value:.20g}'
+    if not isinstance(value, str) or (len(value)>MAX_SAID and key in _ADDRESSES): return ''
+    return value[:MAX_SAID]
+
+def _said_number(value):
+    "A whole number that was said; None for anything else"
+    if isinstance(value, float) and value.is_integer(): value = int(value)
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    return value if is_number and 0<=value<10**9 else None
 
 # %% ../../../nbs/engine/collect/source.ipynb #6aba9e77
 @dataclass(frozen=True)
@@ -30,6 +49,22 @@ class Hit:
     licence_url:str=''   # Address of the licence
     creator:str=''       # Who made the picture
     attribution:str=''   # The line that the licence asks you to show
+    def __post_init__(self):
+        if not isinstance(self.url, str) or len(self.url)>MAX_ADDRESS: raise _no_address(self.url)
+        for field in fields(self)[1:]:
+            said = getattr(self, field.name)
+            if field.name in ('width', 'height', 'rank'): value = _said_number(said)
+            else: value = _said_text(said, field.name)
+            if field.name=='rank': value = value or 0
+            if value is not said: object.__setattr__(self, field.name, value) # it is frozen
+
+# %% ../../../nbs/engine/collect/source.ipynb #f67a3857
+def _no_address(url):
+    "The error for what cannot be the address of a picture"
+    what = f'An address is text, and this is {type(url).__name__}.'
+    if isinstance(url, str):
+        what = f'An address has {len(url):,} characters, over the limit of {MAX_ADDRESS:,}: {url[:60]}...'
+    return DataError(what, next='Take it out of the list.')
 
 # %% ../../../nbs/engine/collect/source.ipynb #756b6dbe
 @cache
@@ -58,6 +93,8 @@ def check_query(
     query = ' '.join(query.split())
     if not re.search(r'\w', query):
         raise BadQueryError(f'The query {query!r} has no word in it.', next='Give words, such as "cyclist photo".')
+    if re.search('[\ud800-\udfff]', query):
+        raise BadQueryError(f'The query {query!r} has bytes that are no text.', next='Write it in UTF-8.')
     if len(query)>MAX_QUERY:
         raise BadQueryError(f'The query has {len(query)} characters, and sources take {MAX_QUERY}.',
                             next='Use fewer words.')
@@ -207,10 +244,25 @@ def read(
 ):          # What it returns; a `SourceError` when the answer is not of the documented form
     "Take an answer apart, and say so when it is not as it should be"
     try: return reader(*args)
-    except (KeyError, TypeError, AttributeError, IndexError, ValueError) as e:
+    except _OTHER_FORM as e:
         if isinstance(e, SourceError): raise
         raise SourceError(f'{source.label} answered in another form than it documents ({type(e).__name__}: {e}).',
                           f'Its interface may have changed: look for a newer fastclass, {ELSEWHERE}') from e
+
+_OTHER_FORM = (KeyError, TypeError, AttributeError, IndexError, ValueError, OverflowError)
+
+def read_each(
+    reader,    # A function that makes a `Hit` of an item, or None
+    items:list # What an answer lists
+) -> list:     # Hits; the error of the first item where no item can be read
+    "The hits of a page: one odd item does not cost the others"
+    hits = []
+    errors = []
+    for item in items:
+        try: hits.append(reader(item))
+        except _OTHER_FORM as e: errors.append(e)
+    if errors and not hits: raise errors[0]
+    return [o for o in hits if o]
 
 # %% ../../../nbs/engine/collect/source.ipynb #c725a137
 def _gather(source, query, n, safe):

@@ -6,8 +6,8 @@
 from __future__ import annotations
 import html, json, re, warnings
 from ..base.errors import BlockedError, NothingFoundError, RateLimitedError, SourceError
-from fastclass.engine.collect.source import (ELSEWHERE, ANSWER_TIMEOUT, Hit, SearchSource, answer_error, ask, read,
-    subject, unreachable)
+from .source import (ELSEWHERE, ANSWER_TIMEOUT, Hit, SearchSource, answer_error, ask, read,
+    read_each, subject, unreachable)
 
 # %% auto #0
 __all__ = ['COMMONS', 'Commons', 'Openverse', 'INaturalist', 'DDGS', 'OldDDGS', 'Bundled']
@@ -43,7 +43,8 @@ def _commons_hit(page, safe):
     "A file page as a hit; None for what is not safe or no picture"
     info = page['imageinfo'][0]
     meta = {k:_html_to_text(str(v['value'])) for k,v in info.get('extmetadata', {}).items()}
-    if not info.get('mime', 'image/').startswith('image/') or info['mime']=='image/svg+xml': return None
+    mime = info.get('mime') or 'image/' # where it is not said, the bytes will tell
+    if not mime.startswith('image/') or mime=='image/svg+xml': return None
     title = re.sub(r'^File:|\.\w+$', '', page['title'])
     if safe and _is_unsafe(title, meta): return None
     url = info.get('thumburl') or info['url']
@@ -75,8 +76,8 @@ def _commons_attribution(title, meta):
 def _commons_hits(data, safe):
     if err := data.get('error'): raise _commons_error(err)
     pages = sorted(data.get('query', {}).get('pages', []), key=lambda p: p.get('index', 0))
-    hits = [_commons_hit(p, safe) for p in pages if p.get('imageinfo')]
-    return [h for h in hits if h]
+    def hit_of_page(page): return _commons_hit(page, safe) if page.get('imageinfo') else None
+    return read_each(hit_of_page, pages)
 
 def _commons_error(err):
     "The typed error for the error in an answer"
@@ -129,7 +130,7 @@ def _openverse_licence(code, version):
 def _openverse_hits(data, safe):
     items = [o for o in data['results'] if o.get('url')]
     if safe: items = [o for o in items if not (o.get('mature') or o.get('unstable__sensitivity'))]
-    return [_openverse_hit(o) for o in items]
+    return read_each(_openverse_hit, items)
 
 # %% ../../../nbs/engine/collect/sources.ipynb #b4ed7f9e
 class Openverse(SearchSource):
@@ -208,8 +209,7 @@ def _creative_commons(code):
 
 # %% ../../../nbs/engine/collect/sources.ipynb #0737920d
 def _inat_hits(data):
-    hits = [_inat_hit(o) for o in data['results']]
-    return [h for h in hits if h]
+    return read_each(_inat_hit, data['results'])
 
 # %% ../../../nbs/engine/collect/sources.ipynb #3cd00dff
 class INaturalist(SearchSource):
@@ -245,7 +245,7 @@ def _ddg_rows(text):
     except (ValueError, AttributeError) as e:
         raise BlockedError('DuckDuckGo answered with something that is not a list of results.',
                            next=f'It does so when it is asked too often: wait, {ELSEWHERE}') from e
-    return [o for o in rows if isinstance(o, dict) and o.get('image')]
+    return [o for o in rows if isinstance(o, dict) and isinstance(o.get('image'), str) and o['image']]
 
 # %% ../../../nbs/engine/collect/sources.ipynb #a9dbdf77
 def _ddg_hit(row):
@@ -259,7 +259,8 @@ def _ddg_hit(row):
 
 def _number_or_none(said):
     "A number of pixels; None for anything else"
-    return int(said) if str(said or '').isdigit() else None
+    said = str(said or '')
+    return int(said) if said.isdecimal() and len(said)<10 else None
 
 # %% ../../../nbs/engine/collect/sources.ipynb #0e25062d
 def _ddg_error(e):
@@ -336,7 +337,7 @@ class DDGS(SearchSource):
             self._pace()
             rows = _ddgs_page(lib, engine, query, safe, page)
             if not rows: return
-            yield [_ddg_hit(o) for o in rows]
+            yield read_each(_ddg_hit, rows)
 
 # %% ../../../nbs/engine/collect/sources.ipynb #cf4b37c7
 def _old_library():
@@ -367,7 +368,7 @@ class OldDDGS(SearchSource):
             if err := _ddg_error(e): raise err from e
             return
         rows = getattr(lib, 'rows', None) or found
-        yield [_ddg_hit(o) for o in rows]
+        yield read_each(_ddg_hit, rows)
 
 # %% ../../../nbs/engine/collect/sources.ipynb #a1f25678
 class Bundled(SearchSource):

@@ -4,12 +4,13 @@
 
 # %% ../../../nbs/engine/collect/url_lists.ipynb #464f55c6
 from __future__ import annotations
-import csv, re
+import csv, re, warnings
 from pathlib import Path
-from ..base.errors import DataError
+from ..base.errors import DataError, first_line
+from ..base.files import read_limited
 
 # %% auto #0
-__all__ = ['URL_COLUMNS', 'LABEL_COLUMNS', 'read_urls', 'read_labelled', 'local_file']
+__all__ = ['URL_COLUMNS', 'LABEL_COLUMNS', 'MAX_LIST', 'MAX_PIECES', 'read_urls', 'read_labelled', 'local_file']
 
 # %% ../../../nbs/engine/collect/url_lists.ipynb #ca200f23
 URL_COLUMNS = ('url', 'image_url', 'urls', 'image', 'link', 'src', 'href', 'name', 'file', 'filename', 'path')
@@ -30,12 +31,26 @@ def _csv_rows(text):
     lines = [o for o in lines if o]
     if not lines: return []
     delimiter = '\t' if '\t' in lines[0] else ','
-    rows = list(csv.reader(lines, delimiter=delimiter, skipinitialspace=True))
-    head = rows[0]
+    rows,fault = _taken_apart(lines, delimiter)
+    head = rows[0] if rows else []
     has_names = _column(head, URL_COLUMNS) is not None and not any(map(_is_url, head))
+    if has_names and fault:
+        raise DataError(f'The table cannot be read: {fault}.', next='Mend that line, or take it out.')
     lengths = {len(o) for o in rows}
-    if has_names or len(lengths)==1: return rows
+    if has_names or (len(lengths)==1 and not fault): return rows
     return [[o.strip('"')] for o in lines]
+
+def _taken_apart(lines, delimiter):
+    "Lines as lists of fields, and what is wrong with a line of them; '' where nothing is"
+    rows = []
+    reader = csv.reader([*lines, _END], delimiter=delimiter, skipinitialspace=True)
+    try:
+        for row in reader: rows.append(row)
+    except csv.Error as e: return rows,f'line {reader.line_num} of those that are not blank: {e}'
+    if rows[-1]==[_END]: return rows[:-1],''
+    return rows[:-1],'a quotation mark is never closed'
+
+_END = '\0end' # The last line; a quotation mark that is never closed would swallow it
 
 # %% ../../../nbs/engine/collect/url_lists.ipynb #bf953b50
 def _from_rows(rows, column=None):
@@ -54,11 +69,12 @@ def _taken(rows, at, label=None):
     "The same, by the numbers of the columns, for the rows that have them"
     found = []
     for row in rows:
-        if len(row)<=max(at, label or 0): continue
-        url = row[at].strip()
-        name = None if label is None else row[label].strip()
+        url = _cell(row, at)
+        name = None if label is None else _cell(row, label)
         if url: found.append((url, name))
     return found
+
+def _cell(row, at): return row[at].strip() if at<len(row) else ''
 
 # %% ../../../nbs/engine/collect/url_lists.ipynb #c916303f
 def _frame_rows(df):
@@ -67,8 +83,9 @@ def _frame_rows(df):
 
 def _field(value):
     "A value of a data frame as text; '' for what is missing"
-    is_nan = value!=value
-    return '' if is_nan or value is None else str(value)
+    if isinstance(value, str): return value
+    text = str(value)
+    return '' if text in ('nan', '<NA>', 'NaT', 'None') else text
 
 # %% ../../../nbs/engine/collect/url_lists.ipynb #e0ec3a88
 def _pairs(source, column):
@@ -84,11 +101,26 @@ def _pairs(source, column):
     texts = [o.strip() for o in source if isinstance(o, str)]
     return [(o, None) for o in texts if o]
 
+# %% ../../../nbs/engine/collect/url_lists.ipynb #117bf84e
 def _list_text(path):
-    if not path.is_file():
-        raise DataError(f'There is no list at {path}.',
-                        next='Give the path of a text or CSV file, or the addresses themselves.')
-    return path.read_text(encoding='utf-8-sig', errors='surrogateescape')
+    try: return _text(read_limited(path, MAX_LIST), path)
+    except (OSError, ValueError) as e:
+        if isinstance(e, DataError): raise
+        raise DataError(f'There is no list at {str(path)[:300]} ({first_line(e, 60)}).',
+                        next='Give the path of a text or CSV file, or the addresses themselves.') from e
+
+def _text(data, path):
+    "The text of a list: UTF-8, or UTF-16 as PowerShell writes it; bytes that are no text stay as they are"
+    pieces = sum(data.count(o) for o in (b'\n', b'\r', b',', b'\t'))
+    if pieces>MAX_PIECES:
+        raise DataError(f'{path} has {pieces:,} lines and fields, and at most {MAX_PIECES:,} are read.',
+                        next='Divide it into several lists.')
+    if data.startswith((b'\xff\xfe', b'\xfe\xff')): return data.decode('utf-16', errors='replace')
+    if b'\0' not in data: return data.decode('utf-8-sig', errors='surrogateescape')
+    raise DataError(f'{path} is no text.', next='Give the path of a text or CSV file.')
+
+MAX_LIST = 200_000_000 # Bytes
+MAX_PIECES = 10_000_000 # Lines and fields
 
 # %% ../../../nbs/engine/collect/url_lists.ipynb #3363925b
 def read_urls(
@@ -115,6 +147,8 @@ def read_labelled(
     found = {}
     for url,label in pairs:
         if label: found.setdefault(label, {})[url] = None
+    without = sum(not label for _,label in pairs)
+    if without: warnings.warn(f'{without} rows of the list have no label, and are left out.')
     return {k:list(v) for k,v in found.items()}
 
 # %% ../../../nbs/engine/collect/url_lists.ipynb #f451ca5e
@@ -126,5 +160,6 @@ def local_file(
     parts = [o for o in re.split(r'[\\/]+', name) if o not in ('', '.')]
     if '..' in parts or re.match(r'[A-Za-z]:', name): return None
     path = Path(root).joinpath(*parts)
-    is_below = path.resolve().is_relative_to(Path(root).resolve())
+    try: is_below = path.resolve().is_relative_to(Path(root).resolve())
+    except (OSError, ValueError, RuntimeError): return None # no name of a file, or a link that leads to itself
     return path if is_below else None

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from PIL import Image, UnidentifiedImageError
-
-from ..base.errors import DataError
+from ..base.errors import DataError, PictureError, printable
 from ..base.lookalikes import GROUP_LIMIT, COPY_LIMIT
 from ..base.machine import cpu_count
+from ..base.picture import open_picture, orientation
 from .folder import LEFT_OUT, SPLIT_NAMES
+from .items import applied, item_sources
 from .loaders import UprightImage
 from .split import like_pairs, looks_of
 
@@ -73,7 +73,7 @@ class Report:
 
     def __str__(self):
         lines = [_as_line(o, self.root) for o in self]
-        return '\n'.join([_head(self), *lines])
+        return '\n'.join(map(printable, [_head(self), *lines]))
 
     __repr__ = __str__
 
@@ -131,9 +131,9 @@ def picture_files(
 ):                    # fastai `L` of paths; raises `DataError` where there is no folder or no picture
     "fastai's `get_image_files` that says when there is nothing, and leaves out what tools leave behind"
     from fastai.data.transforms import get_image_files
-    path = Path(path).expanduser()
-    if not path.is_dir():
-        said = f'{path} is a file, not a folder.' if path.exists() else f'There is no folder {path}.'
+    path = Path(os.path.expanduser(path))
+    if not os.path.isdir(path):
+        said = f'{path} is a file, not a folder.' if os.path.exists(path) else f'There is no folder {path}.'
         raise DataError(said, next='Check the spelling; a relative path starts at the folder that you are in: '
                                    f'{Path.cwd()}')
     files = get_image_files(path, recurse, folders)
@@ -151,27 +151,9 @@ def _until(fs, stop):
         if stop(f): return list(fs)[:n]
     return None
 
-def _opener(f):
-    "The class of pictures that a transform opens, or None"
-    encodes = getattr(f, 'encodes', None)
-    for method in getattr(encodes, 'methods', ()):
-        owner = getattr(method.implementation, '__self__', None)
-        if isinstance(owner, type) and issubclass(owner, Image.Image): return owner
-    return None
-
 def _labels_things(f):
     from fastai.data.transforms import Categorize, MultiCategorize
     return isinstance(f, (Categorize, MultiCategorize))
-
-def _applied(fs, items):
-    "What comes out of transforms for each item"
-    at = items.iloc if hasattr(items, 'iloc') else items
-    out = []
-    for i in range(len(items)):
-        o = at[i]
-        for f in fs: o = f(o)
-        out.append(o)
-    return out
 
 # %% ../../../nbs/engine/datablock/checks.ipynb #ca538115
 @dataclass
@@ -197,11 +179,8 @@ def _side(dl, name):
 # %% ../../../nbs/engine/datablock/checks.ipynb #3a77cdae
 def _find_files(side, tl):
     "Put the files of a side into it, and what opens them"
-    before = _until(tl.tfms.fs, _opener)
-    if before is None: return
-    side.opener = _opener(tl.tfms.fs[len(before)])
-    found = _applied(before, tl.items)
-    if all(isinstance(o, (str, os.PathLike)) for o in found):
+    found,side.opener = item_sources(tl)
+    if side.opener and all(isinstance(o, (str, os.PathLike)) for o in found):
         side.files = [Path(o) for o in found]
 
 def _find_labels(side, tl):
@@ -210,7 +189,7 @@ def _find_labels(side, tl):
     if before is None: return
     side.several = type(tl.tfms.fs[len(before)]).__name__!='Categorize'
     try:
-        side.labels = [_label_value(o, side.several) for o in _applied(before, tl.items)]
+        side.labels = [_label_value(o, side.several) for o in applied(before, tl.items)]
     except Exception as e: # whatever the learner's own function raises
         side.error = f'{type(e).__name__}: {e}'
 
@@ -386,7 +365,7 @@ def _check_strays(labels, labelled):
             'Use `split_from_folder` unless it is a class.',
             bad=len(split)>1,
             files=[f for f,l in labelled if l in split])
-    odd = [l for l in labels if l.lower() in STRAY or l[:1] in '._']
+    odd = [l for l in labels if l.lower() in STRAY or l.startswith(('.', '_'))]
     if odd:
         yield Finding(
             'stray',
@@ -412,13 +391,10 @@ class _Header(NamedTuple):
 
 def _header(file):
     "The `_Header` of a picture; None where there is none to be had"
-    try:
-        with Image.open(file) as im:
-            turned = im.getexif().get(0x0112, 1) not in (0, 1)
-            transparent = 'A' in im.mode or 'transparency' in im.info
-            return _Header(im.mode, im.size, turned, transparent)
-    except (OSError, ValueError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError):
-        return None
+    try: im = open_picture(file)
+    except PictureError: return None
+    transparent = 'A' in im.mode or 'transparency' in im.info
+    return _Header(im.mode, im.size, orientation(im)>1, transparent)
 
 # %% ../../../nbs/engine/datablock/checks.ipynb #dcc981e9
 TINY = 32 # Pixels that the shorter side of a picture should have
@@ -570,7 +546,7 @@ def check_dls(
     found = [*_check_sizes(dls, sides), *_check_classes(dls, sides), *_check_names(dls, sides)]
     files = [f for o in sides for f in o.files or ()]
     if all(o.files for o in sides):
-        gone = [f for f in files if not f.is_file()]
+        gone = [f for f in files if not os.path.isfile(f)]
         if gone:
             found.append(Finding(
                 'missing',

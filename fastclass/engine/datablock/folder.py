@@ -11,13 +11,15 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ..base.errors import DataError, PictureError
+from PIL import Image
+
+from ..base.errors import DataError, PictureError, printable
 from ..base.machine import cpu_count
-from ..base.picture import read_picture
+from ..base.picture import flatness, is_card, picture_bytes, read_picture
 
 # %% auto #0
-__all__ = ['LEFT_OUT', 'SPLIT_NAMES', 'DECODE_SIZE', 'Folder', 'files_below', 'open_all', 'scan_folder', 'content_split',
-           'split_folder']
+__all__ = ['LEFT_OUT', 'SPLIT_NAMES', 'DECODE_SIZE', 'FEW_CARDS', 'CARD_SHARE', 'Folder', 'files_below', 'class_name', 'open_all',
+           'scan_folder', 'content_split', 'split_folder']
 
 # %% ../../../nbs/engine/datablock/folder.ipynb #ca7efc5a
 LEFT_OUT = ('models', '__MACOSX', '@eaDir')       # Folders that tools leave beside the pictures
@@ -52,25 +54,37 @@ class Folder:
 def _entries(path):
     "What lies in `path`, sorted by name, without hidden files"
     try:
-        found = [o for o in Path(path).iterdir() if not o.name.startswith('.')]
-    except PermissionError as e:
-        raise DataError(f'The folder {path} may not be read.',
+        with os.scandir(path) as found:
+            entries = [o for o in found if not o.name.startswith('.')]
+    except OSError as e:
+        raise DataError(f'The folder {path} may not be read: {e.strerror}.',
                         next='Give yourself the right to read it, or copy it.') from e
-    return sorted(found, key=lambda o: o.name)
+    return sorted(entries, key=lambda o: o.name)
 
+def _is_folder(entry):
+    "False also for a link that leads nowhere, or around"
+    try: return entry.is_dir()
+    except OSError: return False
+
+# %% ../../../nbs/engine/datablock/folder.ipynb #caa2d507
 def files_below(
-    folder # Path of a folder
-):         # Yields paths
+    folder,           # Path of a folder
+    left_out=LEFT_OUT # Names of folders to pass over
+):                    # Yields paths; raises `DataError` for a folder that may not be read
     "All files below `folder`, sorted, without hidden ones and without following links out of it"
-    for base,dirs,names in os.walk(folder):
-        dirs[:] = sorted(d for d in dirs if not d.startswith('.') and d not in LEFT_OUT)
-        for name in sorted(names):
-            if not name.startswith('.'): yield Path(base)/name
+    todo = [Path(folder)] # a list: folders may lie in each other more often than a function may call itself
+    while todo:
+        base = todo.pop()
+        deeper = []
+        for o in _entries(base):
+            if not _is_folder(o): yield base/o.name
+            elif not o.is_symlink() and o.name not in left_out: deeper.append(base/o.name)
+        todo += reversed(deeper)
 
 # %% ../../../nbs/engine/datablock/folder.ipynb #f9b93a59
 def _roots(path):
     "`(folder, for validation)` of what holds class folders: `path` itself, or the train and valid folders in it"
-    dirs = [o for o in _entries(path) if o.is_dir() and o.name not in LEFT_OUT]
+    dirs = [path/o.name for o in _entries(path) if _is_folder(o) and o.name not in LEFT_OUT]
     names = {o.name.lower() for o in dirs}
     split = [(o, SPLIT_NAMES[o.name.lower()]) for o in dirs if o.name.lower() in SPLIT_NAMES]
     sides_only = names <= {*SPLIT_NAMES, 'test'}
@@ -86,11 +100,20 @@ class _Candidate:
     label:str
     valid:bool|None              # Does it lie in a folder for validation? None without such folders
     hash:str|None = None         # Of a picture that can be used
-    error:PictureError|None = None # Why it cannot be used
+    error:PictureError|None = None # Why it cannot be used; with a hash: why it looks as if it were no use
 
     @property
     def refusal(self):
-        return self.file, self.error.reason, self.error.message
+        return self.file, self.error.reason, printable(self.error.message)
+
+# %% ../../../nbs/engine/datablock/folder.ipynb #f8797729
+def class_name(
+    name:str # Of a folder
+) -> str:    # The same, but for bytes that are no text in UTF-8: those are escaped
+    "The class that a folder stands for; it will be written into tables and bundles"
+    try: name.encode()
+    except UnicodeEncodeError: return printable(name)
+    return name
 
 def _candidates(path):
     "The `_Candidate`s in the class folders, and what is stray"
@@ -98,10 +121,10 @@ def _candidates(path):
     stray = []
     for root,valid in _roots(path):
         for o in _entries(root):
-            if o.is_dir() and o.name not in LEFT_OUT:
-                found += [_Candidate(f, o.name, valid) for f in files_below(o)]
+            if _is_folder(o) and o.name not in LEFT_OUT:
+                found += [_Candidate(f, class_name(o.name), valid) for f in files_below(root/o.name)]
             else:
-                stray.append(o)
+                stray.append(root/o.name)
     return found, stray
 
 # %% ../../../nbs/engine/datablock/folder.ipynb #876c914b
@@ -109,28 +132,56 @@ DECODE_SIZE = 512 # Big photos are decoded at a reduced scale whose shorter side
 
 # %% ../../../nbs/engine/datablock/folder.ipynb #df27ebfd
 def _open_picture(file):
-    "`(hash, None)` for a picture that can be used, `(None, error)` for one that cannot"
+    "`(hash, None)` for a picture that can be used, `(None, error)` for one that cannot, both for a placeholder"
     try:
-        data = Path(file).read_bytes()
+        data,name = picture_bytes(file)
         if not data: raise PictureError(f'{file} has zero bytes.', reason='empty')
-        read_picture(data, near=DECODE_SIZE)
-        return hashlib.sha256(data).hexdigest(), None
+        looks_odd = _looks_like_a_card(read_picture(data, near=DECODE_SIZE))
     except PictureError as e:
         return None, e
-    except OSError as e:
-        return None, PictureError(f'{file} could not be read: {e.strerror}.', reason='unreadable')
+    digest = hashlib.sha256(data).hexdigest()
+    if not looks_odd: return digest, None
+    return digest, PictureError(f'{name} looks like a card that says there is no image.',
+                                'Pass placeholders=False to keep such pictures.', reason='placeholder')
+
+# %% ../../../nbs/engine/datablock/folder.ipynb #5f17612f
+def _may_be_flat(im):
+    "A first look that takes a tenth of the time of `flatness` and sorts out most photos"
+    few = im.resize((64, 64), Image.Resampling.NEAREST).convert('L').histogram()
+    sixteen = sorted((sum(few[i:i+16]) for i in range(0, 256, 16)), reverse=True)
+    return sum(sixteen[:3])>.85*64*64 # one tone, with 12 levels above and below it
+
+def _looks_like_a_card(im):
+    "Something is written on one flat ground; icons and pictures of one colour are no cards"
+    if min(im.size)<32 or not _may_be_flat(im): return False
+    flat = flatness(im)
+    return flat['background']<=.997 and is_card(flat)
 
 # %% ../../../nbs/engine/datablock/folder.ipynb #90d407b3
 def open_all(
     files,        # Paths
     progress:bool # Show a progress bar
 ) -> list:        # For each file `(hash, None)`, or `(None, error)`: the `PictureError` says why it cannot be used
-    "Open all pictures, on as many threads as there are processors"
+    "Open all pictures, on as many threads as there are processors; what looks like a placeholder has hash and error"
     with ThreadPoolExecutor(cpu_count()) as pool:
         res = pool.map(_open_picture, files)
         if not progress: return list(res)
         from fastprogress.fastprogress import progress_bar
         return list(progress_bar(res, total=len(files), leave=False))
+
+# %% ../../../nbs/engine/datablock/folder.ipynb #1297827a
+FEW_CARDS = 2      # So many different ones are set aside,
+CARD_SHARE = .03   # or this share of the pictures
+
+def _set_cards_aside(candidates, placeholders):
+    "Drop the hash of the few that look like placeholders, and the error of all others that have a hash"
+    cards = {o.hash for o in candidates if o.hash and o.error}
+    pictures = {o.hash for o in candidates if o.hash}
+    few = placeholders and len(cards)<=max(FEW_CARDS, CARD_SHARE*len(pictures))
+    for o in candidates:
+        if o.hash in cards: # pictures that are read well
+            if few: o.hash = None
+            else: o.error = None
 
 # %% ../../../nbs/engine/datablock/folder.ipynb #54e84434
 def _doubles(candidates):
@@ -144,10 +195,10 @@ def _doubles(candidates):
     first = {}
     for o in candidates:
         if len(labels[o.hash])>1:
-            names = ' and '.join(sorted(labels[o.hash]))
+            names = ' and '.join(printable(label) for label in sorted(labels[o.hash]))
             out.append((o.file, 'conflict', f'The same picture lies in the classes {names}.'))
         elif o.hash in first:
-            out.append((o.file, 'duplicate', f'The same bytes as {first[o.hash].name}.'))
+            out.append((o.file, 'duplicate', f'The same bytes as {printable(first[o.hash].name)}.'))
         else:
             first[o.hash] = o.file
             keep.append(o)
@@ -157,10 +208,11 @@ def _doubles(candidates):
 def scan_folder(
     path,                # A folder with one sub-folder a class, or with `train` and `valid` folders of such folders
     min_per_class:int=2, # Each class needs this many usable pictures
-    progress:bool=True   # Show a progress bar
+    progress:bool=True,  # Show a progress bar
+    placeholders:bool=True # Set a few cards aside that look like "image not found"; False for drawings
 )->Folder:               # What is usable and what is not; raises `DataError`
     "Look through a folder of class folders: open each picture once, set aside what cannot be used, and say why"
-    path = Path(path).expanduser()
+    path = Path(os.path.expanduser(path))
     _check_place(path)
     found,stray = _candidates(path)
     if not found:
@@ -169,6 +221,7 @@ def scan_folder(
     looked = open_all([o.file for o in found], progress)
     for o,(digest,error) in zip(found, looked):
         o.hash,o.error = digest,error
+    _set_cards_aside(found, placeholders)
     good = [o for o in found if o.hash]
     bad = [o for o in found if o.error]
 
@@ -181,7 +234,7 @@ def scan_folder(
 # %% ../../../nbs/engine/datablock/folder.ipynb #f3912e91
 def _check_place(path):
     "Raise `DataError` unless `path` is a folder"
-    if not path.exists():
+    if not os.path.exists(path):
         raise DataError(f'There is no folder {path}.',
                         next=f'Check the spelling; a relative path starts at the folder that you are in: {Path.cwd()}')
     if not path.is_dir():
@@ -232,7 +285,7 @@ def _check_classes(folder, looked_at, min_per_class):
         raise DataError(f'{folder.path} holds no usable picture: {looked_at} files were looked at.',
                         next='Look at the first ones by hand; are they pictures?')
 
-    broken = [o for o in folder.refused if o[1] not in ('duplicate', 'conflict', 'not_a_picture')]
+    broken = [o for o in folder.refused if o[1] not in ('duplicate', 'conflict', 'not_a_picture', 'placeholder')]
     total = len(broken)+len(folder)
     if len(broken)>len(folder):
         raise DataError(

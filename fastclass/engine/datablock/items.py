@@ -5,26 +5,51 @@
 # %% ../../../nbs/engine/datablock/items.ipynb #c8904784
 from __future__ import annotations
 import os
+from PIL import Image
 
 # %% auto #0
-__all__ = ['item_files', 'item_labels']
+__all__ = ['applied', 'picture_class', 'item_sources', 'item_files', 'item_labels']
+
+# %% ../../../nbs/engine/datablock/items.ipynb #72525707
+def applied(
+    transforms, # Functions, the first one first
+    items       # A list or a table
+) -> list:      # What comes out for each item
+    "What comes out of transforms for each item"
+    at = items.iloc if hasattr(items, 'iloc') else items
+    out = []
+    for i in range(len(items)):
+        o = at[i]
+        for f in transforms: o = f(o)
+        out.append(o)
+    return out
+
+def picture_class(
+    transform # One of a data set
+) -> type|None: # `PILImage`, say; None for one that opens no picture
+    "The class of pictures that a transform opens"
+    encodes = getattr(transform, 'encodes', None)
+    for method in getattr(encodes, 'methods', ()):
+        owner = getattr(method.implementation, '__self__', None)
+        if isinstance(owner, type) and issubclass(owner, Image.Image): return owner
+    return None
 
 # %% ../../../nbs/engine/datablock/items.ipynb #d4b4233a
+def item_sources(
+    tl # fastai `TfmdLists` of pictures
+) -> tuple: # What is opened for each item, and the class that opens it; None where a function of the user's does
+    "Where each item comes from, whatever the DataLoaders were made from (folder, table, lists)"
+    fs = list(tl.tfms.fs)
+    classes = [picture_class(f) for f in fs]
+    at = next((i for i,o in enumerate(classes) if o), len(fs)-1)
+    return applied(fs[:max(at, 0)], tl.items), next(filter(None, classes), None)
+
 def item_files(
     ds # fastai `Datasets` (or a subset) whose first part is pictures
 ) -> list: # The file of each item as text; `item 7` for items that are no files
-    "The file behind each item, whatever the DataLoaders were made from (folder, table, lists)"
-    getters = ds.tls[0].tfms.fs[:-1]
-    items = ds.items
-    if hasattr(items, 'iloc'):
-        items = [items.iloc[i] for i in range(len(items))]
-
-    files = []
-    for i,o in enumerate(items):
-        for getter in getters: o = getter(o)
-        is_path = isinstance(o, (str, os.PathLike))
-        files.append(os.fspath(o) if is_path else f'item {i}')
-    return files
+    "The file behind each item"
+    sources,_ = item_sources(ds.tls[0])
+    return [os.fspath(o) if isinstance(o, (str, os.PathLike)) else f'item {i}' for i,o in enumerate(sources)]
 
 # %% ../../../nbs/engine/datablock/items.ipynb #22db5f4d
 def item_labels(

@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
-from ..base.errors import DataError, PictureError
-from ..base.files import write_atomic
+from ..base.errors import DataError, PictureError, printable
+from ..base.files import read_limited, write_atomic
 from ..base.lookalikes import COPY_LIMIT, GROUP_LIMIT, connected_components, fingerprint, near_pairs
 from ..base.machine import cpu_count
-from .folder import content_split, files_below, open_all, scan_folder
+from ..base.picture import picture_bytes
+from .folder import class_name, content_split, files_below, open_all, scan_folder
 
 # %% auto #0
 __all__ = ['SIDES', 'SPLIT_COLUMNS', 'MEANS', 'content_hashes', 'Split', 'stable_split', 'looks_of', 'like_pairs', 'look_alikes',
@@ -25,13 +26,13 @@ __all__ = ['SIDES', 'SPLIT_COLUMNS', 'MEANS', 'content_hashes', 'Split', 'stable
 # %% ../../../nbs/engine/datablock/split.ipynb #ff57fcdc
 @lru_cache(100_000)
 def _sha(file, changed, size):
-    return hashlib.sha256(Path(file).read_bytes()).hexdigest()
+    return hashlib.sha256(picture_bytes(file)[0]).hexdigest()
 
 def _as_is(func, file):
     "`func` of a file, remembered until the file changes; raises `DataError` when it is not there"
     try:
         at = os.stat(file)
-    except OSError as e:
+    except (OSError, ValueError) as e:
         raise DataError(f'There is no file {file}.',
                         next=f'Check the spelling and the folder: a relative path starts at {Path.cwd()}') from e
     return func(str(file), at.st_mtime_ns, at.st_size)
@@ -39,7 +40,7 @@ def _as_is(func, file):
 # %% ../../../nbs/engine/datablock/split.ipynb #2bb623c3
 def content_hashes(
     files # Paths
-) -> list: # SHA-256 of the bytes of each, as text; raises `DataError` for a file that is not there
+) -> list: # SHA-256 of the bytes of each, as text; raises `DataError` for what is no file, or far too large
     "What decides on the side of each file"
     files = list(files)
     with ThreadPoolExecutor(cpu_count()) as pool:
@@ -328,9 +329,11 @@ def _relative(file, base):
         return str(file)
 
 # %% ../../../nbs/engine/datablock/split.ipynb #9eab2583
+_MOST_BYTES = 500_000_000 # Of a CSV file: some million rows
+
 def _split_rows(path):
     "The rows of a CSV file as dicts; none where it is something else"
-    text = path.read_bytes().decode('utf-8-sig', errors='surrogateescape')
+    text = read_limited(path, _MOST_BYTES).decode('utf-8-sig', errors='surrogateescape')
     try:
         rows = list(csv.DictReader(io.StringIO(text, newline='')))
     except csv.Error:
@@ -347,6 +350,8 @@ def _check_split_rows(rows, name):
         side = row['side']
         if side not in SIDES:
             raise DataError(f'Line {line} of {name} has the side {side!r}.', next=f'A side is one of {sides}.')
+        if not row['file']:
+            raise DataError(f'Line {line} of {name} names no file.', next='Take the line away.')
 
 # %% ../../../nbs/engine/datablock/split.ipynb #b3d6177d
 def read_split(
@@ -374,16 +379,16 @@ def _test_rows(folder):
     good = []
     refused = []
     for file,(digest,error) in zip(files, open_all(files, False)):
-        if error:
-            refused.append((file, error.reason, error.message))
+        if not digest:
+            refused.append((file, error.reason, printable(error.message)))
         else:
-            label = '' if file.parent==folder else file.relative_to(folder).parts[0]
+            label = '' if file.parent==folder else class_name(file.relative_to(folder).parts[0])
             good.append((file, label, digest))
     return good, refused
 
 def _test_folder(path):
     "The folder called test, however that is written"
-    for o in Path(path).expanduser().iterdir():
+    for o in Path(os.path.expanduser(path)).iterdir():
         if o.name.lower()=='test': return o
     return Path(path)/'test'
 

@@ -5,17 +5,18 @@
 # %% ../../../nbs/engine/finetune/weights.ipynb #5ef70525
 from __future__ import annotations
 
-import warnings
+import hashlib, json, re, warnings, zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..base.errors import SourceError, StorageError, UnsupportedError, WeightsError
+from ..base.errors import DataError, SourceError, StorageError, UnsupportedError, WeightsError
 from ..base.fetch import download_file
-from ..base.machine import choose_source
+from ..base.files import open_regular, read_limited, write_atomic
+from ..base.machine import cache_dir, choose_source
 
 # %% auto #0
 __all__ = ['BUNDLED_FOLDER', 'DEFAULT_ARCH', 'Weights', 'find_arch', 'arch_name', 'weights_url', 'cache_file', 'check_weights',
-           'find_weights', 'bundled_archs', 'make_learner', 'unwrap', 'load_body', 'add_normalize']
+           'check_unchanged', 'find_weights', 'bundled_archs', 'make_learner', 'unwrap', 'load_body', 'add_normalize']
 
 # %% ../../../nbs/engine/finetune/weights.ipynb #67a5cf9a
 BUNDLED_FOLDER = Path(__file__).parent/'bundled' if '__file__' in globals() else Path('bundled')
@@ -102,9 +103,9 @@ def check_weights(
     "Read a file of weights and see that it is whole and fits `arch`"
     import torch
     file = Path(file)
-    size = file.stat().st_size
     todo = f'Delete {file} and run this again.'
-    if not size: raise WeightsError(f'The weights file {file.name} has zero bytes.', next=todo)
+    with torch.device('meta'): need = arch(weights=None).state_dict()
+    size = _check_file(file, need, todo)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')
@@ -112,22 +113,79 @@ def check_weights(
     except Exception as e: # torch raises nearly every type here; which one depends on where the file was cut
         raise WeightsError(f'The weights file {file} ({size/1e6:.1f} MB) is truncated or not a file of weights.',
                            next=todo) from e
-    _check_fit(state, arch, file, todo)
+    _check_fit(state, need, arch, file, todo)
     return state
 
+# %% ../../../nbs/engine/finetune/weights.ipynb #cf96c5fe
+def _check_file(file, need, todo):
+    "The size of a file; raises `WeightsError` unless it is a file of about the right size whose checksums are right"
+    most = 2*sum(o.numel()*o.element_size() for o in need.values())+2**24
+    try:
+        with open_regular(file) as f:
+            size = f.seek(0, 2)
+            if not size: raise WeightsError(f'The weights file {file.name} has zero bytes.', next=todo)
+            if size>most: raise WeightsError(f'{file} has {size:,} bytes; {most:,} would be the most.', next=todo)
+            broken = zipfile.ZipFile(f).testzip() if zipfile.is_zipfile(f) else None # older files are no zips
+    except WeightsError: raise
+    except DataError as e: raise WeightsError(e.message, next=todo) from e
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError) as e:
+        broken = f'{type(e).__name__}: {e!s:.60}'
+    if broken: raise WeightsError(f'The weights file {file} is damaged ({broken}).', next=todo)
+    return size
+
 # %% ../../../nbs/engine/finetune/weights.ipynb #68be6c5b
-def _check_fit(state, arch, file, todo):
-    "Raise `WeightsError` unless names and shapes in `state` are those that `arch` needs"
+def _check_fit(state, need, arch, file, todo):
+    "Raise `WeightsError` unless names, shapes and types in `state` are those of `need`, and all numbers are finite"
     import torch
-    with torch.device('meta'): need = arch(weights=None).state_dict()
     if not isinstance(state, dict):
         raise WeightsError(f'{file} holds a {type(state).__name__}, not weights.', next=todo)
     miss = [k for k in need if k not in state and not k.endswith('num_batches_tracked')]
-    odd = [k for k in need if k in state and state[k].shape!=need[k].shape]
+    odd = [k for k,want in need.items() if k in state and not _alike(state[k], want)]
     if miss or odd:
         name = arch_name(arch)
         raise WeightsError(f'{file} does not hold the weights of {name}: '
-                           f'{len(miss)} of {len(need)} missing, {len(odd)} of another shape.', next=todo)
+                           f'{len(miss)} of {len(need)} missing, {len(odd)} of another shape or type.', next=todo)
+    wild = [k for k in need if k in state and not torch.isfinite(state[k]).all()]
+    if wild: raise WeightsError(f'{file} holds numbers in {wild[0]!r} that are not finite.', next=todo)
+
+def _alike(got, want):
+    "Has a value of a file the shape and the kind of number that is needed?"
+    if not isinstance(got, type(want.data)) or got.shape!=want.shape or got.layout!=want.layout: return False
+    if got.is_complex() or got.is_quantized or got.is_meta: return False
+    return got.is_floating_point()==want.is_floating_point()
+
+# %% ../../../nbs/engine/finetune/weights.ipynb #d4cf1546
+def _sha256_of(file):
+    "The hash of a file, as 64 hexadecimal digits"
+    digest = hashlib.sha256()
+    with open_regular(file) as f:
+        while part := f.read(2**20): digest.update(part)
+    return digest.hexdigest()
+
+def _known_hashes(record):
+    "Path to hash of the files that were used before; a record that cannot be read counts as empty"
+    try: known = json.loads(read_limited(record, 2**20))
+    except (OSError, ValueError, RecursionError): return {} # `DataError` is a `ValueError`
+    return {k:v for k,v in known.items() if isinstance(v, str)} if isinstance(known, dict) else {}
+
+# %% ../../../nbs/engine/finetune/weights.ipynb #87daed45
+def check_unchanged(
+    file # A file of weights that `check_weights` let pass
+):       # Raises `WeightsError` where its bytes have changed
+    "Compare a file of weights with the hash in its name, or with what it was when it was first used"
+    file = Path(file).resolve()
+    digest = _sha256_of(file)
+    in_name = re.search(r'-([0-9a-f]{8,})\.', file.name)
+    if in_name and digest.startswith(in_name[1]): return
+    try: record = cache_dir('weights')/'hashes.json'
+    except StorageError: return # nowhere to remember it
+    known = {path: digest for path,digest in _known_hashes(record).items() if Path(path).exists()}
+    before = known.setdefault(str(file), digest)
+    if before!=digest:
+        raise WeightsError(f'The bytes of {file} have changed since they were first used here.',
+                           next=f'Delete it and run this again; if you changed it yourself, delete {record}.')
+    try: write_atomic(record, json.dumps(known).encode())
+    except OSError: pass # then it is remembered the next time
 
 # %% ../../../nbs/engine/finetune/weights.ipynb #cfe97928
 def find_weights(
@@ -154,6 +212,7 @@ def _cached(arch, name, why, download, deadline):
     file = cache_file(url)
     if not file.exists(): return why.append("Not in torch's cache.")
     check_weights(file, arch)
+    check_unchanged(file)
     return Weights(name, 'cache', file)
 
 def bundled_archs()->list: # Names of architectures
@@ -186,11 +245,21 @@ def _timm_file(arch, **kwargs):
     repo = timm.get_pretrained_cfg(arch).hf_hub_id
     return Path(hf_hub_download(repo, 'model.safetensors', **kwargs)) if repo else None
 
+# %% ../../../nbs/engine/finetune/weights.ipynb #37e6808d
 def _timm_cached(arch, why):
     from huggingface_hub.errors import LocalEntryNotFoundError
     try: file = _timm_file(arch, local_files_only=True)
     except LocalEntryNotFoundError: file = None
+    if file: _check_blob(file)
     return Weights(arch, 'cache', file) if file else why.append('Not in the Hugging Face cache.')
+
+def _check_blob(file):
+    "The hub keeps a file under its hash and links to it: raise `WeightsError` where that is not its hash"
+    blob = file.resolve()
+    named = re.fullmatch('[0-9a-f]{64}', blob.name)
+    if named and _sha256_of(blob)!=blob.name:
+        raise WeightsError(f'{file} is damaged: its hash is not the one that it is kept under.',
+                           next=f'Delete {blob} and run this again.')
 
 def _timm_downloaded(arch, why, deadline):
     from concurrent.futures import ThreadPoolExecutor, TimeoutError

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ..base.errors import DataError, PictureError, storage_guard
 from ..base.files import QUARANTINE, safe_folder
-from ..base.picture import read_picture
+from ..base.picture import picture_bytes, read_picture
 
 # %% auto #0
 __all__ = ['LOG_COLUMNS', 'DECISIONS', 'KEYS', 'read_log', 'standing', 'file_hash', 'Applied', 'apply_decisions', 'Pile',
@@ -87,9 +87,9 @@ def standing(
 # %% ../../../nbs/engine/interpret/review.ipynb #bacb853d
 def file_hash(
     path # A file
-)->str:  # 64 hexadecimal digits
+)->str:  # 64 hexadecimal digits; raises `PictureError`
     "SHA-256 of the bytes of a file"
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    return hashlib.sha256(picture_bytes(path)[0]).hexdigest()
 
 def _inside(folder, name):
     "The path of `name` below `folder`; raises `DataError` when it leads out of it"
@@ -471,10 +471,12 @@ class Boxes:
         self.picture.value = self.review.card()
 
 # %% ../../../nbs/engine/interpret/review.ipynb #d1e8c58e
+_DIGITS = '123456789' # not `isdigit`: that takes a raised two for one, too
+
 def _command(letter, classes):
     "What a letter in the text box asks for; '' where it is no key"
     if letter in KEYS: return KEYS[letter]
-    if letter.isdigit() and 0<int(letter)<=len(classes):
+    if letter in _DIGITS and int(letter)<=len(classes):
         label = classes[int(letter)-1]
         return f'is {label}'
     return ''

@@ -4,13 +4,15 @@
 
 # %% ../../../nbs/engine/predict/bundle_spec.ipynb #86dcd9ef
 from __future__ import annotations
-import copy, hashlib, json
+import copy, hashlib, json, math
 from collections import Counter
+from contextlib import nullcontext
 from pathlib import Path
 
 # %% auto #0
-__all__ = ['describe_items', 'describe_batch', 'describe_opener', 'describe_task', 'build_model', 'describe_model',
-           'check_outputs', 'own_copy', 'Prepare', 'data_card']
+__all__ = ['MOST_PIXELS', 'PICTURES', 'describe_items', 'describe_batch', 'describe_opener', 'describe_task', 'build_model',
+           'has_own_numbers', 'describe_model', 'check_picture_size', 'check_batch', 'check_layers', 'own_copy',
+           'Prepare', 'data_card']
 
 # %% ../../../nbs/engine/predict/bundle_spec.ipynb #dc92d1ae
 import torch, torchvision
@@ -26,8 +28,10 @@ from fastai.vision import models as fastai_models
 from fastai.vision.augment import AffineCoordTfm, CropPad, RandomCrop, RandomResizedCrop, Resize
 from fastai.vision.core import PILImage, TensorImage
 from fastai.vision.learner import TimmBody, create_body, model_meta
-from ..base.bundle_files import ASK, need, plain, refuse, weights_differ
+from ..base.bundle_files import plain, refuse, shapes_only, weights_differ
 from ..base.errors import BundleError
+from fastclass.engine.base.schema import (Kind, any_text, each, maybe, names, number, one_of, record, short, tagged,
+    whole, yes_no)
 from ..datablock.items import item_files, item_labels
 from ..datablock.loaders import UprightImage
 
@@ -164,9 +168,9 @@ def _describe_head(
 def _describe_layer(m):
     "A layer's name and numbers"
     if type(m) is nn.Sequential: return {'type': 'Sequential', 'layers': _describe_head(m)}
-    for kind,(cls,names) in _LAYERS.items():
+    for kind,(cls,keys) in _LAYERS.items():
         if type(m) is not cls: continue
-        args = {k: getattr(m, k) for k in names}
+        args = {k: getattr(m, k) for k in keys}
         if 'bias' in args: args['bias'] = m.bias is not None
         return {'type': kind, **plain(args)}
     known = ', '.join(_LAYERS)
@@ -174,31 +178,16 @@ def _describe_layer(m):
 
 # %% ../../../nbs/engine/predict/bundle_spec.ipynb #c138775d
 def _build_head(
-    layers, # What `_describe_head` returned, perhaps from an untrusted file
-    depth:int=0 # How deep we are in nested layers
+    layers # What `_describe_head` returned; a stranger's were checked by `check_layers`
 ) -> nn.Sequential:
-    "The head that a description stands for; raises `BundleError` for what is not on the list"
-    if not isinstance(layers, list) or depth>5 or len(layers)>100:
-        raise BundleError('The head must be a short list of layers.', next=ASK)
-    return nn.Sequential(*[_build_layer(o, depth) for o in layers])
+    "The head that a description stands for"
+    return nn.Sequential(*map(_build_layer, layers))
 
-def _is_on_list(d):
-    "Does `d` name a layer of `_LAYERS` and all its arguments?"
-    if not isinstance(d, dict) or d.get('type') not in _LAYERS: return False
-    _,names = _LAYERS[d['type']]
-    return set(d)=={'type', *names}
-
-def _build_layer(d, depth):
+def _build_layer(d):
     "The layer that a description stands for"
-    nested = isinstance(d, dict) and d.get('type')=='Sequential' and set(d)=={'type', 'layers'}
-    if nested: return _build_head(d['layers'], depth+1)
-    if not _is_on_list(d):
-        raise BundleError(f'The head has an unknown layer: {d!r:.80}.', next=ASK)
-    cls,names = _LAYERS[d['type']]
-    args = {k: d[k] for k in names}
-    try: return cls(**args)
-    except (TypeError, ValueError, RuntimeError, OverflowError) as e:
-        raise BundleError(f'The layer {d!r:.80} cannot be built: {e!s:.80}', next=ASK) from e
+    if d['type']=='Sequential': return _build_head(d['layers'])
+    cls,keys = _LAYERS[d['type']]
+    return cls(**{k: d[k] for k in keys})
 
 # %% ../../../nbs/engine/predict/bundle_spec.ipynb #8594f6d7
 def _describe_arch(
@@ -215,7 +204,7 @@ def _describe_arch(
 # %% ../../../nbs/engine/predict/bundle_spec.ipynb #48396f52
 def _find_arch(library, name):
     "The function behind a description; only known names of known libraries: nothing is fetched, nothing foreign is run"
-    fail = BundleError(f'The arch {name!r:.60} of {library!r:.30} is not known here.',
+    fail = BundleError(f'The arch {short(name)} of {short(library)} is not known here.',
                        next='Update the library, or check who made the bundle.')
     if not isinstance(name, str): raise fail
     if library=='torchvision' and name in torchvision.models.list_models(module=torchvision.models):
@@ -224,7 +213,8 @@ def _find_arch(library, name):
     if library!='timm': raise fail
     try: known = _in_timm(name)
     except ImportError as e:
-        raise BundleError(f'The arch {name} comes from timm, which is not installed.', next='pip install timm') from e
+        raise BundleError(f'The arch {short(name)} comes from timm, which is not installed.',
+                          next='pip install timm') from e
     if not known: raise fail
     return name
 
@@ -241,19 +231,29 @@ def _in_timm(name):
 # %% ../../../nbs/engine/predict/bundle_spec.ipynb #8fddabcc
 def build_model(
     arch:dict, # Library and name
-    head       # List of layers
-) -> nn.Module: # Without its weights (torchvision and fastai: on the meta device)
+    head:list, # Layers
+    real:bool=False # Fill it with first numbers? Else it has shapes alone, and takes no memory
+) -> nn.Module: # Without its weights; raises `BundleError` for an unknown arch, and what torch has for odd layers
     "The empty model that a description stands for"
-    fn = _find_arch(arch.get('library'), arch.get('name'))
-    if isinstance(fn, str):
-        import timm
-        body = TimmBody(timm.create_model(fn, pretrained=False, num_classes=0, in_chans=3), False, None, 3)
-    else:
-        cut = model_meta.get(fn, {'cut': None})['cut']
-        with torch.device('meta'):
+    fn = _find_arch(arch['library'], arch['name'])
+    with shapes_only() if not real else nullcontext():
+        if isinstance(fn, str): body = _timm_body(fn)
+        else:
             model = fn(pretrained=False) if arch['library']=='fastai' else fn(weights=None)
-            body = create_body(model, 3, False, cut)
-    with torch.device('meta'): return nn.Sequential(body, _build_head(head))
+            body = create_body(model, 3, False, model_meta.get(fn, {'cut': None})['cut'])
+        return nn.Sequential(body, _build_head(head))
+
+def _timm_body(name):
+    "A body of timm, without weights"
+    import timm
+    return TimmBody(timm.create_model(name, pretrained=False, num_classes=0, in_chans=3), False, None, 3)
+
+def has_own_numbers(
+    model # A model on the meta device
+) -> bool: # False for all of torchvision and fastai
+    "Are there numbers in a model that its weights do not hold, such as the positions of some of timm's?"
+    held = model.state_dict().keys()
+    return any(o.is_meta and name not in held for name,o in model.named_buffers())
 
 # %% ../../../nbs/engine/predict/bundle_spec.ipynb #6a276dbc
 _SOFTMAX_LOSSES = (CrossEntropyLossFlat, LabelSmoothingCrossEntropy, LabelSmoothingCrossEntropyFlat, FocalLoss,
@@ -278,76 +278,139 @@ def describe_model(
     if wrong:
         refuse(f'weights that do not fit the arch: {wrong}',
                'Use the arch as it is, without a cut or layers of your own.')
-    check_outputs(model, n_classes, refuse)
+    _check_outputs(model, n_classes)
     return {'arch': arch, 'head': head, 'activation': 'softmax'}
 
 # %% ../../../nbs/engine/predict/bundle_spec.ipynb #2ab11ac9
-def check_outputs(
-    model,         # A body and a head
-    n_classes:int, # Length of the vocabulary
-    fail           # Called with a message and a next step when they do not fit
-):
+def _check_outputs(model, n_classes):
     "Compare what the head gives with what the vocabulary names"
     lines = [m for m in model[1].modules() if isinstance(m, nn.Linear)]
-    if not lines: return
-    n_out = lines[-1].out_features
+    n_out = lines[-1].out_features if lines else n_classes
     if n_out!=n_classes:
-        fail(f'a head with {n_out} outputs for {n_classes} classes', 'Give n_out the number of classes.')
-
-# %% ../../../nbs/engine/predict/bundle_spec.ipynb #7bf0744a
-def _size_of(d, where):
-    "A size from the JSON: height and width, each from 1 to 4096"
-    size = need(d, 'size', list, where)
-    usable = len(size)==2 and all(type(o) is int and 0<o<=4096 for o in size)
-    if not usable:
-        raise BundleError(f'{size!r:.40} in {where} is no size of height and width up to 4096.', next=ASK)
-    return tuple(size)
-
-def _one_of(d, key, options, where):
-    "A text from the JSON that must be one of `options`"
-    value = need(d, key, str, where)
-    if value not in options:
-        known = ', '.join(options)
-        raise BundleError(f'"{key}" in {where} is {value!r:.40}; one of {known} is expected.', next=ASK)
-    return value
+        refuse(f'a head with {n_out} outputs for {n_classes} classes', 'Give n_out the number of classes.')
 
 # %% ../../../nbs/engine/predict/bundle_spec.ipynb #eabd90f6
+MOST_PIXELS = 2**22 # Height times width of what a model looks at
+_SIDE = 4096
+_LARGEST = each(whole(1, _SIDE), 2, 2)
 _RESAMPLES = tuple(Image.Resampling.__members__)
 
-def _build_item_tfm(
-    d:dict,   # What `_describe_item_tfm` wrote
-    where:str # For the message
-):            # A fastai transform
-    "The item transform that a description stands for"
-    kind = _one_of(d, 'type', tuple(_ITEM_TFMS), where)
-    args = {'size': _size_of(d, where)}
-    if kind=='Resize': args['method'] = _one_of(d, 'method', _METHODS, where)
-    if kind in ('Resize', 'CropPad'): args['pad_mode'] = _one_of(d, 'pad_mode', _PAD_MODES, where)
-    if kind in ('Resize', 'RandomResizedCrop'):
-        resample = _one_of(d, 'resample', _RESAMPLES, where)
-        args['resamples'] = (Image.Resampling[resample], Image.Resampling.NEAREST)
-    if kind=='RandomResizedCrop':
-        extra = need(d, 'val_xtra', (int, float), where)
-        args['val_xtra'] = min(max(extra, 0.), 8.)
-    return _ITEM_TFMS[kind](**args)
+def check_picture_size(
+    size,  # What was found
+    place  # Its `Place`
+):         # Raises `BundleError`
+    "The check for height and width of pictures"
+    want = f'a height and width up to {_SIDE}, and at most {MOST_PIXELS:,} pixels'
+    try: _LARGEST(size, place)
+    except BundleError: place.refuse(size, want)
+    if math.prod(size)>MOST_PIXELS: place.refuse(size, want)
+
+def _check_item(d, place):
+    "The check for an item transform"
+    _ITEM(d, place)
+    larger = 1+d.get('val_xtra', 0)
+    if math.prod(d['size'])*larger**2>4*MOST_PIXELS: place.refuse(d, f'{4*MOST_PIXELS:,} pixels at most')
+
+# %% ../../../nbs/engine/predict/bundle_spec.ipynb #e336aa9f
+_SIZE = dict(size=check_picture_size)
+_PAD = dict(pad_mode=one_of(*_PAD_MODES))
+_RESAMPLE = dict(resample=one_of(*_RESAMPLES))
+_ITEM = tagged({
+    'Resize': {**_SIZE, 'method': one_of(*_METHODS), **_PAD, **_RESAMPLE},
+    'RandomResizedCrop': {**_SIZE, 'val_xtra': number(0, 8), **_RESAMPLE},
+    'CropPad': {**_SIZE, **_PAD},
+    'RandomCrop': _SIZE,
+})
+
+# %% ../../../nbs/engine/predict/bundle_spec.ipynb #c4cc31cf
+_RESIZE = record({**_SIZE, 'mode': one_of('bilinear', 'nearest', 'bicubic'), **_PAD}, dict(align_corners=maybe(yes_no)))
+_STATS = dict(mean=maybe(each(number(-1e6, 1e6), 3, 3)), std=maybe(each(number(1e-8, 1e6), 3, 3)))
+_BATCH = record(dict(divide_by=number(1e-6, 1e6)), dict(resize=maybe(_RESIZE), **_STATS))
+
+def check_batch(
+    d,     # What was found
+    place  # Its `Place`
+):         # Raises `BundleError`
+    "The check for what `describe_batch` returned"
+    _BATCH(d, place)
+    if (d.get('mean') is None)!=(d.get('std') is None): place.refuse(d, 'a mean and a std, or neither')
+
+_INPUT = record(dict(item=each(_check_item, 1, 10), batch=check_batch), dict(near=maybe(whole(1, 65_535))))
+
+# %% ../../../nbs/engine/predict/bundle_spec.ipynb #6c12013d
+_MOST_LAYERS = 100
+
+def _pool_size(value, place):
+    "The check for the size that a pool gives: one number, or two"
+    side = maybe(whole(1, 64))
+    each(side, 1, 2)(value if isinstance(value, list) else [value], place)
+
+def _shape(value, place):
+    "The check for the shape that is normalised: one number, or a few"
+    each(whole(1, 10**6), 1, 3)(value if isinstance(value, list) else [value], place)
+
+_EPS = dict(eps=number(0, 1))
+_WIDE = whole(1, 10**7)
+_AXIS = whole(-4, 3)
+_LAYER = tagged({
+    **{o: dict(size=_pool_size) for o in ['AdaptiveConcatPool2d']},
+    **{o: dict(output_size=_pool_size) for o in ['AdaptiveAvgPool2d', 'AdaptiveMaxPool2d']},
+    'Flatten': dict(full=yes_no),
+    'nn.Flatten': dict(start_dim=_AXIS, end_dim=_AXIS),
+    'BatchNorm1d': dict(num_features=_WIDE, momentum=maybe(number(0, 1)), **_EPS),
+    'LayerNorm': dict(normalized_shape=_shape, **_EPS),
+    'Dropout': dict(p=number(0, 1)),
+    'Linear': dict(in_features=_WIDE, out_features=_WIDE, bias=yes_no),
+    **{o: {} for o in ['ReLU', 'GELU', 'SiLU', 'Identity']},
+})
+
+# %% ../../../nbs/engine/predict/bundle_spec.ipynb #f3bae17d
+def check_layers(
+    layers, # What was found
+    place   # Its `Place`
+):          # Raises `BundleError`
+    "The check for a head: a short list of layers, which may be lists of layers themselves"
+    waiting = [(layers, 0)]
+    n = 0
+    while waiting:
+        some,depth = waiting.pop()
+        n += len(some) if isinstance(some, list) else 0
+        if not isinstance(some, list) or depth>5 or n>_MOST_LAYERS:
+            place.refuse(some, f'a list of at most {_MOST_LAYERS} layers')
+        for o in some:
+            if isinstance(o, dict) and o.get('type')=='Sequential': waiting.append((o.get('layers'), depth+1))
+            else: _LAYER(o, place.at('layer'))
+
+# %% ../../../nbs/engine/predict/bundle_spec.ipynb #498e49ad
+def _check_arch(d, place):
+    "The check for the body: nothing but the names of known bodies"
+    record(dict(library=any_text(30), name=any_text(200)))(d, place)
+    _find_arch(d['library'], d['name'])
+
+PICTURES = Kind(
+    'a classifier of pictures', 'fastclass-bundle', 1,
+    dict(
+        vocabulary=names(10**5),
+        arch=_check_arch,
+        head=check_layers,
+        activation=one_of('softmax'),
+        input=_INPUT,
+    ))
 
 # %% ../../../nbs/engine/predict/bundle_spec.ipynb #21bf3b31
-def _build_resize(d, where):
-    "The resize of a batch that a description stands for"
-    size = _size_of(d, where)
-    mode = _one_of(d, 'mode', ('bilinear', 'nearest', 'bicubic'), where)
-    pad_mode = _one_of(d, 'pad_mode', _PAD_MODES, where)
-    align_corners = d.get('align_corners')
-    if align_corners: align_corners = True # whatever stands there
-    return AffineCoordTfm(size=size, mode=mode, pad_mode=pad_mode, align_corners=align_corners)
+def _build_item_tfm(d):
+    "The fastai transform that a checked description stands for"
+    args = {k: d[k] for k in ('method', 'pad_mode', 'val_xtra') if k in d}
+    if 'resample' in d: args['resamples'] = (Image.Resampling[d['resample']], Image.Resampling.NEAREST)
+    return _ITEM_TFMS[d['type']](size=tuple(d['size']), **args)
 
-def _stat(d, key, where):
-    "Mean or standard deviation from the JSON, as a tensor that fits a batch"
-    numbers = need(d, key, list, where)
-    usable = len(numbers)==3 and all(isinstance(o, (int, float)) for o in numbers)
-    if usable and key=='std' and min(numbers)<=0: usable = False
-    if not usable:
-        raise BundleError(f'"{key}" in {where} is {numbers!r:.60}; three numbers are expected.', next=ASK)
+def _build_resize(d):
+    "The resize of a batch that a checked description stands for"
+    how = {k: d.get(k) for k in ('mode', 'pad_mode', 'align_corners')}
+    return AffineCoordTfm(size=tuple(d['size']), **how)
+
+def _stat(numbers):
+    "Mean or standard deviation as a tensor that fits a batch"
     return torch.tensor(numbers, dtype=torch.float32).view(1, 3, 1, 1)
 
 def own_copy(
@@ -362,22 +425,16 @@ def own_copy(
 class Prepare:
     "A picture to the model's input, as fastai does it for validation"
     def __init__(self,
-        d:dict,   # The `input` part of the description
-        where:str # For messages
+        d:dict # The `input` part of a description; a stranger's is checked before
     ):
-        items = need(d, 'item', list, where)
-        batch = need(d, 'batch', dict, where)
+        batch = d['batch']
         self.near = d.get('near')
-        if self.near is not None and need(d, 'near', int, where)<1:
-            raise BundleError(f'"near" in {where} is {self.near}; a number of pixels is expected.', next=ASK)
-        self.items = [_build_item_tfm(o, where) for o in items]
-        self.divide_by = need(batch, 'divide_by', (int, float), where)
-        if not self.items or len(self.items)>10 or not self.divide_by:
-            raise BundleError(f'The input in {where} has no usable transforms.', next=ASK)
+        self.items = [_build_item_tfm(o) for o in d['item']]
+        self.divide_by = batch['divide_by']
         resize = batch.get('resize')
-        self.resize = _build_resize(resize, where) if resize else None
+        self.resize = _build_resize(resize) if resize else None
         self.stats = None
-        if batch.get('mean') is not None: self.stats = _stat(batch, 'mean', where),_stat(batch, 'std', where)
+        if batch.get('mean') is not None: self.stats = _stat(batch['mean']),_stat(batch['std'])
     def item(self,
         im # PIL picture in RGB
     ) -> TensorImage: # bytes, 3 x height x width

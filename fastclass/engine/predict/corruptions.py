@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageEnhance, ImageFilter
 from ..base.errors import DataError, storage_guard
-from ..base.picture import read_picture
+from ..base.picture import open_picture, read_picture
 from ..packs.draw import planes, stream, to_picture, window
 from ..packs.photo_effects import GROUNDS, corners_of, nuisance, perspective_numbers
 
@@ -244,7 +244,7 @@ def write_series(
     files = []
     with storage_guard(dest):
         for source in sources:
-            with Image.open(source) as im: crest = im.convert('RGBA')
+            crest = open_picture(source, load=True).convert('RGBA')
             folder = Path(dest)/source.stem
             folder.mkdir(parents=True, exist_ok=True)
             for i in range(scenes):

@@ -5,12 +5,12 @@
 # %% ../../../nbs/engine/predict/inputs.ipynb #2e33c4af
 from __future__ import annotations
 import os
-from pathlib import Path
 import torch
 from fastprogress.fastprogress import progress_bar
 from PIL import Image
 from ..base.errors import DataError, PictureError
-from ..base.picture import read_picture
+from ..base.picture import picture_bytes, read_picture
+from ..datablock.folder import files_below
 from .predictor import Prediction, Predictor
 
 # %% auto #0
@@ -47,13 +47,6 @@ def _is_upload(o):
     if not isinstance(value, (tuple, list)): return False
     return widget or (len(value)>0 and _hold_content(value))
 
-def _files_in(folder):
-    "All files below a folder, sorted, without hidden ones"
-    for base,folders,names in os.walk(folder):
-        folders[:] = sorted(o for o in folders if not o.startswith('.'))
-        for name in sorted(names):
-            if not name.startswith('.'): yield str(Path(base)/name)
-
 # %% ../../../nbs/engine/predict/inputs.ipynb #aa5100cc
 def named_sources(
     given     # A path, a folder, bytes, an open file, a PIL picture, an upload, or a list of those
@@ -66,16 +59,22 @@ def named_sources(
                         next='Name a file, or a folder with pictures in it.')
     return found
 
+# %% ../../../nbs/engine/predict/inputs.ipynb #59808068
+def _content(file):
+    "The bytes of an open file; the file itself where they cannot be had, so that its row will say so"
+    try: return picture_bytes(file)[0]
+    except PictureError: return file
+
 def _whatever_named(given):
     "What `named_sources` gives, perhaps nothing"
     if isinstance(given, (str, os.PathLike)):
-        if Path(given).is_dir(): return [(o, o) for o in _files_in(given)]
+        if os.path.isdir(given): return [(str(o), str(o)) for o in files_below(given, left_out=())]
         return [(os.fspath(given), given)]
     if isinstance(given, Image.Image):
         file = getattr(given, 'filename', '') or 'picture'
         return [(os.fspath(file), given)]
     if isinstance(given, (bytes, bytearray, memoryview)): return [('picture', given)]
-    if hasattr(given, 'read'): return [(str(getattr(given, 'name', 'picture')), given.read())]
+    if hasattr(given, 'read'): return [(str(getattr(given, 'name', 'picture')), _content(given))]
     if _is_upload(given): return uploads(given)
     if hasattr(given, '__iter__'): return [pair for o in given for pair in named_sources(o)]
     return [(type(given).__name__, given)]

@@ -7,11 +7,11 @@ from __future__ import annotations
 import math, os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 # %% auto #0
-__all__ = ['BUNDLE_FORMAT', 'BUNDLE_VERSION', 'save_bundle', 'read_description', 'load_bundle', 'Prediction', 'Predictor',
-           'to_frame', 'LearnerPredictor', 'as_predictor']
+__all__ = ['save_bundle', 'load_bundle', 'Prediction', 'Predictor', 'LearnerPredictor', 'as_predictor']
 
 # %% ../../../nbs/engine/predict/predictor.ipynb #33709cc2
 import numpy as np
@@ -20,16 +20,15 @@ import torch.nn as nn
 from PIL import Image
 from fastai.vision.core import PILImage
 from fastprogress.fastprogress import progress_bar
-from fastclass.engine.base.bundle_files import (ASK, PACKAGES, TEXT, check_target, need, read_store, refuse,
-    write_store)
+from fastclass.engine.base.bundle_files import (PACKAGES, TEXT, building_from, check_answer, check_target, read_store,
+    refuse, write_store)
 from ..base.errors import BundleError, DataError, PictureError, UnsupportedError
 from ..base.picture import read_picture
 from ..base.torch_tools import evaluating
-from .bundle_spec import (Prepare, build_model, check_outputs, data_card as card_of,
-    describe_batch, describe_items, describe_model, describe_opener, describe_task, own_copy)
+from .bundle_spec import (PICTURES, Prepare, build_model, data_card as card_of, describe_batch,
+    describe_items, describe_model, describe_opener, describe_task, has_own_numbers, own_copy)
 
 # %% ../../../nbs/engine/predict/predictor.ipynb #08c46d0b
-BUNDLE_FORMAT, BUNDLE_VERSION = 'fastclass-bundle', 1
 _PACKAGES = (*PACKAGES, 'torchvision', 'timm', 'pillow')
 
 # %% ../../../nbs/engine/predict/predictor.ipynb #ea7d08c0
@@ -74,7 +73,8 @@ def save_bundle(
     text['weights'] = dict(source=weights_source)
     text['metrics'] = _last_metrics(learn) if metrics is None else metrics
     text['data_card'] = card_of(learn.dls) | (data_card or {})
-    return write_store(path, learn.model.state_dict(), text, check=lambda p: _check_same(learn, p), packages=_PACKAGES)
+    check = partial(_check_same, learn)
+    return write_store(path, learn.model.state_dict(), text, PICTURES, check, packages=_PACKAGES)
 
 def _describe(learn):
     "What a bundle says about the task, the model and its input"
@@ -85,29 +85,39 @@ def _describe(learn):
     batch = describe_batch(dl)
     last = batch['resize'] or items[-1]
     shown = dict(mode='RGB', size=last['size'], item=items, batch=batch, **describe_opener(dl))
-    return dict(format=BUNDLE_FORMAT, version=BUNDLE_VERSION, task='classification', vocabulary=vocab, **model,
-                input=shown)
+    return dict(task='classification', vocabulary=vocab, **model, input=shown)
 
-# %% ../../../nbs/engine/predict/predictor.ipynb #46256b98
-def _open(path):
-    "The checked description of a bundle, and the function that reads its weights"
-    d,load_tensors = read_store(path, BUNDLE_FORMAT, BUNDLE_VERSION)
-    where = f'{path}/{TEXT}'
-    activation = need(d, 'activation', str, where)
-    if activation!='softmax': raise BundleError(f'{where} asks for the activation {activation!r:.40}.', next=ASK)
-    vocab = need(d, 'vocabulary', list, where)
-    need(d, 'arch', dict, where)
-    need(d, 'head', list, where)
-    need(d, 'input', dict, where)
-    if not vocab or not all(isinstance(o, (str, int, float, bool)) for o in vocab):
-        raise BundleError(f'The vocabulary in {where} must be a list of texts or numbers.', next=ASK)
-    return d,load_tensors
+# %% ../../../nbs/engine/predict/predictor.ipynb #dc1cf4bc
+_MOST_NUMBERS = 2**27 # That one layer may give for one picture
+_FEW_PIXELS = 2**17   # Up to here none does
+_SIDES = (32, 64, 128) # Of the tiny picture: the first one that is large enough for the model
 
-def read_description(
-    path # Bundle: folder or .zip
-) -> dict: # What `bundle.json` says; raises `BundleError`
-    "Read and check a bundle's description, without its weights"
-    return _open(path)[0]
+def _shapes_of(model, x):
+    "What a model on the meta device gives for `x`; raises `BundleError` where a layer gives more than memory can hold"
+    def look(layer, inputs, out):
+        if isinstance(out, torch.Tensor) and out.numel()>_MOST_NUMBERS:
+            raise BundleError(f'A layer {type(layer).__name__} gives {out.numel():,} numbers for one picture.',
+                              next='Use a smaller size, or ask who made the bundle.')
+    hooks = [o.register_forward_hook(look) for o in model.modules()]
+    try: return model(torch.empty(x.shape, device='meta'))
+    except RuntimeError: return None # not every operation works on shapes alone
+    finally:
+        for o in hooks: o.remove()
+
+# %% ../../../nbs/engine/predict/predictor.ipynb #2c665de9
+def _tiny_answer(model, x, shape, whole):
+    "What the model gives for the smallest part of `x` that it takes; else `whole`, or what all of `x` gives"
+    for side in _SIDES:
+        part = x[..., :side, :side]
+        if part.shape==x.shape: break
+        out = _try(model, part)
+        if out is not None and out.shape==shape: return out
+    return model(x) if whole is None else whole
+
+def _try(model, x):
+    "What the model gives; None where a picture is too small for it, which each library says in its own way"
+    try: return model(x)
+    except Exception: return None
 
 # %% ../../../nbs/engine/predict/predictor.ipynb #24899873
 def load_bundle(
@@ -115,14 +125,27 @@ def load_bundle(
     device='cpu'       # Where to run it: a name or a `torch.device`
 ) -> Predictor:        # Raises `BundleError`, which names the file and what to do
     "Open a bundle for prediction; needs no training data and never unpickles"
-    d,load_tensors = _open(path)
-    def fail(message, next): raise BundleError(f'{path} has {message}.', next=ASK)
-    prepare = Prepare(d['input'], f'{path}/{TEXT}')
-    model = build_model(d['arch'], d['head'])
-    model.load_state_dict(load_tensors(model.state_dict()), assign=True)
-    check_outputs(model, len(d['vocabulary']), fail)
-    model = model.eval().requires_grad_(False).to(device=torch.device(device), memory_format=torch.channels_last)
+    d,load_tensors = read_store(path, PICTURES)
+    with building_from(f'{path}/{TEXT}'):
+        prepare = Prepare(d['input'])
+        model = _filled_model(d, load_tensors, prepare, f'{path}/{TEXT}')
+    model = model.requires_grad_(False).to(device=torch.device(device), memory_format=torch.channels_last)
     return Predictor(model, prepare, d)
+
+@torch.no_grad()
+def _filled_model(d, load_tensors, prepare, where):
+    "The model of a description with its weights, once it has answered"
+    made = d['arch'],d['head']
+    model = build_model(*made).eval()
+    picture = prepare.item(Image.linear_gradient('L').resize((390, 270)).convert('RGB'))
+    shape = 1,len(d['vocabulary'])
+    x = prepare.batch(picture.as_subclass(torch.Tensor)[None])
+    whole = _shapes_of(model, x) if math.prod(x.shape[-2:])>_FEW_PIXELS else None
+    tensors = load_tensors(model.state_dict())
+    if has_own_numbers(model): model = build_model(*made, real=True).eval()
+    model.load_state_dict(tensors, assign=True)
+    check_answer(_tiny_answer(model, x, shape, whole), shape, where)
+    return model
 
 # %% ../../../nbs/engine/predict/predictor.ipynb #8dd16160
 @dataclass(frozen=True)
@@ -219,19 +242,6 @@ def _next_chunk_ahead(pool, f, chunks):
         now = coming
         coming = chunk and (chunk, pool.map(f, chunk))
         if now: yield now[0],list(now[1])
-
-# %% ../../../nbs/engine/predict/predictor.ipynb #276560cd
-def to_frame(
-    predictions:list # What `predict_many` returned
-): # DataFrame: source, label, probability, error, and `p_<class>` for each class
-    "Predictions as a table, one row a picture"
-    import pandas as pd
-    columns = ['source', 'label', 'probability', 'error']
-    rows = []
-    for o in predictions:
-        row = {name: getattr(o, name) for name in columns}
-        rows.append(row | {f'p_{k}': v for k,v in o.probabilities.items()})
-    return pd.DataFrame(rows, columns=None if rows else columns)
 
 # %% ../../../nbs/engine/predict/predictor.ipynb #3848cb69
 class LearnerPredictor(Predictor):

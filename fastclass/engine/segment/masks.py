@@ -5,6 +5,7 @@
 # %% ../../../nbs/engine/segment/masks.ipynb #81352ea6
 from __future__ import annotations
 
+import os
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,15 +14,18 @@ import numpy as np
 import pandas as pd
 import torch
 from fastai.learner import Metric
-from PIL import Image, UnidentifiedImageError
 
-from ..base.errors import DataError
+from ..base.errors import DataError, PictureError, printable
+from ..base.files import read_limited
+from ..base.picture import open_picture
 
 # %% auto #0
 __all__ = ['VOID_NAMES', 'read_codes', 'void_code', 'MaskOf', 'open_mask', 'MaskReport', 'check_masks', 'count_pairs',
            'scores_of', 'PixelAccuracy', 'place_prior']
 
 # %% ../../../nbs/engine/segment/masks.ipynb #5aad560b
+_MOST_BYTES = 1_000_000 # Of a `codes.txt`
+
 def read_codes(
     file # Text file, one class a line; the first line is code 0
 )->list: # Names of the classes; raises `DataError`
@@ -30,7 +34,9 @@ def read_codes(
     if not file.is_file():
         raise DataError(f'There is no {file.name} in {file.parent.name}.',
                         next='Write one: the name of class 0 in the first line, of class 1 in the second, and so on.')
-    text = file.read_text(encoding='utf-8-sig').rstrip()
+    try: text = read_limited(file, _MOST_BYTES).decode('utf-8-sig').rstrip()
+    except UnicodeDecodeError as e:
+        raise DataError(f'{file.name} is no text in UTF-8.', next='Save it again, with the encoding UTF-8.') from e
     names = [o.strip() for o in text.splitlines()]
     if not names: raise DataError(f'{file.name} is empty.', next='Write one class a line.')
     if '' in names:
@@ -78,17 +84,17 @@ def open_mask(
 )->np.ndarray:  # Codes, `(height, width)`, whole numbers; raises `DataError`
     "The codes in a mask: one number a pixel, no colours"
     file = Path(file)
-    if not file.is_file():
+    if not os.path.isfile(file):
         raise DataError(f'The mask {file.name} is missing.',
                         next='Every picture needs one: add it, or leave the picture out.')
     try:
-        with Image.open(file) as im:
-            if im.mode not in ('L', 'P', 'I', 'I;16'):
-                raise DataError(f'The mask {file.name} has the mode {im.mode}: colours, not codes.',
-                                next='Save masks as PNG of mode L or P, with the code of the class in each pixel.')
-            return np.array(im)
-    except (UnidentifiedImageError, OSError, SyntaxError) as e:
-        raise DataError(f'The mask {file.name} cannot be read ({type(e).__name__}).',
+        im = open_picture(file, load=True)
+        if im.mode not in ('L', 'P', 'I', 'I;16'):
+            raise DataError(f'The mask {file.name} has the mode {im.mode}: colours, not codes.',
+                            next='Save masks as PNG of mode L or P, with the code of the class in each pixel.')
+        return np.array(im)
+    except PictureError as e:
+        raise DataError(f'The mask {file.name} cannot be read ({e.reason}).',
                         next='Save it again as a PNG.') from e
 
 # %% ../../../nbs/engine/segment/masks.ipynb #103ef634
@@ -131,7 +137,7 @@ class MaskReport:
         lines += [f'WRONG {o}' for _,o in self.wrong[:10]]
         more = len(self.wrong)-10
         if more>0: lines.append(f'... and {more} more.')
-        return '\n'.join(lines)
+        return '\n'.join(map(printable, lines))
     def raise_if_bad(self):
         "Raise `DataError` unless every picture has a mask that can be used, and some pixel is scored"
         if self.wrong:
@@ -146,9 +152,8 @@ class MaskReport:
 # %% ../../../nbs/engine/segment/masks.ipynb #5f9773a1
 def _size_of_picture(file):
     "Width and height; raises `DataError`"
-    try:
-        with Image.open(file) as im: return im.size
-    except (UnidentifiedImageError, OSError) as e:
+    try: return open_picture(file).size
+    except PictureError as e:
         raise DataError(f'The picture {Path(file).name} cannot be read.',
                         next='Leave it out, or fetch it again.') from e
 

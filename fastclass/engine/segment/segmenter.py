@@ -14,17 +14,19 @@ import torch.nn.functional as F
 from fastai.vision.core import AddMaskCodes
 from PIL import Image
 
-from ..base.bundle_files import ASK, need, read_store, write_store
-from ..base.errors import BundleError, DataError, UnsupportedError
+from fastclass.engine.base.bundle_files import (TEXT, building_from, check_answer, read_store, shapes_only,
+    write_store)
+from ..base.errors import UnsupportedError
 from ..base.picture import read_picture
-from ..predict.bundle_spec import describe_batch
+from ..base.schema import Kind, any_text, maybe, names, number, record, whole
+from ..predict.bundle_spec import MOST_PIXELS, check_batch, check_picture_size, describe_batch
 from .decoder import Decoder, Scales, segment_model
 from .masks import void_code
 from .overlay import count_pixels, frequent_classes, paint
 
 # %% auto #0
-__all__ = ['SEGMENTER_FORMAT', 'SEGMENTER_VERSION', 'MaskPrediction', 'size_for', 'Segmenter', 'codes_of', 'size_of',
-           'segmenter_of', 'save_segmenter', 'load_segmenter']
+__all__ = ['MASKS', 'MaskPrediction', 'size_for', 'Segmenter', 'codes_of', 'size_of', 'segmenter_of', 'save_segmenter',
+           'load_segmenter']
 
 # %% ../../../nbs/engine/segment/segmenter.ipynb #f9c1d083
 @dataclass(frozen=True)
@@ -134,9 +136,28 @@ def segmenter_of(
     return Segmenter(learn.model, codes, void, size_of(dls), describe_batch(dls.valid))
 
 # %% ../../../nbs/engine/segment/segmenter.ipynb #e1298cb2
-SEGMENTER_FORMAT = 'fastclass-segmentation'
-SEGMENTER_VERSION = 1
+def _masks_misfit(d):
+    "A sentence where the parts of a checked description do not fit each other, else ''"
+    void,codes,larger = d['void'],d['vocabulary'],d['up']
+    high,wide = d['size']
+    if void is not None and void>=len(codes): return f'the class {void} of {len(codes)} is void.'
+    if high*wide*larger**2>MOST_PIXELS: return f'pictures of {high} x {wide} are enlarged {larger} times.'
+    return ''
 
+MASKS = Kind(
+    'a model of masks', 'fastclass-segmentation', 1,
+    dict(
+        vocabulary=names(256, any_text(1000)), # a mask holds bytes
+        void=maybe(whole(0, 255)),
+        size=check_picture_size,
+        arch=any_text(200),
+        decoder=record(dict(width=whole(1, 4096), reach=whole(1, 256), p=number(0, 1)), only=True),
+        up=whole(1, 192),
+        batch=check_batch,
+    ),
+    misfit=_masks_misfit)
+
+# %% ../../../nbs/engine/segment/segmenter.ipynb #17e3f90e
 def _is_segment_model(model):
     "Is it what `segment_model` makes?"
     if not isinstance(model, torch.nn.Sequential) or len(model)!=2: return False
@@ -156,8 +177,8 @@ def save_segmenter(
         raise UnsupportedError(f'A bundle cannot hold a {type(model).__name__} of this kind.',
                                next='Use a learner of segment_learner, or learn.export() for this one.')
     scales,decoder = model
-    text = dict(
-        format=SEGMENTER_FORMAT, version=SEGMENTER_VERSION, task='segmentation',
+    said = dict(
+        task='segmentation',
         vocabulary=s.codes, void=s.void, size=list(s.size),
         arch=learn.weights.arch,
         decoder=dict(width=decoder.width, reach=decoder.reach, p=decoder.p),
@@ -165,7 +186,7 @@ def save_segmenter(
         batch=s.batch,
         metrics=metrics or {},
     )
-    return write_store(path, model.state_dict(), text, check=load_segmenter)
+    return write_store(path, model.state_dict(), said, MASKS, check=load_segmenter)
 
 # %% ../../../nbs/engine/segment/segmenter.ipynb #3ef5baf7
 def load_segmenter(
@@ -173,24 +194,20 @@ def load_segmenter(
     device='cpu'  # Where to run it
 )->Segmenter:     # Raises `BundleError`
     "Open a bundle for prediction; needs no training data"
-    d,load = read_store(path, SEGMENTER_FORMAT, SEGMENTER_VERSION)
-    where = f'{path}/bundle.json'
-    codes = need(d, 'vocabulary', list, where)
-    size = need(d, 'size', list, where)
-    arch = need(d, 'arch', str, where)
-    void = need(d, 'void', (int, type(None)), where)
-    batch = need(d, 'batch', dict, where)
-    decoder = need(d, 'decoder', dict, where)
-    try:
-        model = segment_model(arch, len(codes), tuple(size), **_decoder_options(decoder, where))
-        model[0].up = need(d, 'up', int, where)
-        Segmenter(model, codes, void, size, batch)._input(Image.new('RGB', (8, 8)))
-    except (DataError, UnsupportedError, TypeError, ValueError, KeyError, RuntimeError) as e:
-        raise BundleError(f'{where} describes no model that can be built: {e!s:.100}', next=ASK) from e
-    model.load_state_dict(load(model.state_dict()))
-    return Segmenter(model.requires_grad_(False).to(device), codes, void, size, batch)
+    d,load_tensors = read_store(path, MASKS)
+    with building_from(f'{path}/{TEXT}'):
+        model = _filled_model(d, load_tensors, f'{path}/{TEXT}')
+    return Segmenter(model.requires_grad_(False).to(device), d['vocabulary'], d['void'], d['size'], d['batch'])
 
-def _decoder_options(d, where):
-    "What a bundle says about its `Decoder`"
-    kinds = dict(width=int, reach=int, p=(int, float))
-    return {name:need(d, name, kind, where) for name,kind in kinds.items()}
+@torch.no_grad()
+def _filled_model(d, load_tensors, where):
+    "The model of a description with its weights, once it has answered for a tiny picture"
+    n = len(d['vocabulary'])
+    with shapes_only():
+        model = segment_model(d['arch'], n, tuple(d['size']), **d['decoder']).eval()
+    model[0].up = d['up']
+    model.load_state_dict(load_tensors(model.state_dict()), assign=True)
+    h,w = (min(32, o) for o in d['size'])
+    x = Segmenter(model, d['vocabulary'], d['void'], (h, w), d['batch'])._input(Image.new('RGB', (w, h)))
+    check_answer(model(x), (1, n, h, w), where)
+    return model

@@ -18,14 +18,17 @@ from fastai.data.transforms import Normalize
 from fastai.optimizer import OptimWrapper
 from fastai.tabular.core import Categorify, FillMissing
 from fastai.tabular.model import TabularModel
-from ..base.bundle_files import ASK, TEXT, need, plain, read_store, refuse, write_store
-from ..base.errors import BundleError, DataError, UnsupportedError
+from fastclass.engine.base.bundle_files import (TEXT, building_from, check_answer, plain, read_store, refuse,
+    shapes_only, write_store)
+from ..base.errors import DataError, UnsupportedError
+from fastclass.engine.base.schema import (MOST_PARAMETERS, Kind, any_text, by_name, each, names, number, record, whole,
+    yes_no)
 from ..base.torch_tools import MemoryLoader, evaluating
 from .columns import as_numbers, as_text
 
 # %% auto #0
-__all__ = ['BATCH', 'EPOCHS', 'RATE', 'DECAY', 'ROWS_FORMAT', 'ROWS_VERSION', 'row_tensors', 'RowLoader', 'fit_rows',
-           'tidy_table', 'close_gaps', 'plan_of', 'read_rows', 'RowModel', 'save_rows', 'load_rows']
+__all__ = ['BATCH', 'EPOCHS', 'RATE', 'DECAY', 'ROWS', 'row_tensors', 'RowLoader', 'fit_rows', 'tidy_table', 'close_gaps',
+           'plan_of', 'read_rows', 'RowModel', 'save_rows', 'load_rows']
 
 # %% ../../../nbs/engine/tabular/model.ipynb #231ac0d5
 def row_tensors(
@@ -326,9 +329,6 @@ def _in_slices(model, xc, xn, n=4096):
     return torch.cat(parts)
 
 # %% ../../../nbs/engine/tabular/model.ipynb #a166ab65
-ROWS_FORMAT = 'fastclass-rows'
-ROWS_VERSION = 1
-
 def _sizes(model):
     "The sizes of a `TabularModel`: embeddings, number columns, outputs, hidden layers"
     if type(model) is not TabularModel:
@@ -345,65 +345,51 @@ def _sizes(model):
     )
 
 # %% ../../../nbs/engine/tabular/model.ipynb #284884a8
-def _small(o, most): return type(o) is int and 0<=o<=most
+_ONE_NUMBER = record(dict(
+    fill=number(-1e30, 1e30), mean=number(-1e30, 1e30), std=number(1e-12, 1e30), flag=yes_no))
+_TEXTS = each(any_text())
+_PLAN = record(dict(
+    target=any_text(), classes=names(10**5, any_text()), categories=by_name(_TEXTS, 10**4),
+    numbers=by_name(_ONE_NUMBER, 10**5),
+    order=_TEXTS))
+_WIDTH = whole(1, 10**5)
+_SIZES = record(dict(
+    embeddings=each(each(whole(1, 10**7), 2, 2), 0, 10**4), n_numbers=whole(0, 10**5), n_classes=whole(1, 10**5),
+    layers=each(_WIDTH, 0, 99), norm=yes_no, norm_numbers=yes_no))
 
-def _are_of_a_table(sizes, where):
-    "Could a table have a model of these sizes?"
-    embeddings = need(sizes, 'embeddings', list, where)
-    layers = need(sizes, 'layers', list, where)
-    if len(embeddings)>=10**4 or len(layers)>=100: return False
-    for o in embeddings:
-        if not isinstance(o, list) or len(o)!=2: return False
-        if not _small(o[0], 10**7) or not _small(o[1], 10**4): return False
-    if not all(_small(o, 10**5) for o in layers): return False
-    for key in ('n_numbers', 'n_classes'):
-        if not _small(need(sizes, key, int, where), 10**5): return False
-    weights = sum(a*b for a,b in embeddings)+sum(a*b for a,b in zip(layers, layers[1:]))
-    return weights<=10**9
-
-# %% ../../../nbs/engine/tabular/model.ipynb #8514ad4c
-def _build(sizes, where):
-    "An empty `TabularModel`; raises `BundleError` for sizes that no table has"
-    if not _are_of_a_table(sizes, where):
-        raise BundleError(f'The sizes of the model in {where} are not those of a model.', next=ASK)
-    norms = dict(use_bn=need(sizes, 'norm', bool, where), bn_cont=need(sizes, 'norm_numbers', bool, where))
-    with torch.device('meta'):
-        return TabularModel(sizes['embeddings'], sizes['n_numbers'], sizes['n_classes'], sizes['layers'], **norms)
-
-# %% ../../../nbs/engine/tabular/model.ipynb #cf9543f2
-def _check_texts(o, where):
-    if not isinstance(o, list) or not all(isinstance(v, str) for v in o):
-        raise BundleError(f'The categories in {where} must be lists of texts.', next=ASK)
-
-def _check_numbers(name, d, where):
-    finite = all(math.isfinite(need(d, o, (int, float), f'{where}, {name}')) for o in ('fill', 'mean', 'std'))
-    if not finite or d['std']<=0:
-        raise BundleError(f'The numbers of {name!r} in {where} are no numbers.', next=ASK)
-    need(d, 'flag', bool, where)
-
-def _fit_each_other(categories, numbers, order, classes, sizes):
+def _fit_each_other(plan, sizes):
     "Are the sizes of a model those of its plan?"
+    categories,numbers,order = plan['categories'],plan['numbers'],plan['order']
     flags = {f'{k}_na' for k,v in numbers.items() if v['flag']}
     if sorted(order)!=sorted([*categories, *flags]): return False
     wide = [3 if o in flags else len(categories[o])+1 for o in order]
     if [o[0] for o in sizes['embeddings']]!=wide: return False
-    return sizes['n_numbers']==len(numbers) and sizes['n_classes']==len(classes)
+    return sizes['n_numbers']==len(numbers) and sizes['n_classes']==len(plan['classes'])
 
-# %% ../../../nbs/engine/tabular/model.ipynb #b1bc5ca1
-def _check_plan(d, where):
-    "Raise `BundleError` when the plan and the sizes do not fit each other"
-    plan = need(d, 'plan', dict, where)
-    sizes = need(d, 'sizes', dict, where)
-    categories = need(plan, 'categories', dict, where)
-    numbers = need(plan, 'numbers', dict, where)
-    order = need(plan, 'order', list, where)
-    classes = need(plan, 'classes', list, where)
-    for o in (classes, order, *categories.values()): _check_texts(o, where)
-    for name,o in numbers.items(): _check_numbers(name, o, where)
-    if not _fit_each_other(categories, numbers, order, classes, sizes):
-        raise BundleError(f'The columns and the sizes of the model in {where} do not fit.', next=ASK)
-    need(plan, 'target', str, where)
-    return plan
+def _n_weights(sizes):
+    "How many numbers the embeddings and layers of a model hold"
+    first = sum(dim for _,dim in sizes['embeddings'])+sizes['n_numbers']
+    widths = [first, *sizes['layers'], sizes['n_classes']]
+    return sum(a*b for a,b in sizes['embeddings'])+sum(a*b for a,b in zip(widths, widths[1:]))
+
+# %% ../../../nbs/engine/tabular/model.ipynb #8514ad4c
+def _rows_misfit(d):
+    "A sentence where the parts of a checked description do not fit each other, else ''"
+    n = _n_weights(d['sizes'])
+    if n>MOST_PARAMETERS: return f'{n:,} numbers are not those of a model of a table.'
+    if not _fit_each_other(d['plan'], d['sizes']): return 'The columns and the sizes of the model do not fit.'
+    return ''
+
+def _is_dict(value, place):
+    if not isinstance(value, dict): place.refuse(value, 'a dict')
+
+ROWS = Kind('a model of rows', 'fastclass-rows', 1, dict(plan=_PLAN, sizes=_SIZES), dict(about=_is_dict), _rows_misfit)
+
+def _build(sizes):
+    "An empty `TabularModel` on the meta device"
+    norms = dict(use_bn=sizes['norm'], bn_cont=sizes['norm_numbers'])
+    with shapes_only():
+        return TabularModel(sizes['embeddings'], sizes['n_numbers'], sizes['n_classes'], sizes['layers'], **norms)
 
 # %% ../../../nbs/engine/tabular/model.ipynb #c158ca95
 def _any_rows(model, n=64):
@@ -430,8 +416,8 @@ def save_rows(
     "Write a model of rows as numbers and text, without a pickle; no row of the table goes with it"
     about = {**model.about, **(about or {})}
     sizes = _sizes(model.model)
-    text = dict(format=ROWS_FORMAT, version=ROWS_VERSION, task='rows', plan=model.plan, sizes=sizes, about=about)
-    return write_store(path, model.model.state_dict(), text, check=lambda p: _check_same(model, p))
+    said = dict(task='rows', plan=model.plan, sizes=sizes, about=about)
+    return write_store(path, model.model.state_dict(), said, ROWS, check=partial(_check_same, model))
 
 # %% ../../../nbs/engine/tabular/model.ipynb #e66500fd
 def load_rows(
@@ -439,11 +425,11 @@ def load_rows(
     device='cpu' # Where to run it
 ) -> RowModel:   # Needs no table; raises `BundleError`, which names the file and what to do
     "Open a bundle that `save_rows` wrote"
-    d,load_tensors = read_store(path, ROWS_FORMAT, ROWS_VERSION)
+    d,load_tensors = read_store(path, ROWS)
     where = f'{path}/{TEXT}'
-    model = _build(need(d, 'sizes', dict, where), where)
-    plan = _check_plan(d, where)
-    model.load_state_dict(load_tensors(model.state_dict()), assign=True)
-    model.eval().requires_grad_(False)
-    about = d.get('about')
-    return RowModel(model.to(device), plan, about=about if isinstance(about, dict) else {})
+    with building_from(where):
+        model = _build(d['sizes'])
+        model.load_state_dict(load_tensors(model.state_dict()), assign=True)
+        model.eval().requires_grad_(False)
+        check_answer(model(*_any_rows(model, 2)), (2, d['sizes']['n_classes']), where)
+    return RowModel(model.to(device), d['plan'], about=d.get('about'))
