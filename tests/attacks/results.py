@@ -519,3 +519,30 @@ def with_numbers(command, kwargs, folder):
 
 ATTACKS += [Attack(f'{command}_{k}_{str(v)[:12]}', photos, partial(unchanged, partial(with_numbers, command, {k: v})), says)
             for command,kwargs,says in NUMBERS for k,v in kwargs.items()]
+
+
+# ---- splits and logs of a review are tables too
+
+def split_trip(name, folder):
+    "A split whose files, classes and groups are called so"
+    from fastclass.engine.datablock.split import Split, read_split, save_split
+    files = [folder/f'{name}.jpg', folder/'b.jpg']
+    save_split(Split(files, ['train', 'valid'], [name, 'b'], ['0'*64, '1'*64], [name, '']), folder/'split.csv')
+    rows = list(csv.reader(io.StringIO((folder/'split.csv').read_bytes().decode(), newline='')))
+    assert not [o for row in rows for o in row if o.startswith(tuple('=+-@\t\r\n'))]
+    back = read_split(folder/'split.csv')
+    assert (list(back.files), list(back.labels), list(back.groups))==(files, [name, 'b'], [name, ''])
+
+
+def log_trip(name, folder):
+    "A log with two decisions about such a file"
+    from fastclass.engine.interpret import review
+    for decision,to in (('keep', ''), ('relabel', name)):
+        review._append(folder/'log.csv', dict(time='1', file=name, label=name, decision=decision, to=to, hash='0f'))
+    rows = list(csv.reader(io.StringIO((folder/'log.csv').read_bytes().decode(), newline='')))
+    assert not [o for row in rows for o in row if o.startswith(tuple('=+-@\t\r\n'))]
+    assert [(o['file'], o['label'], o['to']) for o in review.read_log(folder/'log.csv')]==[(name, name, ''), (name, name, name)]
+
+
+CALLED = {k: f'{v}cmd|calc' for k,v in FIRST.items()} | {k: ODD[k] for k in ('half', 'escaped', 'lines', 'old_line', 'comma', 'quoted', 'nothing')}
+ATTACKS += [Attack(f'{trip.__name__}_{k}', nothing, partial(trip, v), None) for trip in (split_trip, log_trip) for k,v in CALLED.items()]
