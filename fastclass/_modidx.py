@@ -305,6 +305,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                     'fastclass/engine/base/lookalikes.py'),
                                                   'fastclass.engine.base.lookalikes._looks': ( 'engine/base/lookalikes.html#_looks',
                                                                                                'fastclass/engine/base/lookalikes.py'),
+                                                  'fastclass.engine.base.lookalikes._too_many': ( 'engine/base/lookalikes.html#_too_many',
+                                                                                                  'fastclass/engine/base/lookalikes.py'),
                                                   'fastclass.engine.base.lookalikes.connected_components': ( 'engine/base/lookalikes.html#connected_components',
                                                                                                              'fastclass/engine/base/lookalikes.py'),
                                                   'fastclass.engine.base.lookalikes.fingerprint': ( 'engine/base/lookalikes.html#fingerprint',
