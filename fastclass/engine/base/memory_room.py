@@ -19,8 +19,8 @@ def _in_status(name, text):
 
 def _left_by_limits():
     "For each limit of this process `(kind, bytes that are left)`"
-    try: import resource
-    except ImportError: return [] # on Windows
+    if sys.platform=='win32': return []
+    import resource
     status = system_text('/proc/self/status')
     limits = dict(data=(resource.RLIMIT_DATA, 'VmData'), address=(resource.RLIMIT_AS, 'VmSize'))
     found = []
