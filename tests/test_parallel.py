@@ -227,7 +227,7 @@ def test_train_on_two_processes_is_train_on_one(way, one, path, tmp_path):
     assert two['processes']==2 and (two['n_train'], two['n_valid'], two['classes'])==(one['n_train'], one['n_valid'], one['classes'])
     for a,b in zip(one['history'], two['history'], strict=True): close(list(a.values()), list(b.values()), 1e-3)
     assert two['history'][-1]['accuracy']==pytest.approx(two['accuracy'])
-    assert sorted(o.name for o in out.iterdir())==['bundle', 'figures', 'predictions.csv', 'report.html'] and list(tmp_path.iterdir())==[out]
+    assert sorted(o.name for o in out.iterdir())==['.fastclass', 'bundle', 'figures', 'predictions.csv', 'report.html'] and list(tmp_path.iterdir())==[out]
     assert load_bundle(out/'bundle').vocab==two['classes']
 
 
