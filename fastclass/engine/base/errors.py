@@ -112,7 +112,9 @@ _STORAGE = {errno.ENOSPC: ('The disk is full', 'Free some space, or name another
             errno.EROFS:  ('The disk is read-only', 'Name a folder that you may write to.'),
             errno.EACCES: ('Writing is not allowed', 'Name a folder that you may write to.'),
             errno.EPERM:  ('Writing is not allowed', 'Name a folder that you may write to.'),
+            errno.EFBIG:  ('The file is too large for this disk', 'Name another folder.'),
             errno.EEXIST: ('A file is in the way', 'Name another folder.'),
+            errno.EISDIR: ('A folder is in the way', 'Name another file.'),
             errno.ENOTDIR: ('Part of the path is a file', 'Name another folder.'),
             errno.ENAMETOOLONG: ('The name is too long', 'Name a shorter one.')}
 

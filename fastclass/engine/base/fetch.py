@@ -4,9 +4,10 @@
 
 # %% ../../../nbs/engine/base/fetch.ipynb #749f9f60
 from __future__ import annotations
-import hashlib, os, re, time
+import hashlib, re, time
 from pathlib import Path
-from .errors import SourceError, first_line, storage_guard
+from .errors import SourceError, first_line
+from .files import replacing
 
 # %% auto #0
 __all__ = ['download_file']
@@ -21,17 +22,15 @@ def download_file(
     "Download `url` into `file`, whole or not at all, within `deadline` seconds"
     import httpx
     file = Path(file)
-    part = file.with_name(f'.{file.name}.{os.getpid()}.part')
-    with storage_guard(file): file.parent.mkdir(parents=True, exist_ok=True)
+    end = time.monotonic()+deadline
     try:
-        with client or httpx.Client(follow_redirects=True, timeout=min(10, deadline)) as http:
-            _stream(http, url, part, time.monotonic()+deadline)
-        _check_hash(part, file.name)
-        with storage_guard(file): os.replace(part, file)
+        with replacing(file) as part:
+            with client or httpx.Client(follow_redirects=True, timeout=min(10, deadline)) as http:
+                _stream(http, url, part, end)
+            _check_hash(part, file.name)
     except httpx.HTTPError as e:
         raise SourceError(f'{url} could not be downloaded: {first_line(e)}.',
                           next=f'Try again later, or put the file there by hand: {file}') from e
-    finally: part.unlink(missing_ok=True)
     return file
 
 # %% ../../../nbs/engine/base/fetch.ipynb #ec85fd59
@@ -43,7 +42,7 @@ def _late(url, done, size):
 def _stream(http, url, part, end):
     "Write the body of `url` into `part` with a progress bar; raises `SourceError` when `end` has passed"
     from fastprogress.fastprogress import progress_bar
-    with http.stream('GET', url) as response, storage_guard(part), open(part, 'wb') as f:
+    with http.stream('GET', url) as response, open(part, 'wb') as f:
         response.raise_for_status()
         size = _stated_size(response.headers)
         done = 0

@@ -4,7 +4,7 @@
 
 # %% ../../../nbs/engine/base/files.ipynb #0759c6fb
 from __future__ import annotations
-import hashlib, os, re, shutil, stat, time, unicodedata
+import errno, hashlib, os, re, shutil, stat, time, unicodedata
 from contextlib import contextmanager
 from pathlib import Path
 from .errors import DataError, storage_guard
@@ -23,13 +23,13 @@ def safe_folder(
     label:str # Any label
 ) -> str:     # A name that is one folder on every system; labels that are fine stay as they are
     "The name of the folder for a label"
-    name = unicodedata.normalize('NFC', label)
-    name = re.sub(r'[\x00-\x1f/\\:*?"<>|]+', '_', name).strip(' ').rstrip('.')
+    name = unicodedata.normalize('NFC', label[:200])
+    name = re.sub(r'[\x00-\x1f\ud800-\udfff/\\:*?"<>|]+', '_', name).strip(' ').rstrip('.')
 
     stem = name.split('.')[0].lower()
     if stem in _RESERVED or name.startswith(('.', '_')) or not name:
         name = 'class_' + name.lstrip('._')
-    while len(name.encode())>120: name = name[:-1]
+    name = name.encode()[:120].decode('utf-8', 'ignore') # a character that is cut goes
 
     if name==label: return name
     digest = hashlib.sha256(label.encode(errors='surrogatepass')).hexdigest()
@@ -66,6 +66,7 @@ def _move_in(new, path):
     if not path.is_dir():
         os.replace(new, path)
         return
+    if not new.is_dir(): raise IsADirectoryError(errno.EISDIR, 'a folder is in the way', str(path))
     old = new.with_name(f'{new.name}-old')
     os.rename(path, old)
     try: os.rename(new, path)

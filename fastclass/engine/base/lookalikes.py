@@ -4,10 +4,11 @@
 
 # %% ../../../nbs/engine/base/lookalikes.ipynb #c6fb4190
 from __future__ import annotations
+from .errors import DataError
 from .picture import read_picture
 
 # %% auto #0
-__all__ = ['COPY_LIMIT', 'GROUP_LIMIT', 'fingerprint', 'near_pairs', 'connected_components']
+__all__ = ['COPY_LIMIT', 'GROUP_LIMIT', 'MAX_PAIRS', 'fingerprint', 'near_pairs', 'connected_components']
 
 # %% ../../../nbs/engine/base/lookalikes.ipynb #fde7c53f
 def fingerprint(
@@ -38,21 +39,24 @@ def _looks(rows):
     return bits.astype(np.float32), tints.astype(np.float32)
 
 # %% ../../../nbs/engine/base/lookalikes.ipynb #030b5dfd
+MAX_PAIRS = 20_000_000 # Some 6,000 pictures that all look alike; each pair takes 120 bytes and a microsecond
+
 def _close_bits(bits, others, most):
-    "`(i, j)` of rows whose bits differ in `most` at most; a block at a time, for the sake of memory"
+    "Arrays (n, 2) of positions whose bits differ in `most` at most; some at a time, for the sake of memory"
     import numpy as np
     ones = others.sum(1)
     for start in range(0, len(bits), 256):
         block = bits[start:start+256]
         distance = block.sum(1)[:,None] + ones[None] - 2*block@others.T # Hamming distance
-        for i,j in np.argwhere(distance<=most).tolist():
-            yield start+i, j
+        found = np.argwhere(distance<=most) + (start, 0)
+        for first in range(0, len(found), 100_000): yield found[first:first+100_000]
 
+# %% ../../../nbs/engine/base/lookalikes.ipynb #92d8fe0c
 def near_pairs(
     rows:list,  # Rows with `phash` and `tint`
     limit=COPY_LIMIT, # Most bits and levels that they differ in
     others=None # Rows to compare with; None for the same rows
-) -> list:      # `(i, j)` of positions in `rows` and `others`, `i<j` when those are the same
+) -> list:      # `(i, j)` of positions in `rows` and `others`, `i<j` when those are the same; `DataError` for too many
     "Which pictures look the same"
     import numpy as np
     same = others is None
@@ -60,9 +64,17 @@ def near_pairs(
 
     bits,tints = _looks(rows)
     other_bits,other_tints = _looks(rows if same else others)
-    pairs = _close_bits(bits, other_bits, limit[0])
-    if same: pairs = [(i, j) for i,j in pairs if i<j]
-    return [(i, j) for i,j in pairs if np.abs(tints[i]-other_tints[j]).mean()<=limit[1]]
+    pairs = []
+    for found in _close_bits(bits, other_bits, limit[0]):
+        if same: found = found[found[:,0]<found[:,1]]
+        near = np.abs(tints[found[:,0]]-other_tints[found[:,1]]).mean(1)<=limit[1]
+        pairs += map(tuple, found[near].tolist())
+        if len(pairs)>MAX_PAIRS: raise _too_many(len(rows))
+    return pairs
+
+def _too_many(n):
+    return DataError(f'Among {n:,} pictures, over {MAX_PAIRS:,} pairs look alike.',
+                     next='Leave copies out first: of a film, every tenth picture will do.')
 
 # %% ../../../nbs/engine/base/lookalikes.ipynb #99f2e728
 def connected_components(

@@ -17,11 +17,6 @@ def _in_status(name, text):
     found = re.search(rf'^{name}:\s+(\d+) kB', text, re.M)
     return int(found[1])*1024 if found else 0
 
-def _given_back():
-    "Bytes that the files take which this container has read"
-    text = system_text('/sys/fs/cgroup/memory.stat') or system_text('/sys/fs/cgroup/memory/memory.stat')
-    return sum(map(int, re.findall(r'^(?:in)?active_file (\d+)', text, re.M)))
-
 def _left_by_limits():
     "For each limit of this process `(kind, bytes that are left)`"
     try: import resource
@@ -42,7 +37,7 @@ def memory_short(
     need:int # Bytes that are going to be taken, besides those of torch and fastai
 ) -> tuple|None: # `(bytes that are needed, bytes that are left)`, None where they suffice or nobody can tell
     "What is missing in the memory"
-    left = [('free', free_memory(1<<62)+_given_back()), *_left_by_limits()]
+    left = [('free', free_memory(1<<62)), *_left_by_limits()]
     for kind,free in left:
         whole = need+THREADS[kind]
         if 'fastai.learner' not in sys.modules: whole += IMPORTS[kind]
