@@ -48,6 +48,7 @@ def _of_import(kind):
     for_gpus = any(Path(torch.origin).with_name('lib').glob('*torch_cuda*'))
     return IMPORTS[kind] if for_gpus else IMPORTS[kind]//2
 
+# %% ../../../nbs/engine/base/memory_room.ipynb #724b9892
 def memory_short(
     need:int # Bytes that are going to be taken, besides those of torch and fastai
 ) -> tuple|None: # `(bytes that are needed, bytes that are left)`, None where they suffice or nobody can tell
