@@ -25,6 +25,7 @@ __all__ = ['segment_dls', 'segment_learner', 'quick_segment', 'MaskScores', 'sco
            'open_mask', 'place_prior', 'plot_masks', 'read_codes', 'save_segmenter']
 
 # %% ../nbs/06_segment.ipynb #16018e4d
+from .engine.base.csv_cells import as_column
 from .engine.base.errors import BundleError, DataError
 from .engine.base.intervals import bootstrap_interval
 from .engine.base.machine import pick_device, worker_count
@@ -167,7 +168,7 @@ def score_masks(
     scored = np.array([int(o.sum()) for o in pairs])
     if not scored.sum():
         raise DataError('Every pixel is void.', next='Look whether void is the right class.')
-    df = pd.DataFrame({'file': item_files(dl.dataset), 'right': right, 'scored': scored})
+    df = pd.DataFrame({'file': as_column(item_files(dl.dataset)), 'right': right, 'scored': scored})
     df['accuracy'] = df.right/df.scored.clip(1)
     worst_first = df.sort_values('accuracy', kind='stable', ignore_index=True)
     return MaskScores(sum(pairs), codes, worst_first)

@@ -16,7 +16,7 @@ from fastai.metrics import accuracy
 from fastai.torch_core import num_distrib, rank_distrib
 from chaos_server import free_port
 from fastclass import train
-from fastclass.engine.base.machine import Device, cpu_count
+from fastclass.engine.base.machine import Device, cpu_count, exit_after
 from fastclass.engine.packs.packs import pack
 from fastclass.engine.finetune import distributed
 from fastclass.engine.base.errors import DataError, UnsupportedError
@@ -181,7 +181,9 @@ def test_a_process_ends_when_its_parent_is_gone(monkeypatch):
     os.close(kept)
     monkeypatch.setattr(distributed, 'parent_process', lambda: SimpleNamespace(sentinel=gone))
     monkeypatch.setattr(os, '_exit', ended.append)
-    distributed._end_with_parent()
+    exit_after(distributed._wait_for_parent)
+    until = time.monotonic()+10
+    while not ended and time.monotonic()<until: time.sleep(.01)
     assert ended==[1]
 
 
@@ -227,7 +229,7 @@ def test_train_on_two_processes_is_train_on_one(way, one, path, tmp_path):
     assert two['processes']==2 and (two['n_train'], two['n_valid'], two['classes'])==(one['n_train'], one['n_valid'], one['classes'])
     for a,b in zip(one['history'], two['history'], strict=True): close(list(a.values()), list(b.values()), 1e-3)
     assert two['history'][-1]['accuracy']==pytest.approx(two['accuracy'])
-    assert sorted(o.name for o in out.iterdir())==['bundle', 'figures', 'predictions.csv', 'report.html'] and list(tmp_path.iterdir())==[out]
+    assert sorted(o.name for o in out.iterdir())==['.fastclass', 'bundle', 'figures', 'predictions.csv', 'report.html'] and list(tmp_path.iterdir())==[out]
     assert load_bundle(out/'bundle').vocab==two['classes']
 
 

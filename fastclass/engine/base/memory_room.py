@@ -5,6 +5,8 @@
 # %% ../../../nbs/engine/base/memory_room.ipynb #4c2ef450
 from __future__ import annotations
 import re, sys
+from importlib.util import find_spec
+from pathlib import Path
 from .errors import UnsupportedError
 from .machine import free_memory, system_text
 
@@ -17,10 +19,15 @@ def _in_status(name, text):
     found = re.search(rf'^{name}:\s+(\d+) kB', text, re.M)
     return int(found[1])*1024 if found else 0
 
+def _swap():
+    "Bytes on the disk that can stand in for memory; 0 in a container that limits it"
+    limit = system_text('/sys/fs/cgroup/memory.max').strip()
+    return 0 if limit.isdigit() else _in_status('SwapFree', system_text('/proc/meminfo'))
+
 def _left_by_limits():
     "For each limit of this process `(kind, bytes that are left)`"
-    try: import resource
-    except ImportError: return [] # on Windows
+    if sys.platform=='win32': return []
+    import resource
     status = system_text('/proc/self/status')
     limits = dict(data=(resource.RLIMIT_DATA, 'VmData'), address=(resource.RLIMIT_AS, 'VmSize'))
     found = []
@@ -33,14 +40,21 @@ def _left_by_limits():
 IMPORTS = dict(free=500_000_000, data=950_000_000, address=3_900_000_000) # Bytes that torch and fastai take
 THREADS = dict(free=100_000_000, data=400_000_000, address=500_000_000)   # And what their threads reserve later
 
+def _of_import(kind):
+    "Bytes of a kind that importing torch and fastai takes still"
+    if 'fastai.learner' in sys.modules: return 0
+    torch = find_spec('torch')
+    if torch is None or not torch.origin: return 0 # importing it will say so
+    for_gpus = any(Path(torch.origin).with_name('lib').glob('*torch_cuda*'))
+    return IMPORTS[kind] if for_gpus else IMPORTS[kind]//2
+
 def memory_short(
     need:int # Bytes that are going to be taken, besides those of torch and fastai
 ) -> tuple|None: # `(bytes that are needed, bytes that are left)`, None where they suffice or nobody can tell
     "What is missing in the memory"
-    left = [('free', free_memory(1<<62)), *_left_by_limits()]
+    left = [('free', free_memory(1<<62)+_swap()), *_left_by_limits()]
     for kind,free in left:
-        whole = need+THREADS[kind]
-        if 'fastai.learner' not in sys.modules: whole += IMPORTS[kind]
+        whole = need+THREADS[kind]+_of_import(kind)
         if whole>free: return whole, max(0, free)
     return None
 

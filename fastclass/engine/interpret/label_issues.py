@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from ..base.csv_cells import as_column, as_frame
 from ..base.errors import DataError
 from ..base.lookalikes import connected_components
 from ..base.torch_tools import device_of
@@ -102,7 +103,8 @@ def find_near_duplicates(
         kind = 'same class' if labels[p]==labels[q] else 'two labels'
         same_bytes = hashes[i]==hashes[j]
         rows.append((str(files[p]), labels[p], str(files[q]), labels[q], kind, same_bytes, _bits(looks[i], looks[j])))
-    table = pd.DataFrame(rows, columns=['file', 'label', 'twin', 'twin_label', 'kind', 'same_bytes', 'bits'])
+    names = ['file', 'label', 'twin', 'twin_label', 'kind', 'same_bytes', 'bits']
+    table = as_frame(names, list(zip(*rows)) or [[]]*len(names))
     return _sorted_by(table, kind=False, same_bytes=False, bits=True)
 
 # %% ../../../nbs/engine/interpret/label_issues.ipynb #546c344b
@@ -151,7 +153,8 @@ def find_label_issues(
     at = {f:i for i,f in enumerate(files)}
     groups = connected_components(len(y), [(at[a], at[b]) for a,b in zip(pairs.file, pairs.twin)])
     probs = out_of_fold_probabilities(x, y, len(vocab), groups, folds, seed)
-    table = pd.DataFrame(dict(file=files, label=labels, **_suspicions(probs, y, vocab), side=sides))
+    found = _suspicions(probs, y, vocab)
+    table = pd.DataFrame(dict(file=as_column(files), label=labels, **found, side=sides))
     return _with_twins(table, pairs[pairs.kind=='two labels'])
 
 # %% ../../../nbs/engine/interpret/label_issues.ipynb #9f1932c7
@@ -170,6 +173,6 @@ def _with_twins(table, pairs):
     "The table sorted; pictures with a twin under another label first, with its file"
     other = dict(zip(pairs.twin, pairs.file))
     other.update(zip(pairs.file, pairs.twin))
-    table = table.assign(twin=[other.get(f, '') for f in table.file])
+    table = table.assign(twin=as_column([other.get(f, '') for f in table.file]))
     table['alone'] = table.twin==''
     return _sorted_by(table, alone=True, score=False).drop(columns='alone')
