@@ -337,11 +337,12 @@ def test_command_json_is_one_line(bundle, folder, monkeypatch, capsys):
     assert code==0 and out.count('\n')==1 and (res['pictures'], res['failed'])==(2, 1)
     assert res['rows'][0]['prediction'] and res['rows'][1]['prediction'] is None and res['rows'][1]['error']
 
-def test_command_says_dont_know(bundle, folder, monkeypatch, capsys):
-    assert "don't know, perhaps" in run(monkeypatch, capsys, bundle, folder/'b.png', '--threshold', '1.01')[1]
+def test_command_says_dont_know(learn, folder, monkeypatch, capsys):
+    unsure = save_bundle(vision_learner(learn.dls, squeezenet1_1, pretrained=False), folder/'unsure.zip') # it has learned nothing
+    assert "don't know, perhaps" in run(monkeypatch, capsys, unsure, folder/'b.png', '--threshold', '1')[1]
 
 @pytest.mark.parametrize('args,code,words', [(['FILES'], 2, 'Error'), (['nowhere', 'FILE'], 2, 'no bundle'), (['BUNDLE', 'BAD'], 1, '0 of 1'),
-    (['BUNDLE', 'FILE', '--csv', 'out.png'], 2, '.csv'), (['BUNDLE', 'FILE', '--tta', '9'], 2, '9 more looks')])
+    (['BUNDLE', 'FILE', '--csv', 'out.png'], 2, '.csv'), (['BUNDLE', 'FILE', '--tta', '9'], 2, '9 more looks'), (['BUNDLE', 'FILE', '--threshold', '1.01'], 2, 'from 0 to 1')])
 def test_command_errors(bundle, folder, monkeypatch, capsys, args, code, words):
     names = dict(BUNDLE=bundle, FILE=folder/'b.png', BAD=folder/'e.txt', FILES=folder/'b.png')
     got,out,err = run(monkeypatch, capsys, *(names.get(o, o) for o in args))

@@ -134,11 +134,15 @@ def _check_file(file, need, todo):
     return size
 
 # %% ../../../nbs/engine/finetune/weights.ipynb #68be6c5b
+# torchvision's DenseNets were published under names that it changes when it loads them
+_OLD_NAME = re.compile(r'^(.*denselayer\d+\.(?:norm|relu|conv))\.([12]\.(?:weight|bias|running_mean|running_var))$')
+
 def _check_fit(state, need, arch, file, todo):
     "Raise `WeightsError` unless names, shapes and types in `state` are those of `need`, and all numbers are finite"
     import torch
     if not isinstance(state, dict):
         raise WeightsError(f'{file} holds a {type(state).__name__}, not weights.', next=todo)
+    state = {_OLD_NAME.sub(r'\1\2', str(k)): v for k,v in state.items()}
     miss = [k for k in need if k not in state and not k.endswith('num_batches_tracked')]
     odd = [k for k,want in need.items() if k in state and not _alike(state[k], want)]
     if miss or odd:
