@@ -211,6 +211,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                             'fastclass/engine/base/csv_cells.py'),
                                                  'fastclass.engine.base.csv_cells._starts_with': ( 'engine/base/csv_cells.html#_starts_with',
                                                                                                    'fastclass/engine/base/csv_cells.py'),
+                                                 'fastclass.engine.base.csv_cells._table_rows': ( 'engine/base/csv_cells.html#_table_rows',
+                                                                                                  'fastclass/engine/base/csv_cells.py'),
                                                  'fastclass.engine.base.csv_cells.as_column': ( 'engine/base/csv_cells.html#as_column',
                                                                                                 'fastclass/engine/base/csv_cells.py'),
                                                  'fastclass.engine.base.csv_cells.as_frame': ( 'engine/base/csv_cells.html#as_frame',

@@ -359,7 +359,7 @@ ATTACKS += [Attack(f'out_{o.__name__}', nothing, o, None) for o in (other_disk, 
 
 FIRST = dict(equals='=', plus='+', minus='-', at='@', tab='\t', carriage_return='\r', new_line='\n', wide='＝', quote="'=", quotes="''=")
 ODD = dict(half='a \udcff b', two_halves='\ud83d\ude00', escaped=r'\udcff', escaped_twice=r'\u005cudcff', zero='a\0b', quoted='"=1"', comma='a,=1',
-           semicolon='a;=1', lines='a\r\n=1', old_line='a\r=1', empty='', number='01', nothing='NA', yes='True', space=' =1', long='x'*200_000)
+           semicolon='a;=1', lines='a\r\n=1', old_line='a\r=1', empty='', number='01', nothing='NA', yes='True', space=' =1', long='x'*100_000)
 
 
 def table_of(name):

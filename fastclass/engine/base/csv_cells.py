@@ -142,16 +142,25 @@ def _column(name, cells, where):
                         next='Take the table as fastclass has written it.') from e
 
 # %% ../../../nbs/engine/base/csv_cells.ipynb #41050e7f
+def _table_rows(data, path):
+    "The rows of a CSV file, all of one length, the first one with the names of the columns; raises `DataError`"
+    try:
+        lines = io.StringIO(data.decode('utf-8-sig'), newline='')
+        rows = [o for o in csv.reader(lines, strict=True) if o]
+    except (UnicodeDecodeError, csv.Error) as e:
+        raise DataError(f'{path} is no table: {e!s:.100}', next='Name a CSV file that fastclass has written.') from e
+    if not rows or any(len(o)!=len(rows[0]) for o in rows):
+        raise DataError(f'{path} is no table: its lines have no columns in common.',
+                        next='Name a CSV file that fastclass has written.')
+    return rows
+
 def read_predictions(
     path # A table that fastclass has written: predictions.csv of a run, or that of `fastclass predict --csv`
 ):       # `pandas.DataFrame` with the texts as they were, numbers as float64; raises `DataError`
     "A table of predictions as it was before it was written, to be joined to others by the column `file`"
-    import pandas as pd
     try: data = read_limited(path, TABLE_LIMIT)
     except OSError as e:
         raise DataError(f'{path} cannot be read: {e.strerror}.', next='Name a table of predictions.') from e
-    try: raw = pd.read_csv(io.BytesIO(data), dtype=str, keep_default_na=False, header=None, encoding='utf-8-sig')
-    except ValueError as e: # what pandas raises for what is no table is of this kind
-        raise DataError(f'{path} is no table: {e!s:.100}', next='Name a CSV file that fastclass has written.') from e
-    names = [plain_cell(o) for o in raw.iloc[0]]
-    return as_frame(names, [_column(name, raw[i][1:].tolist(), path) for i,name in enumerate(names)])
+    head,*rows = _table_rows(data, path)
+    names = [plain_cell(o) for o in head]
+    return as_frame(names, [_column(name, [row[i] for row in rows], path) for i,name in enumerate(names)])
