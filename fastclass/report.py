@@ -76,8 +76,8 @@ def check_room(
     need = 2*of_model+5_000_000 # the bundle is checked beside its place; figures, report, table
     free = shutil.disk_usage(folder).free
     if free>=need: return
-    raise StorageError(f'The disk is full: {free/1e6:.0f} MB are free for {folder}, '
-                       f'and the results need about {need/1e6:.0f} MB.',
+    raise StorageError(f'The disk is full: {free/1e6:.0f} MB are free where the results go, '
+                       f'and they need about {need/1e6:.0f} MB.',
                        next='Free some space, or name a folder on another disk with --out.')
 
 # %% ../nbs/report.ipynb #27ba2003
