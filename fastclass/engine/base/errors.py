@@ -115,6 +115,8 @@ _STORAGE = {errno.ENOSPC: ('The disk is full', 'Free some space, or name another
             errno.EFBIG:  ('The file is too large for this disk', 'Name another folder.'),
             errno.EEXIST: ('A file is in the way', 'Name another folder.'),
             errno.EISDIR: ('A folder is in the way', 'Name another file.'),
+            errno.ELOOP:  ('Links lead in a circle', 'Name another folder.'),
+            errno.EIO:    ('The disk reports a fault', 'Name a folder on another disk.'),
             errno.ENOTDIR: ('Part of the path is a file', 'Name another folder.'),
             errno.ENAMETOOLONG: ('The name is too long', 'Name a shorter one.')}
 
