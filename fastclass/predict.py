@@ -115,8 +115,7 @@ def predict(
     n,failed = len(table),int((table.error!='').sum())
     written = f' Table: {printable(csv)}' if csv else ''
     print(f'{n-failed} of {n} pictures predicted.{written}')
-    rows = []
-    if as_json: rows = table.astype(object).where(table.notna(), None).to_dict('records')
+    rows = table.astype(object).where(table.notna(), None).to_dict('records') if as_json else []
     return dict(ok=failed<n, pictures=n, failed=failed, csv=csv, rows=rows)
 
 def _said(row, threshold):
