@@ -107,8 +107,8 @@ def predict(
     as_json:bool=False       # Print one JSON object as the last line
 ) -> dict:                   # `ok` (was any picture read?), `rows`, `failed` and `csv`
     "Predict pictures with a bundle: one line a picture, bad files included"
-    if threshold is not None and math.isnan(threshold):
-        raise DataError('The threshold is no number.', next='Take one from 0 to 1.')
+    if threshold is not None and not 0<=threshold<=1:
+        raise DataError(f'The threshold is {threshold}.', next='Take a number from 0 to 1.')
     quiet()
     table = predict_files(bundle, files, csv, tta, threshold)
     for row in table.itertuples(): print(printable(f'{row.file}: {_said(row, threshold)}'))

@@ -9,7 +9,7 @@ import math, time
 from pathlib import Path
 
 from .engine.base.errors import storage_guard
-from .engine.base.machine import pick_device, quiet
+from .engine.base.machine import pick_device, quiet, use_free_processors
 from .engine.base.memory_room import check_memory_room
 from .engine.base.run_folder import check_apart, result_folder
 from .report import (check_numbers, check_room, evaluate, look_through,
@@ -67,6 +67,7 @@ def _train(learn, epochs, seconds, seed):
     from fastai.callback.channelslast import ChannelsLast
     from fastai.torch_core import set_seed
     from fastclass.finetune import quick_tune
+    use_free_processors()
     set_seed(seed, reproducible=True)
     if learn.weights.from_photos: return quick_tune(learn, epochs, seconds=seconds or 20)
     # first the head, so that a new one does not spoil the body

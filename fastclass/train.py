@@ -10,7 +10,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from .engine.base.errors import DataError, storage_guard
-from .engine.base.machine import pick_device, quiet, worker_count
+from fastclass.engine.base.machine import (pick_device, quiet, use_free_processors,
+    worker_count)
 from .engine.base.memory_room import check_memory_room
 from .engine.base.run_folder import result_folder
 from .report import (check_numbers, check_room, evaluate, look_through,
@@ -101,7 +102,9 @@ def _start(data, out, began, processes, fit, how, timeout):
     print('Training on {0.name}: {0.why}.'.format(pick_device()))
     with result_folder(out, data) as work:
         folder = look_through(data)
-        if n==1: return _job(folder, work, Path(out), began, 1, fit, how)
+        if n==1:
+            use_free_processors()
+            return _job(folder, work, Path(out), began, 1, fit, how)
         bs = how['bs']
         print(f'Starting {n} processes, each with 1/{n} of every batch of {bs}: about ten seconds.')
         results = launch(_job_of_rank, folder, work, Path(out), began, n, fit, how,

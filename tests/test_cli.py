@@ -131,6 +131,7 @@ def test_signals_that_end_a_process_count_as_ctrl_c(fake, tmp_path, name, ignore
     "In the background, Ctrl-C is ignored, and the others are not"
     import signal
     code = f"""import signal; signal.signal(signal.SIGINT, signal.SIG_IGN if {ignored} else signal.default_int_handler)
+if hasattr(signal, 'SIGHUP'): signal.signal(signal.SIGHUP, signal.SIG_DFL) # these tests may run under nohup
 from fastclass.course import cli; cli.COMMANDS['fake'] = 'made_up_lesson:fake'; cli.main()"""
     with subprocess.Popen([sys.executable, '-c', code, 'fake', '--data', 'wait'], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
                           env={**os.environ, 'PYTHONPATH': os.pathsep.join([str(tmp_path), os.environ.get('PYTHONPATH', '')])}) as p:

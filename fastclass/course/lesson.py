@@ -7,8 +7,8 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from ..engine.base.errors import expect_fail
-from fastclass.engine.base.machine import (DataSource, Device, choose_source, importing, pick_device, quiet, version,
-    where, worker_count)
+from ..engine.base.machine import (DataSource, Device, choose_source, importing, pick_device, quiet, version,
+    use_free_processors, where, worker_count)
 from ..engine.packs.draw import show_grid
 from ..engine.packs.packs import pack
 from ..engine.collect.datasets import real_or_pack
@@ -42,9 +42,10 @@ def seed_all(
 
 # %% ../../nbs/course/lesson.ipynb #41624df7
 def _use(device):
-    "Make `device` fastai's default"
+    "Make `device` fastai's default, and leave other programs their processors"
     with importing('fastai'): from fastai.torch_core import default_device
     default_device(device.type!='cpu')
+    use_free_processors()
 
 # %% ../../nbs/course/lesson.ipynb #5ba7768d
 def _headline(title, minutes, device, source):

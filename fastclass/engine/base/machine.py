@@ -14,9 +14,9 @@ from .errors import StorageError, UnsupportedError, first_line
 
 # %% auto #0
 __all__ = ['TROUBLE', 'ADVICE', 'OTHER_GPU', 'DEVICES', 'HOSTS', 'SOURCES', 'QUIET', 'where', 'write_error', 'cache_dir',
-           'system_text', 'cpu_count', 'worker_count', 'free_memory', 'Device', 'interrupt_later', 'importing',
-           'exit_after', 'pick_device', 'tls_context', 'has_internet', 'DataSource', 'choose_source', 'quiet',
-           'version']
+           'system_text', 'cpu_count', 'use_free_processors', 'worker_count', 'free_memory', 'Device',
+           'interrupt_later', 'importing', 'exit_after', 'pick_device', 'tls_context', 'has_internet', 'DataSource',
+           'choose_source', 'quiet', 'version']
 
 # %% ../../../nbs/engine/base/machine.ipynb #5d44b0b0
 def where(
@@ -91,6 +91,28 @@ def cpu_count() -> int: # At least 1
     if not all(o.isdigit() for o in limit): return n
     quota,period = map(int, limit)
     return max(1, min(n, quota//period))
+
+# %% ../../../nbs/engine/base/machine.ipynb #51bffab8
+def _ticks():
+    "Time of all processors by what they did, in hundredths of a second; idle is the fourth. [] where no system says so"
+    words = system_text('/proc/stat').split()[1:9]
+    return [int(o) for o in words if o.isdigit()]
+
+def _busy_share(seconds=.2):
+    "The share of the machine's processors that is at work now, 0 to 1; 0 where the system does not say"
+    before = _ticks()
+    time.sleep(seconds if before else 0)
+    spent = [b-a for a,b in zip(before, _ticks())]
+    if not sum(spent): return 0.
+    return 1-sum(spent[3:5])/sum(spent) # idle, and waiting for a disk
+
+def use_free_processors() -> int: # Threads that torch has now
+    "Give torch as many threads as there are processors that nobody uses; `OMP_NUM_THREADS` overrules it"
+    import torch
+    if 'OMP_NUM_THREADS' not in os.environ:
+        free = round((os.cpu_count() or 1)*(1-_busy_share()))
+        torch.set_num_threads(max(1, min(cpu_count(), free)))
+    return torch.get_num_threads()
 
 # %% ../../../nbs/engine/base/machine.ipynb #319fa536
 def _workers(kind, cpus, start, shared_mb):
@@ -178,7 +200,7 @@ def importing(
 def exit_after(
     wait # A function that returns when there is nothing left to live for
 ) -> None:
-    "End this process at once when `wait` returns; a thread waits for that"
+    "End this process when `wait` returns, in a thread: a second process must not outlive the first, however that ended"
     def end():
         wait()
         os._exit(1)
