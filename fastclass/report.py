@@ -255,7 +255,7 @@ def _summary(outcome, folder, out, source):
     worst = outcome.frame.sort_values('loss', ascending=False).head(3)
     for row in worst.itertuples():
         file = os.path.relpath(row.file, folder.path)
-        print(printable(f'Loss {row.loss:.2f}: {file} is {row.actual}, '
+        print(printable(f'Loss {abs(row.loss):.2f}: {file} is {row.actual}, '
                         f'taken for {row.predicted} ({row.probability:.0%}).'))
     print(f'Report, figures, predictions and model: {printable(out)}')
     page = printable(out/'report.html')
