@@ -12,7 +12,6 @@ import pandas as pd
 from fastclass.engine.base.csv_cells import (as_frame, check_csv_place, csv_bytes,
     read_predictions)
 from .engine.base.errors import BundleError, DataError, PictureError, printable
-from .engine.base.machine import quiet
 from .engine.base.files import write_atomic
 from .engine.predict.corruptions import CORRUPTIONS, corrupt, scene_of, write_series
 from .engine.predict.inputs import named_sources, predict_tta, uploads
@@ -109,7 +108,6 @@ def predict(
     "Predict pictures with a bundle: one line a picture, bad files included"
     if threshold is not None and not 0<=threshold<=1:
         raise DataError(f'The threshold is {threshold}.', next='Take a number from 0 to 1.')
-    quiet()
     table = predict_files(bundle, files, csv, tta, threshold)
     for row in table.itertuples(): print(printable(f'{row.file}: {_said(row, threshold)}'))
     n,failed = len(table),int((table.error!='').sum())

@@ -252,8 +252,8 @@ def _summary(outcome, folder, out, source):
              for row in outcome.most_confused.head(3).itertuples(index=False)]
     confused = ', '.join(pairs) or 'none'
     print(f'Most confused: {confused}.')
-    worst = outcome.frame.sort_values('loss', ascending=False).head(3)
-    for row in worst.itertuples():
+    mistakes = outcome.frame[~outcome.frame.correct.astype(bool)]
+    for row in mistakes.sort_values('loss', ascending=False).head(3).itertuples():
         file = os.path.relpath(row.file, folder.path)
         print(printable(f'Loss {abs(row.loss):.2f}: {file} is {row.actual}, '
                         f'taken for {row.predicted} ({row.probability:.0%}).'))

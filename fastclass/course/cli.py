@@ -138,10 +138,11 @@ def call(
     kwargs:dict  # What the function is given
 ) -> int:        # 1 when the result says that it is not `ok`, else 0
     "Import the function behind a command, call it, and with `as_json` print its result as one line"
-    from fastclass.engine.base.machine import interrupt_later
+    from fastclass.engine.base.machine import interrupt_later, quiet
     from fastclass.engine.base.memory_room import check_memory_room
     module,func = COMMANDS[name].split(':')
     if name not in WITHOUT_TORCH: check_memory_room()
+    quiet() # some libraries warn while they are imported
     as_json = kwargs.get('as_json', False)
     with redirect_stdout(sys.stderr) if as_json else nullcontext():
         with interrupt_later(): run = getattr(importlib.import_module(module), func)
