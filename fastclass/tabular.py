@@ -4,75 +4,91 @@
 
 # %% ../nbs/07_tabular.ipynb #03ccf455
 from __future__ import annotations
+import time
 
 import torch
-from fastai.data.block import CategoryBlock
-from fastai.data.transforms import Normalize
-from fastai.metrics import accuracy
-from fastai.tabular.core import Categorify, FillMissing, TabularPandas
-from fastai.tabular.learner import tabular_learner
 
 from .engine.base.errors import BundleError, DataError
 from fastclass.engine.tabular.baselines import (compare_models, partial_dependence,
     permutation_importance)
-from fastclass.engine.tabular.columns import (check_table, choose_columns, clean_texts,
-    split_rows, tabular_report)
-from .engine.tabular.model import (EPOCHS, RowModel, close_gaps, fit_rows, load_rows,
-    plan_of, save_rows, tidy_table)
+from .engine.tabular.columns import (check_table, choose_columns, clean_texts,
+    could_be_number, split_rows, tabular_report, target_kind)
+from .engine.tabular.effort import Effort, choose_effort, rows_learner
+from fastclass.engine.tabular.model import (RowModel, fit_rows, load_rows, plan_of, save_rows,
+    tidy_table)
+from .engine.tabular.scores import number_scores
 
 _all_ = ['BundleError', 'DataError', 'RowModel', 'compare_models', 'fit_rows', 'load_rows',
-         'partial_dependence', 'permutation_importance', 'save_rows', 'split_rows',
-         'tabular_report']
+         'number_scores', 'partial_dependence', 'permutation_importance', 'save_rows',
+         'split_rows', 'tabular_report', 'target_kind']
 
 # %% auto #0
-__all__ = ['train_table', 'BundleError', 'DataError', 'RowModel', 'compare_models', 'fit_rows', 'load_rows', 'partial_dependence',
-           'permutation_importance', 'save_rows', 'split_rows', 'tabular_report']
+__all__ = ['train_table', 'BundleError', 'DataError', 'RowModel', 'compare_models', 'fit_rows', 'load_rows', 'number_scores',
+           'partial_dependence', 'permutation_importance', 'save_rows', 'split_rows', 'tabular_report', 'target_kind']
 
 # %% ../nbs/07_tabular.ipynb #99b04680
 def train_table(
     df,              # A pandas DataFrame
-    target:str,      # Name of the column to predict: classes, at most 100
+    target:str,      # Name of the column to predict: classes, at most 100, or a number
     categories=None, # Names of category columns; None to choose
     numbers=None,    # Names of number columns; None to choose
     valid=.2,        # Share of the rows, or `(training, validation)` positions where a target is
     seed:int=42,     # For the split and for training
-    epochs:int=EPOCHS, # Times that every row is seen
+    epochs:int=None, # Times that every row is seen; None: see `choose_effort`
+    kind:str=None,   # Is the target 'classes' or a 'number'? None: see `target_kind`
+    y_range=None,    # Lowest and highest number that can come out; None for any
     **kwargs         # For `fit_rows`
 ) -> RowModel:       # Raises `DataError`, `UnsupportedError`
     "A trained model of a table, with every choice on record"
-    y = check_table(df, target)
+    y = check_table(df, target, kind)
+    said = target_kind(df[target], kind)
     df = clean_texts(df)
     columns = choose_columns(df, target, categories, numbers)
     tidy,known = tidy_table(df, columns, y),df[y.notna()]
-    train,held = _two_sides(known, tidy[target], valid, seed)
-    to = TabularPandas(close_gaps(tidy, columns.numbers, train),
-                       [Categorify, FillMissing, Normalize], list(columns.categories),
-                       list(columns.numbers), target, y_block=CategoryBlock(), splits=[train, held])
+    sides = _two_sides(known, tidy[target], valid, seed)
+    _check_range(tidy[target].iloc[sides[0]], y_range)
+    start = time.perf_counter()
+    effort = Effort(epochs) if epochs else choose_effort(tidy, columns, sides[0], y_range, seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        learn = tabular_learner(to.dataloaders(bs=64), metrics=accuracy)
-        learn = fit_rows(learn, epochs, seed=seed, **kwargs)
-    return _with_record(learn, columns, known.iloc[train], known.iloc[held])
+        learn,exact = rows_learner(tidy, columns, sides, effort, y_range)
+        learn = fit_rows(learn, effort.epochs, **{'bs': effort.bs, 'seed': seed, **kwargs})
+    about = dict(seconds=time.perf_counter()-start, kind=said[0], why=said[1], epochs=effort.epochs)
+    return _with_record(RowModel(learn.model, plan_of(learn, exact), learn, about), columns, known, sides)
 
 # %% ../nbs/07_tabular.ipynb #4bb066e3
-def _two_sides(known, classes, valid, seed):
+def _two_sides(known, answers, valid, seed):
     "Positions of the training and validation rows; `DataError` where training lacks a class"
     if isinstance(valid, (int, float)): train,held = split_rows(known, valid, seed)
     else: train,held = map(list, valid)
-    in_training = classes.iloc[train]
-    lost = set(classes)-set(in_training)
+    in_training = answers.iloc[train]
+    lost = set() if answers.dtype.kind=='f' else set(answers)-set(in_training)
     if lost or in_training.nunique()<2:
-        label = min(lost or set(classes))
+        label = min(lost or set(answers))
+        other = ' Or predict a number: kind="number".' if could_be_number(answers) else ''
         raise DataError(f'The class {label!r} has no row, or is alone, in training.',
-                        next='Leave it out, or collect more rows of each class.')
+                        next=f'Leave it out, or collect more rows of each class.{other}')
     return train,held
 
-def _with_record(learn, columns, train_rows, valid_rows):
-    "The model of a trained learner, with the choices and rows that it was made from"
-    model = RowModel(learn.model, plan_of(learn), learn)
+def _check_range(y, y_range):
+    "Raise `DataError` for a range that the answers `y` do not lie in"
+    if y_range is None: return
+    low,high = y_range
+    if y.dtype.kind!='f':
+        raise DataError('Classes have no y_range.', next='Leave it out, or give kind="number".')
+    if not low<y.min()<=y.max()<high:
+        raise DataError(f'The target goes from {y.min():g} to {y.max():g}; '
+                        f'y_range={tuple(y_range)} does not hold it.',
+                        next='Give a range that is a little wider than the numbers.')
+
+def _with_record(model, columns, known, sides):
+    "The model with the choices and rows that it was made from"
     model.columns = columns
-    model.train_rows,model.valid_rows = train_rows,valid_rows
-    metrics = dict(accuracy=model.accuracy(valid_rows))
-    choices = columns.table().to_dict('records')
-    model.about = dict(rows=len(train_rows), choices=choices, metrics=metrics)
+    model.train_rows,model.valid_rows = [known.iloc[side] for side in sides]
+    scores = model.scores(model.valid_rows)
+    model.about |= dict(
+        rows=len(model.train_rows),
+        choices=columns.table().to_dict('records'),
+        metrics={name: value for name,(value,_,_) in scores.items()},
+        intervals={name: [low, high] for name,(_,low,high) in scores.items()})
     return model

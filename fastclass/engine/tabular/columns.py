@@ -14,8 +14,8 @@ from ..base.errors import DataError, UnsupportedError
 
 # %% auto #0
 __all__ = ['MOST_CLASSES', 'MAX_CARD', 'KINDS', 'ROWS_A_CLASS', 'as_text', 'clean_texts', 'as_numbers', 'to_numbers',
-           'column_kind', 'target_kind', 'check_table', 'leaks_target', 'TableReport', 'tabular_report', 'Columns',
-           'choose_columns', 'split_rows']
+           'column_kind', 'could_be_number', 'target_kind', 'check_table', 'leaks_target', 'TableReport',
+           'tabular_report', 'Columns', 'choose_columns', 'split_rows']
 
 # %% ../../../nbs/engine/tabular/columns.ipynb #e6799caf
 def _one_text(v):
@@ -118,12 +118,14 @@ def _check_frame(df, target):
         raise DataError(f'{target!r} is the only column.',
                         next=_how_to_read(df) or 'A model needs columns to predict it from.')
 
-# %% ../../../nbs/engine/tabular/columns.ipynb #4eb48d04
+# %% ../../../nbs/engine/tabular/columns.ipynb #b7b7c5ff
 MAX_CARD = 20 # Whole numbers with no more different values than this are categories, as in fastai's cont_cat_split
 _ABSENT = ('?', '-', 'na', 'n/a', 'nan', 'none', 'null', 'unknown', 'missing')
 _DATE = re.compile(r"""(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.](\d{4}|\d{2}))([T ,].*)?
                        |\d{1,2}\.?[ -][A-Za-z]{3,9}\.?[ ,-]+\d{2,4}|[A-Za-z]{3,9}\.?[ ]\d{1,2},?[ ]\d{4}""", re.VERBOSE)
-_AROUND = re.compile(r"([+-]?(?:[^\w\s,.'+-]{1,3}|[A-Z]{3})?)\s?([+-]?\d[\d.,']*)\s?([^\W\d]{1,6}\d?|[^\w\s,.'+-]{1,3})?")
+_AROUND = re.compile(r"""([+-]?(?:[^\w\s,.'+-]{1,3}|[A-Z]{3})?)\s?  # a currency
+                         ([+-]?\d[\d.,']*)\s?                      # the number
+                         ([^\W\d]{1,6}\d?|[^\w\s,.'+-]{1,3})?     # a unit""", re.VERBOSE)
 _PLAIN = re.compile(r'[+-]?\d+(\.\d+)?')
 _THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}([,']\d{3})+(\.\d+)?")
 _COMMA = re.compile(r'[+-]?(\d+|\d{1,3}(\.\d{3})+),\d+')
@@ -165,10 +167,10 @@ def to_numbers(
     if way: return f"{column} = pd.to_numeric({column}.str.replace(r'[^0-9.-]', '', regex=True))."
     return f"Correct them, or make them missing: {column} = pd.to_numeric({column}, errors='coerce')."
 
-# %% ../../../nbs/engine/tabular/columns.ipynb #aed1e36c
+# %% ../../../nbs/engine/tabular/columns.ipynb #14933c07
 _NAMED_KEY = re.compile(r'(?i:(^|[\W_])(id|key|idx|index|uuid|guid|rowid)$|^unnamed: ?\d+$)|[a-z](Id|ID|Key)$')
-_SOUNDS_LIKE_KEY = re.compile('(?i)customer|client|user|account|order|invoice|passenger|patient|student|employee|member|serial'
-                              '|ticket|person|(^|[\\W_])(no|nr|num|number|code)$')
+_SOUNDS_LIKE_KEY = re.compile(r"""(?i)customer|client|user|account|order|invoice|passenger|patient|student|employee
+                                  |member|serial|ticket|person|(^|[\W_])(no|nr|num|number|code)$""", re.VERBOSE)
 
 def _why_a_key(s, values):
     "Why whole numbers `values` are names of rows and no amounts; '' where they are not"
@@ -224,9 +226,15 @@ def _kind_of_text(s, text, distinct, n):
     if distinct>max(50, .5*n): return 'name', f'{distinct} different texts in {n} rows: names or keys'
     return 'category', f'text, {distinct} different values'
 
-# %% ../../../nbs/engine/tabular/columns.ipynb #2520f65d
+# %% ../../../nbs/engine/tabular/columns.ipynb #c000bb4c
 KINDS = ('classes', 'number') # What a target can be
 ROWS_A_CLASS = 3 # Whole numbers with fewer rows a value are no classes
+
+def could_be_number(
+    s # A pandas Series
+) -> bool:
+    "Can each of its values be read as a number?"
+    return _share_of_numbers(as_text(s))==1
 
 def target_kind(
     s,            # A column, as a pandas Series
