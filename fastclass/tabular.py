@@ -54,7 +54,8 @@ def train_table(
         learn,exact = rows_learner(tidy, columns, sides, effort, y_range)
         learn = fit_rows(learn, effort.epochs, **{'bs': effort.bs, 'seed': seed, **kwargs})
     about = dict(seconds=time.perf_counter()-start, kind=said[0], why=said[1], epochs=effort.epochs)
-    return _with_record(RowModel(learn.model, plan_of(learn, exact), learn, about), columns, known, sides)
+    model = RowModel(learn.model, plan_of(learn, exact), learn, about)
+    return _with_record(model, columns, known, sides)
 
 # %% ../nbs/07_tabular.ipynb #4bb066e3
 def _two_sides(known, answers, valid, seed):

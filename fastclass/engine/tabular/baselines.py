@@ -66,7 +66,7 @@ def _baselines(columns, number, seed):
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
     codes = dict(handle_unknown='use_encoded_value', unknown_value=-1, encoded_missing_value=-1)
-    gaps = OrdinalEncoder(handle_unknown='use_encoded_value', unknown_value=np.nan) # boosting knows what to do with them
+    gaps = OrdinalEncoder(handle_unknown='use_encoded_value', unknown_value=np.nan) # boosting knows them
     models = _untrained(number, len(columns.categories), seed)
     constant,linear,forest,boosting = models
     return {
@@ -98,7 +98,7 @@ def compare_models(
     model,      # What `train_table` returned
     names=None, # Which baselines; None for all of them
     seed:int=0  # For those that draw numbers
-):              # DataFrame: accuracy, log loss, or rmse, mae, r2, with 95% intervals, and seconds of training; the network last
+):              # DataFrame: accuracy and log loss, or rmse, mae and r2, with 95% intervals; seconds. Network last
     "scikit-learn's baselines beside the network, on the same rows and columns"
     if model.train_rows is None:
         raise DataError('This model came without the rows that it was trained on.',
@@ -126,7 +126,7 @@ def permutation_importance(
     df,            # Rows with the target, not those that it trained on
     repeats:int=5, # Shuffles a column
     seed:int=0     # Of the shuffles
-):                 # DataFrame: column, loss (accuracy that is lost, or RMSE that is added; mean), spread (its deviation)
+):                 # DataFrame: column, loss (mean of accuracy lost, or of RMSE added), spread (its deviation)
     "How much each column is worth to the model, the most important first"
     plan = model.plan
     target = plan['target']
@@ -173,7 +173,7 @@ def partial_dependence(
     values=None, # What it is set to; None for its categories, or 12 values between its 2nd and 98th percentile
     label=None,  # Whose probability; None for the last class. Not for a number
     rows:int=500 # At most so many rows are used
-):               # DataFrame: value, mean probability or number, low and high (the middle 80% of the rows); raises `DataError`
+):               # DataFrame: value, mean of what is said, low and high (the middle 80% of the rows); raises `DataError`
     "What the model would say if the column were different and all else as it is"
     used = used_columns(model.plan)
     if column not in used:
@@ -182,8 +182,9 @@ def partial_dependence(
     classes = model.classes or [None]
     if label is None: label = classes[-1]
     if label not in classes:
-        raise DataError(f'The model does not know the class {label!r}.',
-                        next=f'It knows {", ".join(classes[:20])}.' if model.classes else 'Leave label out: it predicts a number.')
+        known = 'Leave label out: it predicts a number.'
+        if model.classes: known = f'It knows {", ".join(model.classes[:20])}.'
+        raise DataError(f'The model does not know the class {label!r}.', next=known)
     i = classes.index(label)
     df = df.sample(min(rows, len(df)), random_state=0)
     if values is None: values = known or _spread(df[column])

@@ -113,7 +113,7 @@ def _losses(learn):
     if y.is_floating_point(): return (out[:,0].double()-y[:,0].double()).square()
     return F.cross_entropy(out, y, reduction='none')
 
-# %% ../../../nbs/engine/tabular/effort.ipynb #ac1e06fe
+# %% ../../../nbs/engine/tabular/effort.ipynb #70d385c9
 def choose_effort(
     tidy,    # What `tidy_table` returned
     columns, # `Columns`
@@ -129,6 +129,8 @@ def choose_effort(
     tried = {(STEPS[1], False): loss(STEPS[1], False)}
     if add_exact(seen, columns.numbers, range(n))[1]: tried[STEPS[1], True] = loss(STEPS[1], True)
     _,exact = min(tried, key=tried.get)
-    tried |= {(steps, exact): loss(steps, exact) for steps in (STEPS[0], STEPS[2])}
+    tried[STEPS[0], exact] = loss(STEPS[0], exact)
+    fewer_is_worse = tried[STEPS[0], exact]>tried[STEPS[1], exact]
+    if fewer_is_worse: tried[STEPS[2], exact] = loss(STEPS[2], exact)
     steps,exact = min(tried, key=tried.get)
     return _effort(n, steps, exact=exact, tried=tuple(tried.items()))

@@ -190,7 +190,7 @@ def _procs_of(to):
     "The processors of a table by their type; refuses those that cannot be put into a plan"
     for o in to.procs.fs:
         kind = type(o)
-        if kind in _PROCS or kind.__name__=='Categorize': continue
+        if kind in _PROCS or kind.__name__ in ('Categorize', 'RegressionSetup'): continue # of the target
         known = ', '.join(p.__name__ for p in _PROCS)
         refuse(f'the processor {kind.__name__}', f'Use {known}.')
     procs = {type(o): o for o in to.procs.fs}
