@@ -93,7 +93,7 @@ def _parts(tidy, seed):
     part = np.random.default_rng(seed).permutation(len(different))%PARTS
     return part[rows]
 
-# %% ../../../nbs/engine/tabular/effort.ipynb #3582f066
+# %% ../../../nbs/engine/tabular/effort.ipynb #550d7c95
 def _loss_on_parts(tidy, columns, steps, exact, y_range, seed):
     "The mean loss over the rows, each predicted by a model that has not seen it"
     part = _parts(tidy, seed)
@@ -107,11 +107,12 @@ def _loss_on_parts(tidy, columns, steps, exact, y_range, seed):
     return float(torch.cat(losses).mean())
 
 def _losses(learn):
-    "The loss of each validation row: how unlikely its class was, or the squared error"
+    "The loss of each validation row: 1 for a wrong class and a little for doubt, or the squared error"
     xc,xn,y = row_tensors(learn.dls.valid_ds, learn.dls.device)
     with torch.inference_mode(), evaluating(learn.model): out = learn.model(xc, xn)
     if y.is_floating_point(): return (out[:,0].double()-y[:,0].double()).square()
-    return F.cross_entropy(out, y, reduction='none')
+    wrong = out.argmax(1)!=y
+    return wrong+1e-3*F.cross_entropy(out, y, reduction='none') # doubt decides between equals
 
 # %% ../../../nbs/engine/tabular/effort.ipynb #70d385c9
 def choose_effort(
