@@ -74,9 +74,7 @@ def _refuse_text(name, odd, n):
     "Raise for the values `odd` of `n`, which are no numbers"
     where,first = odd.index[0],odd.iloc[0]
     found = f'{len(odd)} of {n} values are not: {first!r:.40} in row {where}.'
-    raise DataError(f'{name!r} is used as a number, and {found}',
-                    next='Correct them, take the column as a category, or make them missing: '
-                         f"df[{name!r}] = pd.to_numeric(df[{name!r}], errors='coerce').")
+    raise DataError(f'{name!r} is used as a number, and {found}', next=to_numbers(odd.rename(name)))
 
 def _refuse_infinite(name, big):
     "Raise for values that are too large"
@@ -141,7 +139,7 @@ def _are_dates(text):
     some = text.dropna().unique()[:200]
     return sum(bool(_DATE.fullmatch(o)) for o in some)>.9*len(some)
 
-# %% ../../../nbs/engine/tabular/columns.ipynb #e9a9a47c
+# %% ../../../nbs/engine/tabular/columns.ipynb #8575fab2
 def _written_as(text):
     "How numbers are written that pandas reads as text: comma, thousands, unit; '' where the texts are no numbers"
     some = text.dropna().unique()[:200]
@@ -165,7 +163,7 @@ def to_numbers(
         return (f"Read the file with pd.read_csv(file, sep=';', decimal=','), or: {column} = pd.to_numeric({column}"
                 ".str.replace(r'[^0-9,-]', '', regex=True).str.replace(',', '.')).")
     if way: return f"{column} = pd.to_numeric({column}.str.replace(r'[^0-9.-]', '', regex=True))."
-    return f"Correct them, or make them missing: {column} = pd.to_numeric({column}, errors='coerce')."
+    return f"Correct them, take the column as a category, or make them missing: {column} = pd.to_numeric({column}, errors='coerce')."
 
 # %% ../../../nbs/engine/tabular/columns.ipynb #14933c07
 _NAMED_KEY = re.compile(r'(?i:(^|[\W_])(id|key|idx|index|uuid|guid|rowid)$|^unnamed: ?\d+$)|[a-z](Id|ID|Key)$')
@@ -392,7 +390,7 @@ def _column_findings(name, s, raw, kind, why, y):
     if kind in ('empty', 'constant', 'name', 'date'):
         yield name, f'Of no use as it is: {why}.', _why_unused(s, kind)
     if kind=='broken number':
-        yield name, f'{why}.', f'{to_numbers(raw)} Or name the column as a category.'
+        yield name, f'{why}.', to_numbers(raw)
     if kind=='number' and len(s)>50 and s.nunique()==len(s) and types.is_integer_dtype(s):
         yield (name, 'Every row has a whole number of its own.', 'It is used as a number. Leave it out if it is a key.')
     if kind in ('number', 'category') and leaks_target(s, y)>(.98 if types.is_float_dtype(y) else .9):
