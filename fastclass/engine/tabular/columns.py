@@ -13,7 +13,7 @@ from pandas.api import types
 from ..base.errors import DataError, UnsupportedError
 
 # %% auto #0
-__all__ = ['MOST_CLASSES', 'MAX_CARD', 'KINDS', 'ROWS_A_CLASS', 'as_text', 'clean_texts', 'as_numbers', 'to_numbers',
+__all__ = ['MAX_CARD', 'MOST_CLASSES', 'KINDS', 'ROWS_A_CLASS', 'as_text', 'clean_texts', 'to_numbers', 'as_numbers',
            'column_kind', 'could_be_number', 'target_kind', 'check_table', 'leaks_target', 'TableReport',
            'tabular_report', 'Columns', 'choose_columns', 'split_rows']
 
@@ -53,6 +53,55 @@ def _as_categories(text):
     "The same texts, each different one stored once"
     codes,values = pd.factorize(text)
     return pd.Series(pd.Categorical.from_codes(codes, pd.Index(values, dtype=object)), index=text.index)
+
+# %% ../../../nbs/engine/tabular/columns.ipynb #b7b7c5ff
+MAX_CARD = 20 # Whole numbers with no more different values than this are categories, as in fastai's cont_cat_split
+_ABSENT = ('?', '-', 'na', 'n/a', 'nan', 'none', 'null', 'unknown', 'missing')
+_DATE = re.compile(r"""(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.](\d{4}|\d{2}))([T ,].*)?
+                       |\d{1,2}\.?[ -][A-Za-z]{3,9}\.?[ ,-]+\d{2,4}|[A-Za-z]{3,9}\.?[ ]\d{1,2},?[ ]\d{4}""", re.VERBOSE)
+_AROUND = re.compile(r"""([+-]?(?:[^\w\s,.'+-]{1,3}|[A-Z]{3})?)\s?  # a currency
+                         ([+-]?\d[\d.,']*)\s?                      # the number
+                         ([^\W\d]{1,6}\d?|[^\w\s,.'+-]{1,3})?     # a unit""", re.VERBOSE)
+_PLAIN = re.compile(r'[+-]?\d+(\.\d+)?')
+_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}([,']\d{3})+(\.\d+)?")
+_COMMA = re.compile(r'[+-]?(\d+|\d{1,3}(\.\d{3})+),\d+')
+
+def _share_of_numbers(text):
+    "How many of the values that are there can be read as numbers, 0 to 1"
+    there = text.dropna()
+    if not len(there): return 0.
+    return pd.to_numeric(there, errors='coerce').notna().mean()
+
+def _are_dates(text):
+    "Are nearly all of these texts dates?"
+    some = text.dropna().unique()[:200]
+    return sum(bool(_DATE.fullmatch(o)) for o in some)>.9*len(some)
+
+# %% ../../../nbs/engine/tabular/columns.ipynb #8575fab2
+def _written_as(text):
+    "How numbers are written that pandas reads as text: comma, thousands, unit; '' where the texts are no numbers"
+    some = text.dropna().unique()[:200]
+    parts = [found.groups() for found in map(_AROUND.fullmatch, some) if found]
+    ways = dict(comma=0, thousands=0, unit=0)
+    for _,number,_ in parts:
+        if _PLAIN.fullmatch(number): ways['unit'] += 1
+        elif _THOUSANDS.fullmatch(number): ways['thousands'] += 1
+        elif _COMMA.fullmatch(number): ways['comma'] += 1
+    around = {(before.strip('+-'), after) for before,_,after in parts}
+    if len(around)>3 or sum(ways.values())<=.9*len(some): return ''
+    return next(way for way in ways if ways[way])
+
+def to_numbers(
+    s # A pandas Series of texts
+) -> str: # Code, in words
+    "How to make numbers of texts such as '12,5', '$1,000' and '5 km'"
+    column = f'df[{s.name!r}]'
+    way = _written_as(as_text(s))
+    if way=='comma':
+        return (f"Read the file with pd.read_csv(file, sep=';', decimal=','), or: {column} = pd.to_numeric({column}"
+                ".str.replace(r'[^0-9,-]', '', regex=True).str.replace(',', '.')).")
+    if way: return f"{column} = pd.to_numeric({column}.str.replace(r'[^0-9.-]', '', regex=True))."
+    return f"Correct them, take the column as a category, or make them missing: {column} = pd.to_numeric({column}, errors='coerce')."
 
 # %% ../../../nbs/engine/tabular/columns.ipynb #7b76c1f1
 def as_numbers(
@@ -116,56 +165,7 @@ def _check_frame(df, target):
         raise DataError(f'{target!r} is the only column.',
                         next=_how_to_read(df) or 'A model needs columns to predict it from.')
 
-# %% ../../../nbs/engine/tabular/columns.ipynb #b7b7c5ff
-MAX_CARD = 20 # Whole numbers with no more different values than this are categories, as in fastai's cont_cat_split
-_ABSENT = ('?', '-', 'na', 'n/a', 'nan', 'none', 'null', 'unknown', 'missing')
-_DATE = re.compile(r"""(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.](\d{4}|\d{2}))([T ,].*)?
-                       |\d{1,2}\.?[ -][A-Za-z]{3,9}\.?[ ,-]+\d{2,4}|[A-Za-z]{3,9}\.?[ ]\d{1,2},?[ ]\d{4}""", re.VERBOSE)
-_AROUND = re.compile(r"""([+-]?(?:[^\w\s,.'+-]{1,3}|[A-Z]{3})?)\s?  # a currency
-                         ([+-]?\d[\d.,']*)\s?                      # the number
-                         ([^\W\d]{1,6}\d?|[^\w\s,.'+-]{1,3})?     # a unit""", re.VERBOSE)
-_PLAIN = re.compile(r'[+-]?\d+(\.\d+)?')
-_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}([,']\d{3})+(\.\d+)?")
-_COMMA = re.compile(r'[+-]?(\d+|\d{1,3}(\.\d{3})+),\d+')
-
-def _share_of_numbers(text):
-    "How many of the values that are there can be read as numbers, 0 to 1"
-    there = text.dropna()
-    if not len(there): return 0.
-    return pd.to_numeric(there, errors='coerce').notna().mean()
-
-def _are_dates(text):
-    "Are nearly all of these texts dates?"
-    some = text.dropna().unique()[:200]
-    return sum(bool(_DATE.fullmatch(o)) for o in some)>.9*len(some)
-
-# %% ../../../nbs/engine/tabular/columns.ipynb #8575fab2
-def _written_as(text):
-    "How numbers are written that pandas reads as text: comma, thousands, unit; '' where the texts are no numbers"
-    some = text.dropna().unique()[:200]
-    parts = [found.groups() for found in map(_AROUND.fullmatch, some) if found]
-    ways = dict(comma=0, thousands=0, unit=0)
-    for _,number,_ in parts:
-        if _PLAIN.fullmatch(number): ways['unit'] += 1
-        elif _THOUSANDS.fullmatch(number): ways['thousands'] += 1
-        elif _COMMA.fullmatch(number): ways['comma'] += 1
-    around = {(before.strip('+-'), after) for before,_,after in parts}
-    if len(around)>3 or sum(ways.values())<=.9*len(some): return ''
-    return next(way for way in ways if ways[way])
-
-def to_numbers(
-    s # A pandas Series of texts
-) -> str: # Code, in words
-    "How to make numbers of texts such as '12,5', '$1,000' and '5 km'"
-    column = f'df[{s.name!r}]'
-    way = _written_as(as_text(s))
-    if way=='comma':
-        return (f"Read the file with pd.read_csv(file, sep=';', decimal=','), or: {column} = pd.to_numeric({column}"
-                ".str.replace(r'[^0-9,-]', '', regex=True).str.replace(',', '.')).")
-    if way: return f"{column} = pd.to_numeric({column}.str.replace(r'[^0-9.-]', '', regex=True))."
-    return f"Correct them, take the column as a category, or make them missing: {column} = pd.to_numeric({column}, errors='coerce')."
-
-# %% ../../../nbs/engine/tabular/columns.ipynb #14933c07
+# %% ../../../nbs/engine/tabular/columns.ipynb #26dca062
 _NAMED_KEY = re.compile(r'(?i:(^|[\W_])(id|key|idx|index|uuid|guid|rowid)$|^unnamed: ?\d+$)|[a-z](Id|ID|Key)$')
 _SOUNDS_LIKE_KEY = re.compile(r"""(?i)customer|client|user|account|order|invoice|passenger|patient|student|employee
                                   |member|serial|ticket|person|(^|[\W_])(no|nr|num|number|code)$""", re.VERBOSE)
@@ -177,8 +177,9 @@ def _why_a_key(s, values):
     distinct = there.nunique()
     if _NAMED_KEY.search(str(s.name)): return f'{distinct} different whole numbers, called an id or an index'
     if distinct<len(there): return ''
-    if there.max()-there.min()==len(there)-1: return f'row numbers, {there.min():.0f} to {there.max():.0f}'
-    if there.is_monotonic_increasing: return 'whole numbers that grow from row to row: a key, or the time'
+    span = there.max()-there.min()+1
+    if span==len(there): return f'row numbers, {there.min():.0f} to {there.max():.0f}'
+    if there.is_monotonic_increasing and span<2*len(there): return 'row numbers, with some left out'
     if _SOUNDS_LIKE_KEY.search(str(s.name)): return 'every row has a whole number of its own: a key'
     return ''
 

@@ -119,7 +119,7 @@ def _losses(learn):
     wrong = out.argmax(1)!=y
     return wrong+1e-3*F.cross_entropy(out, y, reduction='none') # doubt decides between equals
 
-# %% ../../../nbs/engine/tabular/effort.ipynb #70d385c9
+# %% ../../../nbs/engine/tabular/effort.ipynb #69f8008f
 def choose_effort(
     tidy,    # What `tidy_table` returned
     columns, # `Columns`
@@ -132,11 +132,11 @@ def choose_effort(
     if not LEAST<=n<=SMALL: return Effort() if n>SMALL else _effort(n, STEPS[1])
     seen = tidy.iloc[train].reset_index(drop=True)
     def loss(steps, exact): return _loss_on_parts(seen, columns, steps, exact, y_range, seed)
-    tried = {(STEPS[1], False): loss(STEPS[1], False)}
-    if add_exact(seen, columns.numbers, range(n))[1]: tried[STEPS[1], True] = loss(STEPS[1], True)
+    few,more,many = STEPS
+    tried = {(few, False): loss(few, False)}
+    if add_exact(seen, columns.numbers, range(n))[1]: tried[few, True] = loss(few, True)
     _,exact = min(tried, key=tried.get)
-    tried[STEPS[0], exact] = loss(STEPS[0], exact)
-    fewer_is_worse = tried[STEPS[0], exact]>tried[STEPS[1], exact]
-    if fewer_is_worse: tried[STEPS[2], exact] = loss(STEPS[2], exact)
+    tried[more, exact] = loss(more, exact)
+    if tried[more, exact]<tried[few, exact]: tried[many, exact] = loss(many, exact)
     steps,exact = min(tried, key=tried.get)
     return _effort(n, steps, exact=exact, tried=tuple(tried.items()))
