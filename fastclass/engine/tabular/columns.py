@@ -77,7 +77,7 @@ def _are_dates(text):
     some = text.dropna().unique()[:200]
     return sum(bool(_DATE.fullmatch(o)) for o in some)>.9*len(some)
 
-# %% ../../../nbs/engine/tabular/columns.ipynb #8575fab2
+# %% ../../../nbs/engine/tabular/columns.ipynb #3c6e55bf
 def _written_as(text):
     "How numbers are written that pandas reads as text: comma, thousands, unit; '' where the texts are no numbers"
     some = text.dropna().unique()[:200]
@@ -101,7 +101,8 @@ def to_numbers(
         return (f"Read the file with pd.read_csv(file, sep=';', decimal=','), or: {column} = pd.to_numeric({column}"
                 ".str.replace(r'[^0-9,-]', '', regex=True).str.replace(',', '.')).")
     if way: return f"{column} = pd.to_numeric({column}.str.replace(r'[^0-9.-]', '', regex=True))."
-    return f"Correct them, take the column as a category, or make them missing: {column} = pd.to_numeric({column}, errors='coerce')."
+    missing = f"{column} = pd.to_numeric({column}, errors='coerce')."
+    return f'Correct them, take the column as a category, or make them missing: {missing}'
 
 # %% ../../../nbs/engine/tabular/columns.ipynb #7b76c1f1
 def as_numbers(
@@ -225,13 +226,13 @@ def _kind_of_text(s, text, distinct, n):
     if distinct>max(50, .5*n): return 'name', f'{distinct} different texts in {n} rows: names or keys'
     return 'category', f'text, {distinct} different values'
 
-# %% ../../../nbs/engine/tabular/columns.ipynb #c000bb4c
+# %% ../../../nbs/engine/tabular/columns.ipynb #f354e7d9
 KINDS = ('classes', 'number') # What a target can be
 ROWS_A_CLASS = 3 # Whole numbers with fewer rows a value are no classes
 
 def could_be_number(
     s # A pandas Series
-) -> bool:
+) -> bool: # False where nothing is there
     "Can each of its values be read as a number?"
     return _share_of_numbers(as_text(s))==1
 
