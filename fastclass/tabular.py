@@ -4,18 +4,14 @@
 
 # %% ../nbs/07_tabular.ipynb #03ccf455
 from __future__ import annotations
-import time
-
-import torch
 
 from .engine.base.errors import BundleError, DataError
 from fastclass.engine.tabular.baselines import (compare_models, partial_dependence,
     permutation_importance)
 from .engine.tabular.columns import (check_table, choose_columns, clean_texts,
     could_be_number, split_rows, tabular_report, target_kind)
-from .engine.tabular.effort import Effort, choose_effort, rows_learner
-from fastclass.engine.tabular.model import (RowModel, fit_rows, load_rows, plan_of, save_rows,
-    tidy_table)
+from .engine.tabular.effort import train_rows
+from .engine.tabular.model import RowModel, fit_rows, load_rows, save_rows, tidy_table
 from .engine.tabular.scores import number_scores
 
 _all_ = ['BundleError', 'DataError', 'RowModel', 'compare_models', 'fit_rows', 'load_rows',
@@ -48,15 +44,8 @@ def train_table(
     columns = choose_columns(df, target, categories, numbers)
     tidy,known = tidy_table(df, columns, y),df[y.notna()]
     sides = _two_sides(known, tidy[target], valid, seed)
-    _check_range(tidy[target].iloc[sides[0]], y_range)
-    start = time.perf_counter()
-    effort = Effort(epochs) if epochs else choose_effort(tidy, columns, sides[0], y_range, seed)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        learn,exact = rows_learner(tidy, columns, sides, effort, y_range)
-        learn = fit_rows(learn, effort.epochs, **{'bs': effort.bs, 'seed': seed, **kwargs})
-    about = dict(seconds=time.perf_counter()-start, kind=said[0], why=said[1], epochs=effort.epochs)
-    model = RowModel(learn.model, plan_of(learn, exact), learn, about)
+    model = train_rows(tidy, columns, sides, epochs, y_range, seed, **kwargs)
+    model.about |= dict(kind=said[0], why=said[1])
     return _with_record(model, columns, known, sides)
 
 # %% ../nbs/07_tabular.ipynb #4bb066e3
@@ -72,17 +61,6 @@ def _two_sides(known, answers, valid, seed):
         raise DataError(f'The class {label!r} has no row, or is alone, in training.',
                         next=f'Leave it out, or collect more rows of each class.{other}')
     return train,held
-
-def _check_range(y, y_range):
-    "Raise `DataError` for a range that the answers `y` do not lie in"
-    if y_range is None: return
-    low,high = y_range
-    if y.dtype.kind!='f':
-        raise DataError('Classes have no y_range.', next='Leave it out, or give kind="number".')
-    if not low<y.min()<=y.max()<high:
-        raise DataError(f'The target goes from {y.min():g} to {y.max():g}; '
-                        f'y_range={tuple(y_range)} does not hold it.',
-                        next='Give a range that is a little wider than the numbers.')
 
 def _with_record(model, columns, known, sides):
     "The model with the choices and rows that it was made from"

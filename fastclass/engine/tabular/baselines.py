@@ -60,6 +60,7 @@ def _untrained(number, n_categories, seed):
         'gradient boosting': HistGradientBoostingClassifier(**boosting),
     }
 
+# %% ../../../nbs/engine/tabular/baselines.ipynb #5d83f50f
 def _baselines(columns, number, seed):
     "Name to an untrained scikit-learn model behind what it needs"
     from sklearn.compose import make_column_transformer

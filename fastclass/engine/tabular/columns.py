@@ -147,6 +147,7 @@ def _how_to_read(df):
     decimal = ", decimal=','" if comma else ''
     return f'The cells are parted by {apart[0]!r}: pd.read_csv(file, sep={apart[0]!r}{decimal}).'
 
+# %% ../../../nbs/engine/tabular/columns.ipynb #0eea38a5
 def _check_frame(df, target):
     "Refuse what is no table with this column and another one"
     if not isinstance(df, pd.DataFrame):
@@ -278,6 +279,7 @@ def check_table(
                                next='Choose another column, or join them into fewer classes.')
     return y
 
+# %% ../../../nbs/engine/tabular/columns.ipynb #f58744a3
 def _refuse_odd_target(s):
     "Raise for dates, and for texts that were meant as numbers"
     what,why = column_kind(s)

@@ -304,7 +304,7 @@ class RowModel:
         df # Rows with the columns of the training table
     ):     # numpy array: rows x classes, each row adds up to 1; raises `DataError`, `UnsupportedError` for a number
         "The probability of each class for each row"
-        self._need_classes()
+        _need_classes(self.plan)
         xc,xn,_ = read_rows(df, self.plan)
         return self.run(xc, xn)
     def predict(self,
@@ -312,7 +312,7 @@ class RowModel:
     ):     # DataFrame, same index: prediction, notes on what was assumed; of classes probability and `p_<class>`, too
         "The answer for each row, how sure the model is of a class, and what it had to assume"
         xc,xn,notes = read_rows(df, self.plan)
-        res = _told(self.run(xc, xn), self.classes, df.index)
+        res = _answer_table(self.run(xc, xn), self.classes, df.index)
         return res.assign(notes=['; '.join(o) for o in notes])
     def answers(self,
         df # Rows with the target
@@ -329,7 +329,7 @@ class RowModel:
         df # Rows with the target
     ) -> float: # 0 to 1; raises `UnsupportedError` where the target is a number
         "The share of rows whose class it gets right"
-        self._need_classes()
+        _need_classes(self.plan)
         return self.scores(df)['accuracy'][0]
     def scores(self,
         df # Rows with the target
@@ -345,24 +345,29 @@ class RowModel:
         "What the model says, in evaluation mode"
         if not len(xc): return np.zeros((0, len(self.classes or [0])))
         return run_rows(self.model, xc, xn, bool(self.classes)).numpy()
-    def _need_classes(self):
-        if not self.classes:
-            raise UnsupportedError(f'{self.plan["target"]!r} is a number: it has no classes.',
-                                   next='Use predict for numbers, and scores for their errors.')
-    def __repr__(self):
-        p = self.plan
-        some = ' or '.join(map(str, self.classes[:4])) if self.classes else 'a number'
-        n = len(used_columns(p))-len(p['numbers'])
-        return f'RowModel({p["target"]}: {some}; {n} categories, {len(p["numbers"])} numbers)'
+    def __repr__(self): return f'RowModel({_in_words(self.plan)})'
 
 # %% ../../../nbs/engine/tabular/model.ipynb #77d68e43
-def _told(said, classes, index):
+def _need_classes(plan):
+    "Raise where the target is a number"
+    if plan['classes']: return
+    raise UnsupportedError(f'{plan["target"]!r} is a number: it has no classes.',
+                           next='Use predict for numbers, and scores for their errors.')
+
+def _in_words(plan):
+    "Target, classes and how many columns"
+    some = ' or '.join(map(str, plan['classes'][:4])) if plan['classes'] else 'a number'
+    n = len(plan['numbers'])
+    return f'{plan["target"]}: {some}; {len(used_columns(plan))-n} categories, {n} numbers'
+
+def _answer_table(said, classes, index):
     "The answers of a model as a table: the commonest class and all probabilities, or a number"
     if not classes: return pd.DataFrame({'prediction': said[:,0]}, index=index)
     columns = {'prediction': [classes[i] for i in said.argmax(1)], 'probability': said.max(1) if len(said) else []}
     res = pd.DataFrame(columns, index=index)
     return res.assign(**{f'p_{c}': said[:,i] for i,c in enumerate(classes)})
 
+# %% ../../../nbs/engine/tabular/model.ipynb #7ac75588
 def run_rows(
     model:nn.Module, # Takes categories and numbers
     xc,              # Categories, `(rows, columns)`
@@ -395,6 +400,7 @@ class Scale(nn.Module):
         "The numbers in the unit of the target"
         return x*self.std+self.mean
 
+# %% ../../../nbs/engine/tabular/model.ipynb #1ea6328c
 def _sizes(model):
     "The sizes of a `TabularModel`: embeddings, number columns, outputs, hidden layers"
     if type(model) is not TabularModel:
@@ -442,6 +448,7 @@ def _fit_each_other(plan, sizes):
     if plan['classes'] and ('scale' in sizes or 'y_range' in sizes): return False
     return sizes['n_numbers']==len(numbers) and sizes['n_classes']==n_out
 
+# %% ../../../nbs/engine/tabular/model.ipynb #7057995e
 def _n_weights(sizes):
     "How many numbers the embeddings and layers of a model hold"
     first = sum(dim for _,dim in sizes['embeddings'])+sizes['n_numbers']

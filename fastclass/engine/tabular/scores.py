@@ -29,7 +29,7 @@ def class_scores(
     right = int((actual==predicted).sum())
     return dict(accuracy=(right/len(actual), *accuracy_interval(right, len(actual))))
 
-# %% ../../../nbs/engine/tabular/scores.ipynb #7aba2407
+# %% ../../../nbs/engine/tabular/scores.ipynb #84b1116e
 def number_scores(
     actual,     # The numbers, as they are
     predicted,  # As they were said
@@ -54,6 +54,7 @@ def _drawn_mean(each, rng):
     n = each.shape[1]
     return each@np.bincount(rng.integers(0, n, n), minlength=n)/n
 
+# %% ../../../nbs/engine/tabular/scores.ipynb #7135f513
 def _scores_of(means):
     "The scores from the means of squared and absolute errors, of the numbers and of their squares"
     squared,absolute,mean,square = means
