@@ -180,13 +180,7 @@ def partial_dependence(
     if column not in used:
         raise DataError(f'The model does not use {column!r}.', next=f'It uses {", ".join(used)}.')
     known = model.plan['categories'].get(column)
-    classes = model.classes or [None]
-    if label is None: label = classes[-1]
-    if label not in classes:
-        known = 'Leave label out: it predicts a number.'
-        if model.classes: known = f'It knows {", ".join(model.classes[:20])}.'
-        raise DataError(f'The model does not know the class {label!r}.', next=known)
-    i = classes.index(label)
+    i = _output_of(model.classes, label)
     df = df.sample(min(rows, len(df)), random_state=0)
     if values is None: values = known or _spread(df[column])
     curve = []
@@ -197,6 +191,15 @@ def partial_dependence(
     return pd.DataFrame(curve, columns=['value', 'mean', 'low', 'high'])
 
 # %% ../../../nbs/engine/tabular/baselines.ipynb #4f986cde
+def _output_of(classes, label):
+    "Which output of the model tells about `label`"
+    classes = classes or [None]
+    if label is None: return len(classes)-1
+    if label in classes: return classes.index(label)
+    known = 'Leave label out: it predicts a number.'
+    if classes!=[None]: known = f'It knows {", ".join(classes[:20])}.'
+    raise DataError(f'The model does not know the class {label!r}.', next=known)
+
 def _spread(s):
     "12 values between the 2nd and the 98th percentile of a column of numbers"
     low,high = np.nanquantile(as_numbers(s), [.02, .98])

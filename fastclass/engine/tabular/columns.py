@@ -350,6 +350,7 @@ class TableReport:
         findings = self.findings.to_html(index=False)
         return f'<p>{self.rows} rows, target {target}: {answers}</p>{columns}{findings}'
 
+# %% ../../../nbs/engine/tabular/columns.ipynb #b454bb87
 def _answers_in_words(y, shares):
     "The target in a few words: its commonest classes, or where its numbers lie"
     if not shares:

@@ -45,9 +45,10 @@ def add_exact(
         exact[column] = name
     return tidy.assign(**more), exact
 
-# %% ../../../nbs/engine/tabular/effort.ipynb #b1399320
+# %% ../../../nbs/engine/tabular/effort.ipynb #d132c351
 DROPOUT = dict(ps=.2, embed_p=.3) # For small tables: of activations, and of embeddings
 
+# %% ../../../nbs/engine/tabular/effort.ipynb #1ba35d6d
 @dataclass(frozen=True)
 class Effort:
     "How a table is trained"
@@ -57,6 +58,14 @@ class Effort:
     exact:bool=False   # With `add_exact`?
     tried:tuple=()     # `(effort, loss)` of what was tried on parts of the training rows
 
+# %% ../../../nbs/engine/tabular/effort.ipynb #a5d1525b
+def _processed(tidy, columns, exact, sides, y):
+    "The table as fastai takes it, with the answers `y` in training"
+    block = RegressionBlock() if y.dtype.kind=='f' else CategoryBlock(vocab=sorted(set(y)))
+    return TabularPandas(tidy, [Categorify, FillMissing, Normalize], [*columns.categories, *exact],
+                         list(columns.numbers), columns.target, y_block=block, splits=list(map(list, sides)))
+
+# %% ../../../nbs/engine/tabular/effort.ipynb #b248beb8
 def rows_learner(
     tidy,    # What `tidy_table` returned
     columns, # `Columns`
@@ -69,10 +78,7 @@ def rows_learner(
     tidy,exact = add_exact(tidy, columns.numbers, train) if effort.exact else (tidy.copy(), {})
     y = tidy[columns.target].iloc[train]
     number = y.dtype.kind=='f'
-    block = RegressionBlock() if number else CategoryBlock(vocab=sorted(set(y)))
-    to = TabularPandas(close_gaps(tidy, columns.numbers, train), [Categorify, FillMissing, Normalize],
-                       [*columns.categories, *exact], list(columns.numbers), columns.target, y_block=block,
-                       splits=list(map(list, sides)))
+    to = _processed(close_gaps(tidy, columns.numbers, train), columns, exact, sides, y)
     config = tabular_config(**(DROPOUT if effort.small else {}))
     told = dict(n_out=1, y_range=y_range, metrics=[rmse, mae]) if number else dict(metrics=accuracy)
     with warnings.catch_warnings():
