@@ -3783,7 +3783,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                     'fastclass/engine/tabular/effort.py'),
                                                  'fastclass.engine.tabular.effort.rows_learner': ( 'engine/tabular/effort.html#rows_learner',
                                                                                                    'fastclass/engine/tabular/effort.py'),
-                                                 'fastclass.engine.tabular.effort.train_rows': ( 'engine/tabular/effort.html#train_rows',
+                                                 'fastclass.engine.tabular.effort.train_tidy': ( 'engine/tabular/effort.html#train_tidy',
                                                                                                  'fastclass/engine/tabular/effort.py')},
             'fastclass.engine.tabular.model': { 'fastclass.engine.tabular.model.RowLoader': ( 'engine/tabular/model.html#rowloader',
                                                                                               'fastclass/engine/tabular/model.py'),

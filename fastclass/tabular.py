@@ -10,7 +10,7 @@ from fastclass.engine.tabular.baselines import (compare_models, partial_dependen
     permutation_importance)
 from .engine.tabular.columns import (check_table, choose_columns, clean_texts,
     could_be_number, split_rows, tabular_report, target_kind)
-from .engine.tabular.effort import train_rows
+from .engine.tabular.effort import train_tidy
 from .engine.tabular.model import RowModel, fit_rows, load_rows, save_rows, tidy_table
 from .engine.tabular.scores import number_scores
 
@@ -44,7 +44,7 @@ def train_table(
     columns = choose_columns(df, target, categories, numbers)
     tidy,known = tidy_table(df, columns, y),df[y.notna()]
     sides = _two_sides(known, tidy[target], valid, seed)
-    model = train_rows(tidy, columns, sides, epochs, y_range, seed, **kwargs)
+    model = train_tidy(tidy, columns, sides, epochs, y_range, seed, **kwargs)
     model.about |= dict(kind=said[0], why=said[1])
     return _with_record(model, columns, known, sides)
 

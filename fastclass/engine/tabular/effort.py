@@ -23,7 +23,7 @@ from .model import EPOCHS, RowModel, Scale, close_gaps, fit_rows, plan_of, row_t
 
 # %% auto #0
 __all__ = ['ROWS_A_VALUE', 'DROPOUT', 'STEPS_TRIED', 'SMALL_TABLE', 'LEAST', 'TRAIN_PARTS', 'add_exact', 'Effort', 'rows_learner',
-           'choose_effort', 'check_range', 'train_rows']
+           'choose_effort', 'check_range', 'train_tidy']
 
 # %% ../../../nbs/engine/tabular/effort.ipynb #8689830e
 ROWS_A_VALUE = 3 # A number whose values come back that often, on average, can be a category too
@@ -163,8 +163,8 @@ def check_range(
         raise DataError(f'The target goes from {y.min():g} to {y.max():g}; y_range={tuple(y_range)} does not hold it.',
                         next='Give a range that is a little wider than the numbers.')
 
-# %% ../../../nbs/engine/tabular/effort.ipynb #8cca0861
-def train_rows(
+# %% ../../../nbs/engine/tabular/effort.ipynb #694f4d7e
+def train_tidy(
     tidy,     # What `tidy_table` returned
     columns,  # `Columns`
     sides,    # Positions of the training rows, and of the validation rows
