@@ -3893,6 +3893,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                      'fastclass.interpret.top_losses': ('interpret.html#top_losses', 'fastclass/interpret.py')},
             'fastclass.predict': { 'fastclass.predict._row': ('predict.html#_row', 'fastclass/predict.py'),
                                    'fastclass.predict._said': ('predict.html#_said', 'fastclass/predict.py'),
+                                   'fastclass.predict._shares_from': ('predict.html#_shares_from', 'fastclass/predict.py'),
                                    'fastclass.predict.choose_threshold': ('predict.html#choose_threshold', 'fastclass/predict.py'),
                                    'fastclass.predict.predict': ('predict.html#predict', 'fastclass/predict.py'),
                                    'fastclass.predict.predict_files': ('predict.html#predict_files', 'fastclass/predict.py'),
