@@ -34,6 +34,7 @@ STATUSES = dict(
     connection='no connection, or it broke',
     no_such_host='there is no server of that name',
     tls='the server cannot prove who it is',
+    proxy='the proxy of the network is not reached, or does not let it through',
     bad_url='no http or https address',
     bad_redirect='leads elsewhere without saying where, or to what may not be fetched',
     private_address='leads into a private network',
