@@ -67,7 +67,7 @@ def _is_comment(line):
     "Is a line none of the list? A file may be called #1.jpg"
     return line.startswith('#') and not re.fullmatch(r'#[^\s/:]+\.\w+.*', line)
 
-# %% ../../../nbs/engine/collect/url_lists.ipynb #fb72850f
+# %% ../../../nbs/engine/collect/url_lists.ipynb #4aee0148
 def _named_columns(lines):
     "Names and rows where the first line names the columns; else None"
     head = lines[0]
@@ -81,6 +81,7 @@ def _named_columns(lines):
     if fault: raise DataError(f'The table cannot be read: {fault}.', next='Mend that line, or take it out.')
     return head,[_fitting(o, len(head), delimiter) for o in rows]
 
+# %% ../../../nbs/engine/collect/url_lists.ipynb #e42f8652
 def _one_column(lines):
     "The name and the rows of a single column; None where the first line is an entry like the others"
     head,*rest = lines
