@@ -12,7 +12,7 @@ from .engine.base.errors import (BlockedError, DataError, NoInternetError,
     NothingFoundError, RateLimitedError, SourceError, StorageError, first_line, printable)
 from .engine.collect.collection import (Collection, as_before, contact_sheet, current,
     fetch_one, gather, hit_of, known_hits, named_searches)
-from .engine.collect.manifest import Manifest
+from .engine.collect.manifest import Manifest, row_key
 from .engine.collect.search import find_hits, search_images
 from .engine.collect.source import Hit, check_query
 from .engine.collect.url_lists import listed_hits, read_labelled, read_urls
@@ -168,7 +168,7 @@ def rebuild(
     jobs = [(o['label'], o['query'], current(hit_of(o))) for o in rows]
     jobs = as_before(jobs, dest)
     made = gather(jobs, dest, min_ok=0, **options)
-    now = {(o['label'], o['url']):o for o in made.rows}
+    now = {row_key(o):o for o in made.rows}
     for o,(label,_,hit) in zip(rows, jobs):
         if not _same_bytes(o, now[label, hit.url]): made.changed.append(hit.url)
     return made

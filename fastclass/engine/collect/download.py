@@ -331,6 +331,7 @@ TRANSIENT = ('timeout', 'connection', 'incomplete', 'no_such_host', 'tls', 'prox
 def _plan(manifest, jobs, retry):
     "Write down what is new; rows to fetch, by address"
     check_places(manifest.dest, [row['label'] for row in manifest] + [label for label,_,_ in jobs])
+    manifest.add(manifest.find_moved())
     keys = _write_down(manifest, jobs)
     again = TRANSIENT if retry is True else retry or ()
     todo = {}
@@ -338,13 +339,18 @@ def _plan(manifest, jobs, retry):
     for key in keys:
         row = manifest.get(*key)
         status = row['status']
-        is_lost = status in PICTURED and not has_file(manifest.dest, row)
+        is_lost = status in PICTURED and not _is_there(manifest.dest, row)
         if is_lost and status=='ok':
             removed.append(row | dict(status='removed', message='Somebody took it out of the folder.'))
         elif status=='waiting' or (is_lost and status=='fetched') or status in again:
             todo.setdefault(row['url'], []).append(row)
     manifest.add(removed)
     return todo
+
+# %% ../../../nbs/engine/collect/download.ipynb #33b04e5f
+def _is_there(dest, row):
+    "Is the picture of a row on the disk, perhaps changed by hand?"
+    return has_file(dest, row) or (dest/row['file']).is_file()
 
 def _write_down(manifest, jobs):
     "Write down what is new; label and address of each job"
