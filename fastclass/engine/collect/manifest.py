@@ -447,63 +447,6 @@ def _file_size(path):
     except OSError: return -1
     return found.st_size if stat.S_ISREG(found.st_mode) else -1
 
-# %% ../../../nbs/engine/collect/manifest.ipynb #490209e0
-def _free_files(dest, claimed):
-    "Files below a folder by their size, without those in hidden folders, links, and `claimed` ones"
-    found = {}
-    for folder,inside,names in os.walk(dest):
-        inside[:] = sorted(o for o in inside if not o.startswith('.'))
-        for name in sorted(names):
-            path = (Path(folder)/name).relative_to(dest).as_posix()
-            if path not in claimed and _is_below(path): found.setdefault(_file_size(Path(dest)/path), []).append(path)
-    return found
-
-def _is_home(dest, row):
-    "Is the picture of a row where the row says? One that is in the set may have been changed by hand"
-    if row['status']=='ok': return _file_size(dest/row['file'])>=0 or has_file(dest, row)
-    return row['status']!='removed' and bool(row['file']) and _file_size(dest/row['file'])==row['bytes']
-
-def _class_of(path, labels, label):
-    "The class of a picture: the nearest folder that is one; else the folder that it lies in"
-    folders = path.split('/')[-2::-1]
-    return next((labels[o] for o in folders if o in labels), folders[0] if folders else label)
-
-# %% ../../../nbs/engine/collect/manifest.ipynb #8fc73033
-def _moved_rows(manifest):
-    "Rows by their key, for pictures that are found where no row says they are"
-    dest = manifest.dest
-    have = [o for o in manifest if o['hash'] and o['status'] in (*PICTURED, 'removed') and o['status']!='fetched']
-    lost = [o for o in have if not _is_home(dest, o)]
-    if not lost: return {}
-    free = _free_files(dest, {o['file'] for o in have if o['status']=='ok' and _is_home(dest, o)})
-    labels = {safe_folder(o['label']):o['label'] for o in manifest}
-    moved = {}
-    for row in sorted(lost, key=lambda o: o['status']!='ok'):
-        path = _found_by_content(dest, row, free)
-        if path: moved[row_key(row)] = _moved_row(row, path, labels)
-    return moved
-
-# %% ../../../nbs/engine/collect/manifest.ipynb #0e093ea5
-def _found_by_content(dest, row, free):
-    "The file with the bytes of a row, which is taken out of those that are free; '' for none"
-    same = [o for o in free.get(row['bytes'], ()) if _file_hash(dest/o, row['bytes'])==row['hash']]
-    if not same: return ''
-    path = next((o for o in same if o in places(row)), same[0])
-    free[row['bytes']].remove(path)
-    return path
-
-def _moved_row(row, path, labels):
-    "A row whose picture lies at `path` now"
-    asked,_ = row_key(row)
-    back = row | dict(status='ok', message='', file=path, label=asked, moved_from='')
-    is_back = row['status'] in ('ok', 'removed') and path==target(back)
-    now = back if is_back else back | dict(label=_class_of(path, labels, asked), moved_from=asked)
-    return row if row_fault(now) else now
-
-def _file_hash(path, size):
-    try: return hashlib.sha256(read_limited(path, size)).hexdigest()
-    except (OSError, DataError): return ''
-
 # %% ../../../nbs/engine/collect/manifest.ipynb #860e0fb3
 def settle(
     manifest:Manifest, # Rows with pictures that are not judged yet
@@ -573,3 +516,60 @@ def _tidy(manifest):
     for path in staged.glob('*.jpg'):
         if _PICTURE_FILE.fullmatch(path.name) and not path.is_dir(): path.unlink()
     if staged.is_dir() and not any(staged.iterdir()): staged.rmdir()
+
+# %% ../../../nbs/engine/collect/manifest.ipynb #490209e0
+def _free_files(dest, claimed):
+    "Files below a folder by their size, without those in hidden folders, links, and `claimed` ones"
+    found = {}
+    for folder,inside,names in os.walk(dest):
+        inside[:] = sorted(o for o in inside if not o.startswith('.'))
+        for name in sorted(names):
+            path = (Path(folder)/name).relative_to(dest).as_posix()
+            if path not in claimed and _is_below(path): found.setdefault(_file_size(Path(dest)/path), []).append(path)
+    return found
+
+def _is_home(dest, row):
+    "Is the picture of a row where the row says? One that is in the set may have been changed by hand"
+    if row['status']=='ok': return _file_size(dest/row['file'])>=0 or has_file(dest, row)
+    return row['status']!='removed' and bool(row['file']) and _file_size(dest/row['file'])==row['bytes']
+
+def _class_of(path, labels, label):
+    "The class of a picture: the nearest folder that is one; else the folder that it lies in"
+    folders = path.split('/')[-2::-1]
+    return next((labels[o] for o in folders if o in labels), folders[0] if folders else label)
+
+# %% ../../../nbs/engine/collect/manifest.ipynb #8fc73033
+def _moved_rows(manifest):
+    "Rows by their key, for pictures that are found where no row says they are"
+    dest = manifest.dest
+    have = [o for o in manifest if o['hash'] and o['status'] in (*PICTURED, 'removed') and o['status']!='fetched']
+    lost = [o for o in have if not _is_home(dest, o)]
+    if not lost: return {}
+    free = _free_files(dest, {o['file'] for o in have if o['status']=='ok' and _is_home(dest, o)})
+    labels = {safe_folder(o['label']):o['label'] for o in manifest}
+    moved = {}
+    for row in sorted(lost, key=lambda o: o['status']!='ok'):
+        path = _found_by_content(dest, row, free)
+        if path: moved[row_key(row)] = _moved_row(row, path, labels)
+    return moved
+
+# %% ../../../nbs/engine/collect/manifest.ipynb #0e093ea5
+def _found_by_content(dest, row, free):
+    "The file with the bytes of a row, which is taken out of those that are free; '' for none"
+    same = [o for o in free.get(row['bytes'], ()) if _file_hash(dest/o, row['bytes'])==row['hash']]
+    if not same: return ''
+    path = next((o for o in same if o in places(row)), same[0])
+    free[row['bytes']].remove(path)
+    return path
+
+def _moved_row(row, path, labels):
+    "A row whose picture lies at `path` now"
+    asked,_ = row_key(row)
+    back = row | dict(status='ok', message='', file=path, label=asked, moved_from='')
+    is_back = row['status'] in ('ok', 'removed') and path==target(back)
+    now = back if is_back else back | dict(label=_class_of(path, labels, asked), moved_from=asked)
+    return row if row_fault(now) else now
+
+def _file_hash(path, size):
+    try: return hashlib.sha256(read_limited(path, size)).hexdigest()
+    except (OSError, DataError): return ''
