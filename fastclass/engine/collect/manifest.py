@@ -67,7 +67,7 @@ def row_key(
     row:dict # A row of a manifest
 ) -> tuple:  # The class that its picture was collected for, and its address
     "What a row is found by, whatever class somebody has moved its picture to"
-    return row['moved_from'] or row['label'],row['url']
+    return row.get('moved_from') or row['label'],row['url']
 
 # %% ../../../nbs/engine/collect/manifest.ipynb #e7f59bff
 MAX_LABEL = 1000 # Characters of the name of a class
@@ -366,7 +366,7 @@ def judge(
     kept=()     # Looks (`fingerprint`) of pictures that must not get in
 ) -> list:      # The same rows with `status`, `message` and `group` set for those that have a picture; nothing is moved
     "Which pictures stay, which are copies, and which belong together"
-    have = [o for o in rows if o['status'] in PICTURED or (o['status']=='removed' and o['phash'])]
+    have = [o for o in rows if o['status'] in PICTURED or (o['status']=='removed' and o.get('phash'))]
     have.sort(key=lambda o: not _is_decided(o)) # what somebody decided comes first, and stays
     verdicts = _verdicts(have, list(kept))
     groups = _groups([o for i,o in enumerate(have) if i not in verdicts])
@@ -394,7 +394,7 @@ def _verdicts(have, kept):
     return found | {i:('removed', o['message']) for i,o in enumerate(have) if o['status']=='removed'}
 
 # %% ../../../nbs/engine/collect/manifest.ipynb #b232fb1d
-def _is_decided(row): return row['status']=='removed' or bool(row['moved_from'])
+def _is_decided(row): return row['status']=='removed' or bool(row.get('moved_from'))
 
 def _decides(row, other):
     "Does a decision about a picture settle what becomes of another that looks like it?"
@@ -419,7 +419,7 @@ def target(
     row:dict # A judged row
 ) -> str:    # Path below the folder of the set; '' for a row without a picture
     "Where the picture of a row belongs"
-    if row['status'] not in PICTURED or row['moved_from']: return row['file']
+    if row['status'] not in PICTURED or row.get('moved_from'): return row.get('file', '')
     name = f"{safe_folder(row['label'])}/{row['hash'][:16]}.jpg"
     return name if row['status']=='ok' else f'{QUARANTINE}/{name}'
 
@@ -427,7 +427,7 @@ def places(
     row:dict # A row with a picture
 ) -> list:   # Paths below the folder of the set
     "Where the picture of a row can lie"
-    if row['moved_from']: return [row['file']]
+    if row.get('moved_from'): return [row['file']]
     name = f"{row['hash'][:16]}.jpg"
     folder = safe_folder(row['label'])
     return [f'{folder}/{name}', f'{QUARANTINE}/{folder}/{name}', f'{STAGED}/{name}']

@@ -53,7 +53,7 @@ _END = '\0end' # The last line; a quotation mark that is never closed would swal
 def _text_table(text):
     "Names of columns, or None where no line says them, and rows of fields of a text"
     lines = [o.strip() for o in text.lstrip('\ufeff').splitlines()]
-    lines = [o for o in lines if o and not _is_comment(o)]
+    lines = [o for o in lines if re.search(r'\w', o) and not _is_comment(o)]
     if not lines: return None,[]
     names = _named_columns(lines)
     if names is not None: return names
@@ -67,11 +67,11 @@ def _is_comment(line):
     "Is a line none of the list? A file may be called #1.jpg"
     return line.startswith('#') and not re.fullmatch(r'#[^\s/:]+\.\w+.*', line)
 
-# %% ../../../nbs/engine/collect/url_lists.ipynb #4aee0148
+# %% ../../../nbs/engine/collect/url_lists.ipynb #cd56ac65
 def _named_columns(lines):
     "Names and rows where the first line names the columns; else None"
     head = lines[0]
-    if '://' in head or len(lines)<2: return None
+    if '://' in head or _is_url(head) or len(lines)<2: return None
     delimiter = _delimiter(head)
     if not delimiter: return _one_column(lines)
     rows,fault = _taken_apart(lines, delimiter)
@@ -81,7 +81,7 @@ def _named_columns(lines):
     if fault: raise DataError(f'The table cannot be read: {fault}.', next='Mend that line, or take it out.')
     return head,[_fitting(o, len(head), delimiter) for o in rows]
 
-# %% ../../../nbs/engine/collect/url_lists.ipynb #e42f8652
+# %% ../../../nbs/engine/collect/url_lists.ipynb #99d6e228
 def _one_column(lines):
     "The name and the rows of a single column; None where the first line is an entry like the others"
     head,*rest = lines
@@ -93,12 +93,14 @@ def _fitting(row, n, delimiter):
     more = len(row)-n
     at = next((i for i,o in enumerate(row) if _is_url(o)), None)
     if more<=0 or at is None: return row
-    address = delimiter.join(row[at:at+more+1])
-    if not _PICTURE.fullmatch(row[at]): return [*row[:at], address, *row[at+more+1:]]
+    first,*pieces = row[at:at+more+1]
+    address = delimiter.join([first, *pieces])
+    is_cut = not _PICTURE.fullmatch(first) and all(_PIECE.search(o) or re.search(r'\d', o) for o in pieces)
+    if is_cut: return [*row[:at], address, *row[at+more+1:]]
     raise DataError(f'A line of the table has {len(row)} fields, and the first line {n}: {address[:100]}',
                     next='Put the field that has the sign in it between quotation marks.')
 
-# %% ../../../nbs/engine/collect/url_lists.ipynb #a71cac06
+# %% ../../../nbs/engine/collect/url_lists.ipynb #c59750bb
 def _cut(lines, delimiter):
     "Rows of lines that name no columns; None where taking them apart would cut addresses"
     if not all(delimiter in o for o in lines): return None
@@ -108,6 +110,7 @@ def _cut(lines, delimiter):
     at = next((i for i,o in enumerate(columns) if all(map(_is_entry, o))), None)
     if at is None or (delimiter==' ' and not _is_spaced(columns, at)): return None
     is_whole = all(_PICTURE.fullmatch(o) for o in columns[at]) or delimiter=='\t'
+    if _is_file(columns[at][0]) and at and all(f'{delimiter} ' in o for o in lines): return None # names with commas
     is_apart = all(f'{o}{delimiter} ' in line or f'{o}"' in line for o,line in zip(columns[at], lines))
     beside = columns[at+1:at+2]
     if is_whole or is_apart or all(_are_labels(o) for o in beside): return None if _are_pieces(beside) else rows
@@ -121,6 +124,7 @@ def _are_labels(values):
     return len(set(values))>1 and _come_back(values) and all(re.search('[^\\W\\d]', o) for o in values)
 
 def _come_back(values): return len(set(values))<=len(values)/2
+def _are_words(values): return (_come_back(values) and any(values)) or all(re.fullmatch(r'[^\W\d]+', o) for o in values)
 
 def _are_pieces(columns):
     "Does what follows the addresses look like the rest of them?"
@@ -163,14 +167,14 @@ def _column_at(names, rows, column=None):
 
 def _cell(row, at): return row[at].strip() if at<len(row) else ''
 
-# %% ../../../nbs/engine/collect/url_lists.ipynb #afa1cde0
+# %% ../../../nbs/engine/collect/url_lists.ipynb #5b3c280d
 def _from_rows(names, rows, column=None):
     "`(address, label or None)` for each row of a table; `names` of its columns is None where no line says them"
     at = _column_at(names or [], rows, column)
     if at is None and names and len(names)>1: raise _no_column(names)
     at = at or 0
     label = _known_at(names, LABEL_COLUMNS) if names else None
-    if names is None and rows and len(rows[0])==2 and _come_back([o[1-at] for o in rows]): label = 1-at
+    if names is None and rows and len(rows[0])==2 and _are_words([o[1-at] for o in rows]): label = 1-at
     if label==at: label = None
     found = []
     for row in rows:
@@ -183,7 +187,7 @@ def _no_column(names):
     return DataError(f'No column holds addresses or files of pictures. The columns are: {known}'[:1000],
                      next='Say which one: column=...')
 
-# %% ../../../nbs/engine/collect/url_lists.ipynb #76caf4d6
+# %% ../../../nbs/engine/collect/url_lists.ipynb #5dccaaf8
 def _json_of(text, must):
     "What a text of JSON or JSON lines holds, in a list; [] for other texts, or `DataError` where it `must` be JSON"
     if not must and text.lstrip('\ufeff \t\r\n')[:1] not in ('[', '{'): return []
@@ -201,23 +205,32 @@ def _json_pairs(data, column=None):
     if not isinstance(data, list) or not data: return []
     if all(isinstance(o, str) for o in data): return [(o.strip(), None) for o in data if o.strip()]
     if all(isinstance(o, dict) for o in data): return _frame_pairs(pd.json_normalize(data), column)
-    rows = [[_field(o) for o in row] for row in data if isinstance(row, list)]
-    return _from_rows(None, rows)
+    if all(isinstance(o, list) for o in data): return _from_rows(None, [[_field(o) for o in row] for row in data])
+    return [pair for o in data if isinstance(o, (str, dict)) for pair in _json_pairs([o], column)]
 
-# %% ../../../nbs/engine/collect/url_lists.ipynb #7078f6b5
+# %% ../../../nbs/engine/collect/url_lists.ipynb #cd2625be
 def _dict_pairs(data, column):
     "The same for an object: addresses by class, label by address, a table by columns, or something with a list inside"
     import pandas as pd
-    if data and all(map(_is_entry, data)): return [(k, v if isinstance(v, str) else None) for k,v in data.items()]
+    if data and all(map(_is_entry, data)): return [(k, _only_text(v)) for k,v in data.items()]
     is_table = _known_at(list(data), URL_COLUMNS+LABEL_COLUMNS) is not None
     if is_table and any(isinstance(o, (list, dict)) for o in data.values()):
         try: return _frame_pairs(pd.DataFrame(data), column)
         except ValueError: is_table = False # columns of several lengths are none of a table
     if is_table: return _frame_pairs(pd.json_normalize([data]), column)
-    inside = {k:[u for u,_ in pairs] for k,v in data.items() if (pairs := _inner_pairs(v, column))}
-    if len(inside)>1 and all(isinstance(data[k], list) and isinstance(data[k][0], str) for k in inside):
-        return [(url, k) for k,urls in inside.items() for url in urls]
-    return next((pairs for v in data.values() if (pairs := _inner_pairs(v, column))), [])
+    inside = {k:pairs for k,v in data.items() if (pairs := _inner_pairs(v, column))}
+    is_plain = all(isinstance(data[k], list) and isinstance(data[k][0], str) for k in inside)
+    if len(inside)>1 and (is_plain or (len(inside)==len(data) and all(isinstance(o, list) for o in data.values()))):
+        return [(url, k) for k,pairs in inside.items() for url,_ in pairs]
+    return max(inside.values(), key=_worth, default=[])
+
+def _only_text(value):
+    if isinstance(value, list) and len(value)==1: value = value[0]
+    return value if isinstance(value, str) else None
+
+def _worth(pairs):
+    "How much a part of an object looks like a list of pictures: not like the addresses of licences"
+    return _share(_PICTURE.fullmatch, [url for url,_ in pairs]), len(pairs)
 
 def _inner_pairs(value, column):
     "The same for a part of an object, where most of it are addresses or files"
@@ -280,7 +293,9 @@ def _text(data, path):
         if data[i::2].count(0)*2>len(data[i::2]) and 0 not in data[1-i::2]: return data.decode(name, errors='replace')
     if b'\0' in data: raise DataError(f'{path} is no text.', next='Give the path of a text, CSV or JSON file.')
     try: return data.decode('utf-8-sig')
-    except UnicodeDecodeError: return '\n'.join(map(_old_text, data.removeprefix(b'\xef\xbb\xbf').splitlines()))
+    except UnicodeDecodeError:
+        warnings.warn(f'{path} is not in UTF-8: lines that are not are read in the encoding of western Windows.')
+        return '\n'.join(map(_old_text, data.removeprefix(b'\xef\xbb\xbf').splitlines()))
 
 def _old_text(line):
     "A line that may be in the encoding that Windows used to write in western Europe and America"
