@@ -424,6 +424,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                            'fastclass/engine/base/network.py'),
                                                'fastclass.engine.base.network._trust': ( 'engine/base/network.html#_trust',
                                                                                          'fastclass/engine/base/network.py'),
+                                               'fastclass.engine.base.network.ca_file': ( 'engine/base/network.html#ca_file',
+                                                                                          'fastclass/engine/base/network.py'),
                                                'fastclass.engine.base.network.checked_proxy': ( 'engine/base/network.html#checked_proxy',
                                                                                                 'fastclass/engine/base/network.py'),
                                                'fastclass.engine.base.network.proxy_for': ( 'engine/base/network.html#proxy_for',

@@ -30,7 +30,7 @@ ODD = [
     'https://img.example/it/u={i},99&fm=15', 'https://img.example/it/u={i},99', 'https://img.example/w_300,h_200/{i}.jpg', 'https://img.example/Dog,_cat_{i}.jpg', 'https://img.example/Paris,France',
     'https://img.example/{i}.jpg;jsessionid=A{i}?x=1', 'https://img.example/a;b;{i}', 'https://img.example/a|b|{i}', 'https://img.example/x?y=1%3A2,{i}&z=a;b', 'https://img.example/my photo {i}.jpg',
     'https://img.example/{i}.jpg#top', 'HTTPS://img.example/{i}.JPG', 'http://[2001:db8::1]/{i},1.jpg', 'https://img.example/?q="a",{i}', 'ftp://img.example/{i}.jpg', 'https://img.example/{i}.jpg?size=10,20',
-    'https://img.example/({i},2).jpg', 'https://img.example/get?u=https://e.org/{i}.jpg,2', "https://img.example/it's,{i}"]
+    'data:image/png;base64,AA{i},BB', 'https://img.example/({i},2).jpg', 'https://img.example/get?u=https://e.org/{i}.jpg,2', "https://img.example/it's,{i}"]
 
 
 @pytest.mark.parametrize('form', ODD)
@@ -96,13 +96,20 @@ def test_missing_addresses_do_not_hide_the_column(tmp_path):
     assert read_urls(written(tmp_path, 'id,where,label\n'+'\n'.join(rows)))==[u for i,u in enumerate(U) if i%3]
 
 
+def test_lines_without_a_word_are_none(tmp_path):
+    assert read_urls(written(tmp_path, '[\n'+lines(' "{u}",')+'\n]\n---\n'))==U
+    assert read_labelled(written(tmp_path, '| url | label |\n|---|---|\n'+lines('| {u} | {l} |')))==BY_LABEL
+    assert read_urls(written(tmp_path, '\n'.join(f'bees, no {i}.jpg' for i in range(3))))==[f'bees, no {i}.jpg' for i in range(3)]
+    assert read_labelled(written(tmp_path, lines('{u},{l}', U[:2])))==dict(bee=U[:1], ant=U[1:2])
+
+
 # JSON
 
 RECORDS = [dict(id=i, where=u, label=l) for i,(u,l) in enumerate(zip(U, LABELS))]
 JSON = dict(
     plain=U, records=RECORDS, one_a_line='\n'.join(map(json.dumps, RECORDS)), strings_a_line='\n'.join(map(json.dumps, U)), wrapped=dict(info=dict(year=2024), images=RECORDS),
     deep=dict(result=dict(data=dict(items=[dict(id=o['id'], src=dict(large=o['where']), label=o['label']) for o in RECORDS]))), columns=dict(url=U, label=LABELS), frame=dict(url=dict(enumerate(U)), label=dict(enumerate(LABELS))),
-    classes=dict(bee=U[::2], ant=U[1::2]), by_address=dict(zip(U, LABELS)), rows=[[u, l] for u,l in zip(U, LABELS)], one_key=dict(urls=U), coco=dict(images=[dict(id=i, file_name=f'{i}.jpg', coco_url=u) for i,u in enumerate(U)], categories=[dict(id=1, name='bee')]))
+    classes=dict(bee=U[::2], ant=U[1::2]), by_address=dict(zip(U, LABELS)), lists_by_address={u:[l] for u,l in zip(U, LABELS)}, records_by_class=dict(bee=[dict(id=0, at=u) for u in U[::2]], ant=[dict(at=u) for u in U[1::2]]), mixed=[U[0], None, *RECORDS[1:]], rows=[[u, l] for u,l in zip(U, LABELS)], one_key=dict(urls=U), coco=dict(info=dict(url='https://coco.example'), licenses=[dict(url='https://cc.example/1'), dict(url='https://cc.example/2')], images=[dict(id=i, file_name=f'{i}.jpg', coco_url=u) for i,u in enumerate(U)], categories=[dict(id=1, name='bee')]))
 
 
 @pytest.mark.parametrize('kind', JSON)
@@ -113,7 +120,7 @@ def test_json(kind, name, indent, tmp_path):
     if name=='list.txt' and kind=='strings_a_line': name = 'list.jsonl'
     path = written(tmp_path, data if isinstance(data, str) else json.dumps(data, indent=indent), name)
     assert sorted(read_urls(path))==U
-    if kind in ('records', 'one_a_line', 'wrapped', 'deep', 'columns', 'frame', 'classes', 'by_address', 'rows'): assert read_labelled(path)==BY_LABEL
+    if kind in ('records', 'one_a_line', 'wrapped', 'deep', 'columns', 'frame', 'classes', 'by_address', 'rows', 'lists_by_address', 'records_by_class'): assert read_labelled(path)==BY_LABEL
     if kind in ('records', 'rows'): assert read_urls(data)==U
 
 

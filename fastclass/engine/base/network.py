@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from .errors import UnsupportedError, first_line
 
 # %% auto #0
-__all__ = ['CA_VARIABLES', 'proxy_for', 'checked_proxy', 'tls_context', 'web_client']
+__all__ = ['CA_VARIABLES', 'proxy_for', 'checked_proxy', 'tls_context', 'ca_file', 'web_client']
 
 # %% ../../../nbs/engine/base/network.ipynb #bbdf76ec
 def _is_here(host):
@@ -70,6 +70,10 @@ CA_VARIABLES = ('SSL_CERT_FILE', 'SSL_CERT_DIR', 'REQUESTS_CA_BUNDLE', 'CURL_CA_
 def tls_context(): # An `ssl.SSLContext`, made once for each setting of the variables
     "A TLS context that trusts what this system, certifi and the files that `CA_VARIABLES` name trust"
     return _context(tuple((o, os.environ.get(o, '')) for o in CA_VARIABLES))
+
+def ca_file() -> str: # Path of a file of certificates; '' where none is named
+    "The certificates that the owner of this machine names, for libraries with a TLS of their own"
+    return next((o for o in map(os.environ.get, CA_VARIABLES) if o and os.path.isfile(o)), '')
 
 @lru_cache
 def _context(named):

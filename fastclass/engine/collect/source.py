@@ -157,7 +157,7 @@ def answer_error(
     return SourceError(f'{label} is in trouble (it answered {status}).', next=f'Try again later, {ELSEWHERE}')
 
 # %% ../../../nbs/engine/collect/source.ipynb #8cdd1111
-NO_INTERNET = ('Check the connection. '
+NO_INTERNET = ('Check the connection; where your network has a proxy, HTTPS_PROXY must name it. '
                'On Kaggle: open the side bar, Settings, and switch Internet on (it needs a verified phone number). '
                'Without internet, FASTCLASS_SOURCE=bundled uses the packs that come with fastclass.')
 

@@ -254,7 +254,10 @@ def _through(proxy, wire, shared):
 
 # %% ../../../nbs/engine/collect/transport.ipynb #24ebfc74
 class Pools:
-    "Connections of a download, by the way that they take: straight, or through a proxy. Close it"
+    """Connections of a download by the way that they take: straight to checked addresses, or through a proxy.
+
+    A proxy looks up names itself. It is not asked for addresses and names that are seen from here not to be public;
+    what it makes of all others, its own rules decide. This machine itself is never asked through a proxy."""
     def __init__(self,
         wire:Wire,         # Opens the connections
         connections:int=16 # At most so many at once, on each way
