@@ -1,5 +1,6 @@
 "Behind a school's proxy and its certificate: what is fetched goes through them, and does not get further into the network than it would without"
 import http.server, os, select, shutil, socket, ssl, subprocess, threading, warnings
+from importlib.util import find_spec
 
 import pytest
 
@@ -142,6 +143,28 @@ def test_the_password_of_a_proxy(proxy, tmp_path, alone):
     with pytest.raises(NoInternetError, match='name and a password'): statuses(tmp_path/'other', 'http://a.example/1.jpg', 'https://a.example/1.jpg')
 
 
+@pytest.mark.parametrize('scheme', ['socks5', 'socks5h'])
+def test_a_proxy_of_the_socks_kind(scheme, alone, tmp_path):
+    pytest.importorskip('socksio')
+    body,asked = saved(photo('socks')),[]
+    server = socket.create_server(('127.0.0.1', 0))
+    def answer():
+        client,_ = server.accept()
+        with client:
+            client.recv(client.recv(2)[1])
+            client.sendall(bytes([5, 0]))
+            client.recv(4)
+            asked.append(client.recv(client.recv(1)[0]))
+            client.recv(2)
+            client.sendall(bytes([5, 0, 0, 1, 0, 0, 0, 0, 0, 0]))
+            client.recv(1<<16)
+            client.sendall(b'HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n' % len(body)+body)
+    threading.Thread(target=answer, daemon=True).start()
+    alone.setenv('ALL_PROXY', f'{scheme}://127.0.0.1:{server.getsockname()[1]}')
+    assert statuses(tmp_path/'set', 'http://a.example/1.jpg', 'http://10.0.0.1/1.jpg')==['ok', 'private_address'] and asked==[b'a.example']
+    server.close()
+
+
 # where it may lead
 
 @pytest.mark.parametrize('host', [
@@ -205,7 +228,7 @@ def test_a_tunnel_that_is_refused(status, word, proxy, tmp_path, alone):
 
 @pytest.mark.parametrize('odd', ['ftp://p.example', 'http://', 'http://p.example:port', 'socks5://p.example:1080'])
 def test_an_odd_proxy_is_said_at_once(odd, alone, tmp_path):
-    if odd.startswith('socks') and shutil.which('socksio'): pytest.skip('socksio is there')
+    if odd.startswith('socks') and find_spec('socksio'): pytest.skip('socksio is there')
     alone.setenv('HTTP_PROXY', odd)
     with pytest.raises(UnsupportedError, match='The proxy'): statuses(tmp_path/'set', 'http://a.example/1.jpg')
     with web_client() as client, pytest.raises(UnsupportedError): client.get('http://a.example/')
