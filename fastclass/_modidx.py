@@ -1606,6 +1606,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                         'fastclass/engine/collect/url_lists.py'),
                                                     'fastclass.engine.collect.url_lists._whole_path': ( 'engine/collect/url_lists.html#_whole_path',
                                                                                                         'fastclass/engine/collect/url_lists.py'),
+                                                    'fastclass.engine.collect.url_lists._without_comment': ( 'engine/collect/url_lists.html#_without_comment',
+                                                                                                             'fastclass/engine/collect/url_lists.py'),
                                                     'fastclass.engine.collect.url_lists._worth': ( 'engine/collect/url_lists.html#_worth',
                                                                                                    'fastclass/engine/collect/url_lists.py'),
                                                     'fastclass.engine.collect.url_lists._written': ( 'engine/collect/url_lists.html#_written',

@@ -141,6 +141,10 @@ def test_encodings(encoding, form, tmp_path):
     if form=='csv': assert read_labelled(path)=={'abeille à miel':urls}
 
 
+def test_a_text_in_place_of_a_file():
+    for text in ('\n'.join(U), '# mine\n'+'\n'.join(U), 'id;at\n'+lines('{i};{u}'), json.dumps(U, indent=1)): assert read_urls(text)==U
+
+
 def test_a_number_with_a_sign_is_no_comment(tmp_path):
     assert read_labelled(written(tmp_path, 'url,label\n'+lines('{u},no. #{l}')))=={f'no. #{k}':v for k,v in BY_LABEL.items()}
     assert read_urls(written(tmp_path, '#1.jpg\n#2.jpg\n# 3.jpg\nmy cat #4.jpg'))==['#1.jpg', '#2.jpg', 'my cat #4.jpg']

@@ -5,6 +5,7 @@
 # %% ../../../nbs/engine/collect/url_lists.ipynb #464f55c6
 from __future__ import annotations
 import csv, json, re, unicodedata, warnings
+from itertools import islice
 from pathlib import Path
 from ..base.errors import DataError, first_line, printable
 from ..base.files import read_limited
@@ -57,11 +58,12 @@ def _text_table(text):
     if not lines: return None,[]
     names = _named_columns(lines)
     if names is not None: return names
-    lines = [_COMMENT.sub(r'\1', o) for o in lines]
+    lines = list(map(_without_comment, lines))
     cut = next((rows for o in '\t;|, ' if (rows := _cut(lines, o))), None)
     return None,cut or [[_address(o)] for o in lines]
 
 _COMMENT = re.compile(r'^(\S*://\S+)\s+#(?!\d).*') # after an address, which has no space in it
+def _without_comment(line): return _COMMENT.sub(r'\1', line) if '#' in line else line
 
 def _is_comment(line):
     "Is a line none of the list? A file may be called #1.jpg"
@@ -130,14 +132,14 @@ def _are_pieces(columns):
     "Does what follows the addresses look like the rest of them?"
     return any(_PIECE.search(o) and not _is_entry(o) or _is_file(o) for values in columns for o in values)
 
-# %% ../../../nbs/engine/collect/url_lists.ipynb #d071bee2
+# %% ../../../nbs/engine/collect/url_lists.ipynb #89bf3447
 _INSIDE = re.compile(r'https?://[^\s"\'<>]+', re.I)
 
 def _address(line):
     "The entry of a line: without marks around it and a comment after it"
-    quoted = re.fullmatch(r'["\'<](.*)["\'>]\s*[,;]?(\s+#.*)?', line)
+    quoted = line[:1] in ('"', "'", '<') and re.fullmatch(r'.(.*)["\'>]\s*[,;]?(\s+#.*)?', line)
     text = quoted[1].strip() if quoted else line
-    if _is_url(text): return re.split(r'\s+#', text)[0]
+    if _is_url(text): return re.split(r'\s+#', text)[0] if '#' in text else text
     found = _INSIDE.findall(text) # such as `1. https://...` or `[a cat](https://...)`
     if len(found)==1 and not _is_file(text.partition('://')[0]): return found[0].rstrip(',;)]')
     if re.match(r'(//|www\.)[^/\s]+\.[^/\s]+/', text): return f'https:{text}' if text[0]=='/' else f'http://{text}'
@@ -146,7 +148,7 @@ def _address(line):
 # %% ../../../nbs/engine/collect/url_lists.ipynb #bf953b50
 def _share(is_one, values):
     "The share of values that are of a kind, among those that are there"
-    values = [o for o in values if o.strip()][:1000]
+    values = list(islice(filter(str.strip, values), 1000))
     return sum(bool(is_one(o)) for o in values)/max(1, len(values))
 
 def _column_at(names, rows, column=None):
@@ -156,7 +158,8 @@ def _column_at(names, rows, column=None):
         known = ', '.join(names)
         raise DataError(f'There is no column {column!r}.', next=f'The columns are: {known}.')
     if column is not None: return names.index(column)
-    columns = [[_cell(row, i) for row in rows] for i in range(max(map(len, rows), default=0))]
+    some = rows[::len(rows)//10_000+1] # enough to see what is in a column
+    columns = [[_cell(row, i) for row in some] for i in range(max(map(len, some), default=0))]
     for is_one in (_is_url, _is_file):
         found = [i for i,values in enumerate(columns) if _share(is_one, values)>=.5]
         if not found: continue
@@ -167,7 +170,7 @@ def _column_at(names, rows, column=None):
 
 def _cell(row, at): return row[at].strip() if at<len(row) else ''
 
-# %% ../../../nbs/engine/collect/url_lists.ipynb #5b3c280d
+# %% ../../../nbs/engine/collect/url_lists.ipynb #d0cdc6e9
 def _from_rows(names, rows, column=None):
     "`(address, label or None)` for each row of a table; `names` of its columns is None where no line says them"
     at = _column_at(names or [], rows, column)
@@ -178,7 +181,7 @@ def _from_rows(names, rows, column=None):
     if label==at: label = None
     found = []
     for row in rows:
-        url = _COMMENT.sub(r'\1', _cell(row, at))
+        url = _without_comment(_cell(row, at))
         if url: found.append((url, None if label is None else _cell(row, label)))
     return found
 
@@ -252,7 +255,8 @@ def _field(value):
 # %% ../../../nbs/engine/collect/url_lists.ipynb #e0ec3a88
 def _pairs(source, column):
     "`(address, label or None)` for whatever a person has"
-    if isinstance(source, str) and _is_url(source): return _from_rows(*_text_table(source))
+    is_text = isinstance(source, str) and (_is_url(source) or '\n' in source)
+    if is_text: return _text_pairs(source, '', column)
     if isinstance(source, (str, Path)):
         path = Path(source)
         return _text_pairs(_list_text(path), path.suffix.lower(), column)
@@ -352,7 +356,7 @@ def _path_of(address):
 
 def _whole_path(name):
     "The file of a whole path, where it is there and ends like a picture"
-    path = Path(name)
+    path = Path(name).expanduser()
     is_picture = path.is_absolute() and _is_file(path.name) and path.is_file() and _is_file(path.resolve().name)
     return path if is_picture else None
 
