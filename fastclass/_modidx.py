@@ -1765,6 +1765,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                  'fastclass/engine/datablock/v1.py'),
                                                'fastclass.engine.datablock.v1._Reader': ( 'engine/datablock/v1.html#_reader',
                                                                                           'fastclass/engine/datablock/v1.py'),
+                                               'fastclass.engine.datablock.v1._Reader.__init__': ( 'engine/datablock/v1.html#_reader.__init__',
+                                                                                                   'fastclass/engine/datablock/v1.py'),
                                                'fastclass.engine.datablock.v1._Reader.note': ( 'engine/datablock/v1.html#_reader.note',
                                                                                                'fastclass/engine/datablock/v1.py'),
                                                'fastclass.engine.datablock.v1._Reader.notes_of': ( 'engine/datablock/v1.html#_reader.notes_of',

@@ -55,13 +55,12 @@ def _parse(text):
             else: broken[at+1],lines[at] = str(e.args[0]),re.match(r'\s*', lines[at])[0]+'pass'
     return None,broken
 
-# %% ../../../nbs/engine/datablock/v1.ipynb #ed36c401
+# %% ../../../nbs/engine/datablock/v1.ipynb #cde27e18
 _OTHER = ('foreign',)
 _LIBRARIES = {*sys.stdlib_module_names, *'numpy pandas torch torchvision matplotlib sklearn PIL cv2 scipy'.split()}
 
 class _Values:
-    held = {} # What each name of the program is, and the links of the chain that made it
-
+    # `held`: what each name of the program is, and the links of the chain that made it
     def named(self, o): return isinstance(o, SimpleNamespace) and not o.gives.endswith('module')
 
     def value(self, node):
@@ -174,9 +173,11 @@ class _Today(_Chains, ast.NodeTransformer):
         self.left += [f'{name}={text}' for name,text in values.items() if name not in places]
         return ast.Name(_fill(start.today, values))
 
-# %% ../../../nbs/engine/datablock/v1.ipynb #03f2504e
+# %% ../../../nbs/engine/datablock/v1.ipynb #cca5f98f
 class _Reader(_Chains, ast.NodeVisitor):
     cell,seed,kinds,target,outer = None,None,None,'',True
+
+    def __init__(self): self.held,self.notes = {},[]
 
     def tell(self, line, was, now, changed='', call=''):
         self.notes.append(SimpleNamespace(line=line, cell=self.cell, was=was, now=now, changed=changed, call=call))
@@ -275,7 +276,7 @@ class _Program(_Reader):
             row = v1_names().get(f'.{name}' if dot else f'({name}=)' if equals else name)
             if row and row.gives!='other': self.note(ast.Pass(lineno=line), row)
 
-# %% ../../../nbs/engine/datablock/v1.ipynb #43dd920a
+# %% ../../../nbs/engine/datablock/v1.ipynb #efc26a65
 def _place(note): return f'Line {note.line}' if note.cell is None else f'Cell {note.cell}, line {note.line}'
 
 class V1Notes(list):
@@ -284,15 +285,14 @@ class V1Notes(list):
 
     def __str__(self):
         lines = []
-        for place,group in itertools.groupby(self, key=_place):
-            notes = list(group)
+        for place,notes in ((place, list(group)) for place,group in itertools.groupby(self, key=_place)):
             lines += [place, *(f'  {o.was} -> {o.now or "gone"}. {o.changed}' for o in notes if o.changed)]
             same = ', '.join(o.was for o in notes if not o.changed and not o.call)
             lines += [f'  The same: {same}']*bool(same)
             lines += ['  Today:\n'+textwrap.indent(o.call, '      ') for o in notes if o.call]
         return '\n'.join(lines) or 'Nothing of fastai v1 was found.'
 
-# %% ../../../nbs/engine/datablock/v1.ipynb #2402ab3f
+# %% ../../../nbs/engine/datablock/v1.ipynb #710b8836
 def explain_v1(
     code          # The text of a program or notebook, the path of one (.py, .ipynb), or a notebook's JSON
 ) -> V1Notes:     # A note a place; raises `DataError` where a line is no Python, after all the rest was told
@@ -301,17 +301,16 @@ def explain_v1(
     except (OSError, ValueError, SyntaxError, LookupError, TypeError, AttributeError) as e:
         raise DataError(f'This is no program: {e}', next='Give its text, or the path of a .py or .ipynb file.') from e
     reader,errors = _Program(),[]
-    reader.held,reader.notes = {},[]
     for reader.cell,text in cells:
         tree,broken = _parse(text)
         if tree: reader.visit(tree)
         for line,o in enumerate(text.splitlines(), 1):
             if not tree or line in broken: reader.words(o, line)
-        if re.match(r'\s*%%(?!time|capture|prun)', text): continue # Another language
-        errors += [SimpleNamespace(line=line, cell=reader.cell, said=said) for line,said in broken.items()]
+        python = not re.match(r'\s*%%(?!time|capture|prun)', text)
+        errors += [SimpleNamespace(line=line, cell=reader.cell, said=said) for line,said in broken.items() if python]
     notes = {repr(o): o for o in sorted(reader.notes, key=lambda o: (o.cell or 0, o.line, bool(o.call)))}.values()
     if any(o.was.endswith('.all') for o in notes): # A program of today, with something of v1 in it
-        notes = [o for o in notes if not o.call and '(' not in o.was+o.changed and Path(o.now).suffix!=Path(o.was).suffix]
+        notes = [o for o in notes if not o.call and '(' not in o.was and '(If ' not in o.changed and o.now!=o.was]
     print(V1Notes(notes))
     if errors:
         raise DataError(f'{_place(errors[0])} is no Python: {errors[0].said}. The rest is told above.',
