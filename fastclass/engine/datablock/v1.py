@@ -99,7 +99,7 @@ def _fill(today, values):
     today = re.sub(r'([([])\s*, *', r'\1', re.sub(r',\s*\w+=(\[\]|tabular_config\(\))', '', today))
     return re.sub(r'{(\w+)}', lambda o: values.get(o[1]) or o[1], today)
 
-# %% ../../../nbs/engine/datablock/v1.ipynb #f086d0bb
+# %% ../../../nbs/engine/datablock/v1.ipynb #566b9cfc
 class _Chains(_Values):
     def arguments(self, row, node):
         names = row.arguments.split()+[f'*{place}' for place,_ in enumerate(node.args)]
@@ -120,7 +120,7 @@ class _Chains(_Values):
         if not isinstance(row, SimpleNamespace): return []
         given,owner = self.arguments(row, node),getattr(node.func, 'value', None)
         if row.gives=='=' or row.today=='data': return [(row, given), *self.chain(owner)]
-        return [(row, ({'self': owner} if owner else {}) | given)]
+        return [(row, ({'self': owner} if owner and '{self}' in row.today else {}) | given)]
 
     def whole(self, node):
         # The call that a `partial` stands for, of metrics and callbacks that are made once today
@@ -173,7 +173,7 @@ class _Today(_Chains, ast.NodeTransformer):
         self.left += [f'{name}={text}' for name,text in values.items() if name not in places]
         return ast.Name(_fill(start.today, values))
 
-# %% ../../../nbs/engine/datablock/v1.ipynb #cca5f98f
+# %% ../../../nbs/engine/datablock/v1.ipynb #b27bdbf6
 class _Reader(_Chains, ast.NodeVisitor):
     cell,seed,kinds,target,outer = None,None,None,'',True
 
@@ -193,7 +193,7 @@ class _Reader(_Chains, ast.NodeVisitor):
 
     def visit_Attribute(self, node):
         base,row = self.value(node.value),self.value(node)
-        condition = '' if base else f'(If `{ast.unparse(node.value)[-40:]}` is one of fastai.)'
+        condition = '' if base else f'(If `{ast.unparse(node.value)[:40]}` is one of fastai.)'
         if self.named(row): self.note(node, row, more=condition)
         if not (self.named(row) and self.named(base) and row.name.startswith(f'{base.name}.')): self.visit(node.value)
 
@@ -223,7 +223,7 @@ class _Reader(_Chains, ast.NodeVisitor):
         again = f'{root} = ' if len(links)>1 and self.held.get(root, (0, 0))[1] else ''
         unfinished = '.dataloaders(' in links[-1][0].today and all(o.today!='data' for o,_ in links)
         if unfinished or new in ('', old) and '.fit' not in links[0][0].name or _parse(new)[1]: return
-        left = ''.join(f'# by hand: {o}\n' for o in dict.fromkeys(writer.left))
+        left = ''.join(f'# by hand: {" ".join(o.split())}\n' for o in dict.fromkeys(writer.left))
         self.tell(node.lineno, links[0][0].name, '', call=left+(self.target or again)+new)
 
 # %% ../../../nbs/engine/datablock/v1.ipynb #bded0782
