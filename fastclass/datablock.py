@@ -19,8 +19,8 @@ from .engine.datablock.v1 import explain_v1
 
 _all_ = ['ClassOf', 'DataError', 'Finding', 'Folder', 'Report', 'Split', 'UprightImage',
          'check_dls', 'explain_v1', 'folder_dls', 'item_files', 'item_labels', 'look_alikes',
-         'near_groups', 'picture_files', 'read_split', 'save_split', 'scan_folder', 'split_from_column',
-         'split_from_folder', 'stable_split']
+         'near_groups', 'picture_files', 'read_split', 'save_split', 'scan_folder',
+         'split_from_column', 'split_from_folder', 'stable_split']
 
 # %% auto #0
 __all__ = ['fitting_bs', 'manifest_items', 'ClassOf', 'DataError', 'Finding', 'Folder', 'Report', 'Split', 'UprightImage',

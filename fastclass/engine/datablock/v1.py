@@ -55,10 +55,11 @@ def _parse(text):
             else: broken[at+1],lines[at] = str(e.args[0]),re.match(r'\s*', lines[at])[0]+'pass'
     return None,broken
 
-# %% ../../../nbs/engine/datablock/v1.ipynb #cde27e18
+# %% ../../../nbs/engine/datablock/v1.ipynb #9e4f4c2d
 _OTHER = ('foreign',)
 _LIBRARIES = {*sys.stdlib_module_names, *'numpy pandas torch torchvision matplotlib sklearn PIL cv2 scipy'.split()}
 
+# %% ../../../nbs/engine/datablock/v1.ipynb #1b97b83d
 class _Values:
     # `held`: what each name of the program is, and the links of the chain that made it
     def named(self, o): return isinstance(o, SimpleNamespace) and not o.gives.endswith('module')
