@@ -307,6 +307,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                    'fastclass/engine/base/lookalikes.py'),
                                                   'fastclass.engine.base.lookalikes._close_bits': ( 'engine/base/lookalikes.html#_close_bits',
                                                                                                     'fastclass/engine/base/lookalikes.py'),
+                                                  'fastclass.engine.base.lookalikes._in_chains': ( 'engine/base/lookalikes.html#_in_chains',
+                                                                                                   'fastclass/engine/base/lookalikes.py'),
                                                   'fastclass.engine.base.lookalikes._looks': ( 'engine/base/lookalikes.html#_looks',
                                                                                                'fastclass/engine/base/lookalikes.py'),
                                                   'fastclass.engine.base.lookalikes._near': ( 'engine/base/lookalikes.html#_near',

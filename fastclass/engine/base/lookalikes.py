@@ -8,8 +8,8 @@ from .errors import DataError
 from .picture import read_picture
 
 # %% auto #0
-__all__ = ['COPY_LIMIT', 'GROUP_LIMIT', 'MAX_PAIRS', 'MIXED', 'fingerprint', 'near_pairs', 'kin_pairs', 'connected_components',
-           'group_names', 'linking_pairs']
+__all__ = ['COPY_LIMIT', 'GROUP_LIMIT', 'MAX_PAIRS', 'MIXED', 'CHAIN', 'FEW_COPIES', 'fingerprint', 'near_pairs',
+           'connected_components', 'kin_pairs', 'group_names', 'linking_pairs']
 
 # %% ../../../nbs/engine/base/lookalikes.ipynb #fde7c53f
 def fingerprint(
@@ -83,26 +83,6 @@ def near_pairs(
     found = _near(rows, others, limit)
     return list(map(tuple, found[:,:2].astype(int).tolist()))
 
-# %% ../../../nbs/engine/base/lookalikes.ipynb #5bdf06c5
-MIXED = .1 # Largest share of pairs in two classes with which likeness still tells of one moment
-
-def kin_pairs(
-    rows:list,  # Rows with `phash` and `tint`
-    labels=None # Class of each; None where classes are not known: then all that is within `GROUP_LIMIT` is kin
-):              # Array (n, 3): two positions `i<j`, and the bits that they differ in; raises `DataError` for too many
-    "Which pictures must not lie on two sides of a split: copies, and what was taken at the same moment"
-    import numpy as np
-    if not rows: return np.empty((0, 3), int)
-    found = _near(rows, None, GROUP_LIMIT)
-    pairs = found[:,:3].astype(int)
-    if labels is None or not len(pairs): return pairs
-    _,codes = np.unique(np.array(labels, dtype=str), return_inverse=True)
-    one_class = codes[pairs[:,0]]==codes[pairs[:,1]]
-    copies = (found[:,2]<=COPY_LIMIT[0])&(found[:,3]<=COPY_LIMIT[1])
-    loose = one_class[~copies]
-    tells = len(loose)>0 and loose.mean()>=1-MIXED
-    return pairs[copies|(one_class&tells)]
-
 # %% ../../../nbs/engine/base/lookalikes.ipynb #99f2e728
 def _as_graph(n, pairs, weights):
     import numpy as np
@@ -121,6 +101,41 @@ def connected_components(
     _,group = connected_components(_as_graph(n, pairs, np.ones(len(pairs))), directed=False)
     _,first = np.unique(group, return_index=True)
     return first[group].tolist()
+
+# %% ../../../nbs/engine/base/lookalikes.ipynb #513dc177
+MIXED = .1   # Largest share of pairs in two classes with which likeness still tells of one moment
+CHAIN = 20   # From so many pictures on, and over half of a class,
+FEW_COPIES = .1 # a group with a smaller share of copies among its pairs is a chain
+
+def kin_pairs(
+    rows:list,  # Rows with `phash` and `tint`
+    labels=None # Class of each; None where classes are not known: then all that is within `GROUP_LIMIT` is kin
+):              # Array (n, 3): two positions `i<j`, and the bits that they differ in; raises `DataError` for too many
+    "Which pictures must not lie on two sides of a split: copies, and what was taken at the same moment"
+    import numpy as np
+    if not rows: return np.empty((0, 3), int)
+    found = _near(rows, None, GROUP_LIMIT)
+    pairs = found[:,:3].astype(int)
+    if labels is None or not len(pairs): return pairs
+    _,codes = np.unique(np.array(labels, dtype=str), return_inverse=True)
+    one_class = codes[pairs[:,0]]==codes[pairs[:,1]]
+    copies = (found[:,2]<=COPY_LIMIT[0])&(found[:,3]<=COPY_LIMIT[1])
+    loose = one_class[~copies]
+    if not len(loose) or loose.mean()<1-MIXED: return pairs[copies]
+    kin = copies|one_class
+    return pairs[kin&(copies|~_in_chains(pairs, kin, copies, codes))]
+
+def _in_chains(pairs, kin, copies, codes):
+    "Which pairs lie in a group that is large and holds few copies?"
+    import numpy as np
+    group = np.array(connected_components(len(codes), pairs[kin,:2]))
+    of_pair = group[pairs[:,0]]
+    chains = []
+    for root,n in zip(*np.unique(group, return_counts=True)):
+        if n<CHAIN or copies[kin&(of_pair==root)].mean()>=FEW_COPIES: continue
+        inside = np.bincount(codes[group==root], minlength=codes.max()+1)
+        if (inside>np.bincount(codes)/2).any(): chains.append(root)
+    return np.isin(of_pair, chains)
 
 # %% ../../../nbs/engine/base/lookalikes.ipynb #4059a94e
 def group_names(
