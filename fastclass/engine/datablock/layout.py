@@ -101,7 +101,7 @@ class Layout:
     "Which folders hold which class on which side"
     root:Path   # The folder in which classes or sides lie
     parts:list = field(default_factory=list) # `(folder, class, side)`; the side is None where folders hold no split
-    held:list = field(default_factory=list)  # `(file, class)` of a test that is neither trained nor chosen on; '' for no class
+    held:list = field(default_factory=list)  # `(file, class)` of a test; the class is '' where none is known
     stray:list = field(default_factory=list) # What is no part of the data
     sides:dict = field(default_factory=dict) # Folder -> 'train', 'valid' or 'test', where folders hold a split
 
