@@ -25,6 +25,7 @@ from fasttransform import Pipeline
 from ..base.errors import DataError, UnsupportedError, storage_guard
 from ..base.machine import cache_dir, cpu_count, free_memory
 from ..base.torch_tools import MemoryLoader, evaluating, fast_dtype
+from .fold import folded
 
 # %% auto #0
 __all__ = ['FIXED_LAYERS', 'split_model', 'fast_body', 'FeatureStore', 'items_vary', 'batches_vary', 'pass_size', 'raw_loader',
@@ -61,10 +62,11 @@ def fast_body(
     def run(xb):
         xb = torch.as_tensor(xb).as_subclass(torch.Tensor).contiguous(memory_format=torch.channels_last)
         fast = torch.autocast(device.type, dtype=dtype, enabled=dtype!=torch.float32)
-        with torch.inference_mode(), fast: return model(xb)
+        with torch.inference_mode(), fast: return quick(xb)
     with evaluating(model):
         try:
             model.to(device=device, memory_format=torch.channels_last)
+            quick = folded(model)
             yield run
         finally: model.to(memory_format=torch.contiguous_format)
 
