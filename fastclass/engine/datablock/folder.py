@@ -13,6 +13,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from ..base.bars import shows_bars
 from ..base.errors import DataError, PictureError, printable
 from ..base.lookalikes import fingerprint, group_names, kin_pairs, linking_pairs
 from ..base.machine import cpu_count
@@ -116,7 +117,7 @@ def open_all(
     "Open all pictures, on as many threads as there are processors; what looks like a placeholder has hash and error"
     with ThreadPoolExecutor(cpu_count()) as pool:
         res = pool.map(_open_picture, files)
-        if not progress: return list(res)
+        if not progress or not shows_bars(): return list(res)
         from fastprogress.fastprogress import progress_bar
         return list(progress_bar(res, total=len(files), leave=False))
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
+from ..base.bars import shows_bars
 from ..base.errors import DataError, PictureError, printable
 from ..base.files import read_limited, write_atomic
 from ..base.lookalikes import COPY_LIMIT, GROUP_LIMIT, fingerprint, group_names, kin_pairs, near_pairs
@@ -187,7 +188,7 @@ def looks_of(
     files = list(files)
     with ThreadPoolExecutor(cpu_count()) as pool:
         res = pool.map(_as_is, [_fingerprint]*len(files), files)
-        if not progress: return list(res)
+        if not progress or not shows_bars(): return list(res)
         from fastprogress.fastprogress import progress_bar
         return list(progress_bar(res, total=len(files), leave=False))
 
