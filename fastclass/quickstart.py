@@ -112,6 +112,5 @@ def quickstart(
         _check_learner(learn, work)
         warn_if_small(learn)
         _train(learn, epochs, seconds, seed)
-        outcome = evaluate(learn)
         with storage_guard(out):
-            return write_results(learn, folder, outcome, work, Path(out), source, start)
+            return write_results(learn, folder, evaluate(learn), work, Path(out), source, start)

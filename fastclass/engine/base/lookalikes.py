@@ -125,6 +125,7 @@ def kin_pairs(
     kin = copies|one_class
     return pairs[kin&(copies|~_in_chains(pairs, kin, copies, codes))]
 
+# %% ../../../nbs/engine/base/lookalikes.ipynb #189216d3
 def _in_chains(pairs, kin, copies, codes):
     "Which pairs lie in a group that is large and holds few copies?"
     import numpy as np

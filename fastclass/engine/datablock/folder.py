@@ -241,6 +241,7 @@ def _layout_notes(folder):
         notes.append(f'The folders {names} have one name in two Unicode forms: they are one class, {label!r}.')
     return notes
 
+# %% ../../../nbs/engine/datablock/folder.ipynb #a48ac869
 def _names_of(layout, side):
     "The names of the folders of a side, those below other folders once"
     names = dict.fromkeys(o.name for o,s in layout.sides.items() if s==side)
@@ -311,6 +312,7 @@ def _group_notes(folder, groups, found):
         else: notes.append(f'{what}. They lie on both sides of the split, so its accuracy is memory: add others.')
     return notes
 
+# %% ../../../nbs/engine/datablock/folder.ipynb #d055201b
 def _without_whole_classes(labels, groups):
     "Groups, but for classes that are one group: those could not be split"
     whole = {label for label in set(labels) if len({g for l,g in zip(labels, groups) if l==label} - {''})==1}
@@ -391,6 +393,7 @@ def split_folder(
     draw_sides(folder.labels, folder.hashes, units, dict(valid=valid_pct), seed, sides)
     return [side=='valid' for side in sides]
 
+# %% ../../../nbs/engine/datablock/folder.ipynb #9bd2e119
 def _checked_split(folder):
     "The split that the folders state; raises `DataError` where a class is missing on a side"
     classes = {side:{l for l,v in zip(folder.labels, folder.given) if v==side} for side in (False, True)}

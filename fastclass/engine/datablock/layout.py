@@ -112,6 +112,7 @@ def _class_names(folder):
     "The names of the class folders in a folder that may be a side"
     return {class_name(o.name) for o in _folders(_looked_through(folder))}
 
+# %% ../../../nbs/engine/datablock/layout.ipynb #3d8da939
 def _are_numbers(names):
     return all(re.fullmatch(r'[\W\d_]+', o) for o in names)
 
@@ -173,6 +174,7 @@ def _add_side(layout, folder, side):
         if _is_class(o): layout.parts.append((within/o.name, class_name(o.name), side))
         else: layout.stray.append(within/o.name)
 
+# %% ../../../nbs/engine/datablock/layout.ipynb #4c1ce25d
 def _hold(layout, folder):
     "Keep what lies in a folder for prediction; where there are class folders in it, with their names"
     within = _looked_through(folder)
