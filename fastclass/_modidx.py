@@ -3976,6 +3976,7 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                       'fastclass.quickstart.quickstart': ('quickstart.html#quickstart', 'fastclass/quickstart.py')},
             'fastclass.report': { 'fastclass.report.Outcome': ('report.html#outcome', 'fastclass/report.py'),
                                   'fastclass.report.Outcome.accuracy': ('report.html#outcome.accuracy', 'fastclass/report.py'),
+                                  'fastclass.report._as_text': ('report.html#_as_text', 'fastclass/report.py'),
                                   'fastclass.report._cell_text': ('report.html#_cell_text', 'fastclass/report.py'),
                                   'fastclass.report._export': ('report.html#_export', 'fastclass/report.py'),
                                   'fastclass.report._figures': ('report.html#_figures', 'fastclass/report.py'),

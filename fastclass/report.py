@@ -5,7 +5,7 @@
 # %% ../nbs/report.ipynb #0b0e4186
 from __future__ import annotations
 
-import base64, os, shutil, time
+import base64, io, os, shutil, time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -176,8 +176,8 @@ def _pairs_to_show(folder):
     for i,j in folder.alike: first.setdefault(folder.groups[i] or (i, j), (i, j))
     return list(dict.fromkeys([*first.values(), *folder.alike]))
 
-def _pair_figure(folder, figures):
-    "The figure of look-alikes as in `_figures`, in a list; none where nothing looks alike"
+def _pair_figure(folder):
+    "The figure of look-alikes as the page takes it, in a list; none where nothing looks alike"
     from matplotlib.figure import Figure
     from fastclass.engine.base.picture import read_picture
     pairs = _pairs_to_show(folder)[:SHOWN_PAIRS]
@@ -189,10 +189,14 @@ def _pair_figure(folder, figures):
             ax.imshow(read_picture(folder.files[at], near=128))
             ax.set_title(printable(folder.labels[at])[:16], fontsize=8, parse_math=False)
             ax.axis('off')
-    figure.savefig(figures/'look_alikes.png', dpi=90)
+    file = io.BytesIO()
+    figure.savefig(file, dpi=90)
     told = '; '.join(' and '.join(_file_names(folder, pair)) for pair in pairs)
     told = f'Pairs of pictures that look alike: {told}.'
-    return [('Pictures that look alike', 'look_alikes.png', told)]
+    return [dict(title='Pictures that look alike', text=told, data=_as_text(file.getvalue()))]
+
+def _as_text(data):
+    return base64.b64encode(data).decode()
 
 def _file_names(folder, positions):
     return [printable(os.path.relpath(folder.files[i], folder.path)) for i in positions]
@@ -284,8 +288,8 @@ def _report(outcome, folder, learn, figures, work, out, notes):
     "Write the page"
     shown = []
     for title,name,text in figures:
-        data = base64.b64encode((work/'figures'/name).read_bytes()).decode()
-        shown.append(dict(title=title, text=text, data=data))
+        data = (work/'figures'/name).read_bytes()
+        shown.append(dict(title=title, text=text, data=_as_text(data)))
     classes = folder.classes
     html = _render(
         title=' or '.join(classes)+'?' if len(classes)<4 else f'{len(classes)} classes',
@@ -294,7 +298,7 @@ def _report(outcome, folder, learn, figures, work, out, notes):
         n_valid=len(outcome.frame),
         notes=notes,
         interval=_interval_text(outcome),
-        figures=shown,
+        figures=shown+_pair_figure(folder),
         tables=_tables(outcome, folder),
         code=USE.format(path=str(out/'bundle')))
     (work/'report.html').write_bytes(html)
@@ -345,7 +349,7 @@ def write_results(
     "Write everything, say what came out, and return it"
     out = Path(shown).expanduser().resolve()
     metrics = dict(accuracy=outcome.accuracy, accuracy_low=outcome.low, accuracy_high=outcome.high)
-    figures = _figures(outcome, work/'figures')+_pair_figure(folder, work/'figures')
+    figures = _figures(outcome, work/'figures')
     notes = NOTES.get(learn.weights.source, [])
     _report(outcome, folder, learn, figures, work, out, notes)
     _export(learn, outcome, work, metrics)

@@ -84,7 +84,7 @@ def test_the_groups_of_a_manifest_are_heeded_whatever_a_picture_is_called(tmp_pa
     for i,(file,label,digest) in enumerate(zip(folder.files, folder.labels, folder.hashes)):
         name = f'{label}/{digest[:16]}.jpg' # as a collection calls it
         group = f'{label}{int(file.stem)//5}'
-        rows.append(new_row(label, label, Hit(url=f'https://example.org/{i}.jpg')) | dict(status='ok', file=name, hash=digest, group=group, **fingerprint(file)))
+        rows.append(new_row(label, label, Hit(url=f'https://example.org/{i}.jpg')) | dict(status='ok', file=name, hash=digest, group=group, bytes=file.stat().st_size, width=120, height=90, **fingerprint(file)))
         if i: file.rename(tmp_path/name)
     Manifest(tmp_path).add(rows)
     known = {digest: row['group'] for digest,row in zip(folder.hashes, rows)}
@@ -242,6 +242,6 @@ def test_piped_output_of_a_small_run(tmp_path):
     said = res.stdout.index('very few'), res.stdout.index('epoch'), res.stdout.index('Accuracy')
     assert sorted(said)==list(said) and 'Look-alikes: 12 pictures in 6 groups' in res.stdout
     page = (tmp_path/'out'/'report.html').read_text()
-    assert 'Pictures that look alike' in page and '0 small.jpg' in page and (tmp_path/'out'/'figures'/'look_alikes.png').is_file()
+    assert 'Pictures that look alike' in page and '0 small.jpg' in page
     for text in (page, res.stdout):
         for label in ('cat', 'dog'): assert f'is {label}, taken for {label}' not in text
