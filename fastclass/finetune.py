@@ -125,7 +125,7 @@ def quick_tune(
     lr:float=3e-3,          # Highest learning rate of the one-cycle schedule
     views:int|None=None,    # Augmented views of each training picture; None: up to 4 in `seconds`
     seconds:float=30.,      # Time to aim at; it decides on the number of views
-    bs:int|None=None,       # Pictures a batch for the head; None: a sixth of them, from 8 to 64
+    bs:int|None=None,       # Pictures a batch for the head; None: a sixth of them, 8 to 64
     wd:float|None=None,     # Weight decay; None: that of the learner
     cbs=None,               # Callbacks for the training of the head
     memory_limit:int|None=None # Bytes of features in memory; None: a quarter of what is free

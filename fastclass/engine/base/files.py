@@ -60,6 +60,7 @@ def read_limited(
     raise DataError(f'{path} has {max(size, len(data)):,} bytes, and at most {limit:,} are read.',
                     next='Remove it, or make it smaller.')
 
+# %% ../../../nbs/engine/base/files.ipynb #b3490c98
 def sha256_of(
     path   # A file, or a link to one
 ) -> str:  # 64 hexadecimal digits; raises `DataError` where it is no file, and `OSError` where it cannot be read

@@ -67,8 +67,9 @@ def _choose_views(learn, valid, seconds, views):
     return fit_budget
 
 def _choose_bs(n):
-    "A sixth of the pictures, at least 8 and at most 64: with fewer steps an epoch, batch-norm layers do not settle"
-    return max(8, min(64, n//6))
+    """A sixth of the pictures, at least 8 and at most 64: with fewer steps an epoch, batch-norm layers do not settle.
+    Of many thousands a sixty-fourth, at most 256: an epoch has enough steps then, and large batches take less time"""
+    return max(8, min(64, n//6), min(256, n//64))
 
 def _choose_epochs(n, bs, views):
     "Enough epochs for about 48 steps, at least 5 and one a view, at most 30"
@@ -102,7 +103,7 @@ def features_of_both_sides(
     return valid,train
 
 # %% ../../../nbs/engine/finetune/head.ipynb #e7265c37
-SMALL = 8192 # Numbers a picture up to which features count as small
+SMALL = 2**19 # Numbers a batch up to which features count as small
 
 @contextmanager
 def _trains_head(learn, model, dls):
@@ -118,7 +119,7 @@ def _trains_head(learn, model, dls):
 
 @contextmanager
 def _few_threads(device, size):
-    "One thread for a head on small features on the CPU: sharing so little work costs more than it gives"
+    "One thread for a head on small batches on the CPU: sharing so little work costs more than it gives"
     n = torch.get_num_threads()
     if device.type=='cpu' and size<=SMALL: torch.set_num_threads(1)
     try: yield
@@ -132,7 +133,7 @@ def train_head(
     valid,  # Features of the validation pictures
     epochs, # Epochs; None: enough for about 48 steps
     lr,     # Highest learning rate
-    bs,     # Pictures a batch; None: a sixth of them, at least 8 and at most 64
+    bs,     # Pictures a batch; None: a sixth of them, from 8 to 64, and more of many thousands
     wd,     # Weight decay; None: that of the learner
     cbs     # Callbacks
 )->int:     # Epochs that were trained
@@ -142,7 +143,7 @@ def train_head(
     batches = FeatureLoader(train, dls.train, bs, True)
     loaders = DataLoaders(batches, FeatureLoader(valid, dls.valid, 256, False), path=dls.path)
     if epochs is None: epochs = _choose_epochs(train.n, batches.bs, train.views)
-    size = train.x.data[0, 0].numel()
+    size = train.x.data[0, 0].numel()*batches.bs
     model = HeadOnFeatures(learn.model, head)
     with _few_threads(device_of(learn), size), _trains_head(learn, model, loaders):
         learn.fit_one_cycle(epochs, lr, wd=wd, cbs=cbs)

