@@ -145,7 +145,7 @@ def _doubles(candidates):
     keep = []
     out = []
     first = {}
-    for o in candidates:
+    for o in _plain_names_first(candidates):
         if len(labels[o.hash])>1:
             names = ' and '.join(printable(label) for label in sorted(labels[o.hash]))
             out.append((o.file, 'conflict', f'The same picture lies in the classes {names}.'))
@@ -155,6 +155,16 @@ def _doubles(candidates):
             first[o.hash] = o.file
             keep.append(o)
     return keep, out
+
+# %% ../../../nbs/engine/datablock/folder.ipynb #472421c9
+def _plain_names_first(candidates):
+    "The candidates, those last whose names are made from the name of another with the same bytes, as `cat-Copy1` is"
+    stems = {}
+    for o in candidates: stems.setdefault(o.hash, set()).add(o.file.stem)
+
+    def is_copy(o):
+        return any(stem in o.file.stem and stem!=o.file.stem for stem in stems[o.hash])
+    return sorted(candidates, key=is_copy)
 
 # %% ../../../nbs/engine/datablock/folder.ipynb #a5aa80a7
 def scan_folder(
@@ -236,6 +246,7 @@ def _layout_notes(folder):
     if layout.held:
         names = _names_of(layout, 'test')
         notes.append(f'Kept for prediction, not trained on: {names}, {len(layout.held)} files.')
+    if layout.doubt: notes.append(layout.doubt)
     for label,folders in _twice_named(layout).items():
         names = ' and '.join(ascii(o) for o in folders)
         notes.append(f'The folders {names} have one name in two Unicode forms: they are one class, {label!r}.')
@@ -245,14 +256,13 @@ def _layout_notes(folder):
 def _names_of(layout, side):
     "The names of the folders of a side, those below other folders once"
     names = dict.fromkeys(o.name for o,s in layout.sides.items() if s==side)
-    if not names and side=='test': names = dict.fromkeys(f.parent.name for f,_ in layout.held)
     return printable(' and '.join(names))
 
 def _twice_named(layout):
     "Classes whose folders are not all called the same"
     names = {}
     for folder,label,side in layout.parts:
-        if folder.name not in layout.sides: names.setdefault(label, {})[folder.name] = None
+        if folder not in layout.sides: names.setdefault(label, {})[folder.name] = None
     return {label:list(found) for label,found in names.items() if len(found)>1}
 
 # %% ../../../nbs/engine/datablock/folder.ipynb #9750e3e4

@@ -13,8 +13,8 @@ from pathlib import Path
 from ..base.errors import DataError, printable
 
 # %% auto #0
-__all__ = ['LEFT_OUT', 'MOST_LEVELS', 'SIDE_WORDS', 'MOST_UNNAMED', 'files_below', 'class_name', 'side_word', 'Layout',
-           'read_layout']
+__all__ = ['LEFT_OUT', 'MOST_LEVELS', 'SIDE_WORDS', 'UNEVEN_SIDES', 'SAME_SHARE', 'files_below', 'class_name', 'side_word',
+           'Layout', 'read_layout']
 
 # %% ../../../nbs/engine/datablock/layout.ipynb #5a9c5b9c
 LEFT_OUT = ('models', '__MACOSX', '@eaDir') # Folders that tools leave beside the pictures
@@ -84,7 +84,7 @@ def _looked_through(path):
     return path
 
 # %% ../../../nbs/engine/datablock/layout.ipynb #1c9b9533
-SIDE_WORDS = dict(train=r'train(ing)?', valid=r'val(id(ation)?)?|dev', test=r'test(ing)?|eval(uation)?')
+SIDE_WORDS = dict(train='(train|learn)(ing)?', valid='val(id(ation)?)?|dev|holdout', test='test(ing)?|eval(uation)?')
 
 def side_word(
     name:str # Of a folder, or of a class
@@ -104,27 +104,45 @@ class Layout:
     held:list = field(default_factory=list)  # `(file, class)` of a test; the class is '' where none is known
     stray:list = field(default_factory=list) # What is no part of the data
     sides:dict = field(default_factory=dict) # Folder -> 'train', 'valid' or 'test', where folders hold a split
+    doubt:str = '' # What was taken for what, where that could be meant otherwise
 
 # %% ../../../nbs/engine/datablock/layout.ipynb #915ec5fc
-MOST_UNNAMED = 3 # More folders than these, none of them called like a side, are classes
+UNEVEN_SIDES = 1.5 # A side for training has so many times the files of the next one, at least,
+SAME_SHARE = .15   # and classes in shares that differ by this at most, where names do not tell sides from classes
 
 def _class_names(folder):
     "The names of the class folders in a folder that may be a side"
     return {class_name(o.name) for o in _folders(_looked_through(folder))}
 
+def _look_split(folders):
+    "Is one folder much larger than each other one, with the same classes in the same shares?"
+    counts = [{class_name(o.name):_count(o) for o in _folders(_looked_through(folder))} for folder in folders]
+    sizes = sorted(sum(o.values()) for o in counts)
+    shares = [{name:n/sum(o.values()) for name,n in o.items()} for o in counts]
+    apart = [abs(o.get(name, 0)-shares[0].get(name, 0)) for o in shares for name in {*o, *shares[0]}]
+    return sizes[-1]>=UNEVEN_SIDES*sizes[-2] and max(apart)<=SAME_SHARE
+
+def _count(folder):
+    return sum(1 for _ in files_below(folder))
+
 # %% ../../../nbs/engine/datablock/layout.ipynb #3d8da939
 def _are_numbers(names):
     return all(re.fullmatch(r'[\W\d_]+', o) for o in names)
 
-def _side_folders(inner):
-    "Those folders that are sides, of a dict of folders and the names of the folders in each"
+def _repeated(inner):
+    "The names that repeat below several folders, and the folders that hold mostly such names"
     times = Counter(name for names in inner.values() for name in names)
     repeated = {name for name,n in times.items() if n>1}
     alike = [o for o,names in inner.items() if len(names&repeated)>len(names)/2]
+    return repeated, alike
+
+def _side_folders(inner):
+    "Those folders that are sides, of a dict of folders and the names of the folders in each"
+    repeated,alike = _repeated(inner)
     named = [o for o in inner if side_word(o.name)]
     classed = [o for o in named if inner[o]]
     if len(repeated)>1 and len(alike)>1 and not all(map(side_word, repeated)):
-        told = len(alike)<=MOST_UNNAMED and not _are_numbers(repeated)
+        told = not _are_numbers(repeated) and _look_split(alike)
         if classed or told: return list(dict.fromkeys([*alike, *classed]))
 
     # by the names alone: the classes of the sides differ, or one side has none
@@ -137,9 +155,6 @@ def _holds_pictures(folder):
     return any(map(_pictures_in, [folder, at, *_folders(at)]))
 
 # %% ../../../nbs/engine/datablock/layout.ipynb #3231f011
-def _count(folder):
-    return sum(1 for _ in files_below(folder))
-
 def _which_side(folders):
     "Folder -> its side: as it is called, else by how many files it has"
     sides = {o:side_word(o.name) for o in folders}
@@ -156,14 +171,16 @@ def _which_side(folders):
 # %% ../../../nbs/engine/datablock/layout.ipynb #a9b1175a
 def _side_layout(root, inner, folders):
     "The layout of folders that hold sides, and perhaps a test without classes beside them"
-    layout = Layout(root, sides=_which_side(folders))
+    times = Counter(name for o in folders for name in inner[o])
+    alone = [o for o in folders if len(inner[o])==1 and times[min(inner[o])]==1] # `test/unknown`: that is no class
+    layout = Layout(root, sides=_which_side([o for o in folders if o not in alone]))
     for side_folder,side in layout.sides.items(): _add_side(layout, side_folder, side)
     beside = [o for o in inner if o not in layout.sides]
     for o in sorted(beside, key=lambda o: side_word(o.name)!='test'):
-        if not layout.held and _holds_pictures(o) and (not inner[o] or side_word(o.name)): _hold(layout, o)
+        if not layout.held and _holds_pictures(o) and len(inner[o])<2: _hold(layout, o)
         else: layout.stray.append(o)
     if 'valid' not in layout.sides.values(): # no split, only a test set apart
-        layout.sides = {}
+        layout.sides = {o:side for o,side in layout.sides.items() if side=='test'}
         layout.parts = [(folder, label, None) for folder,label,_ in layout.parts]
     return layout
 
@@ -178,9 +195,10 @@ def _add_side(layout, folder, side):
 def _hold(layout, folder):
     "Keep what lies in a folder for prediction; where there are class folders in it, with their names"
     within = _looked_through(folder)
+    known = {label for _,label,_ in layout.parts}
     for file in files_below(within):
-        below = file.relative_to(within).parts
-        layout.held.append((file, class_name(below[0]) if len(below)>1 else ''))
+        label = class_name(file.relative_to(within).parts[0])
+        layout.held.append((file, label if label in known else ''))
     layout.sides[folder] = 'test'
 
 def _is_class(entry):
@@ -223,5 +241,22 @@ def read_layout(
                         next='Make one sub-folder a class in each of them, named after the class.')
     sides = _side_folders(inner)
     layout = _side_layout(root, inner, sides) if sides else _class_layout(root, inner)
+    layout.doubt = _doubt(layout, inner, sides)
     layout.stray += [root/o.name for o in _entries(root) if not _is_class(o)]
     return layout
+
+def _doubt(layout, inner, sides):
+    "What the folders were taken for, where their names do not say it"
+    repeated,alike = _repeated(inner)
+    if len(repeated)<2 or len(alike)<2: return ''
+    same = f'{_named(o.name for o in alike)} hold folders of the same names ({_named(repeated)})'
+    split = 'valid' in layout.sides.values()
+    if sides and not split: return f'{same}: they were taken together.'
+    if not split: return f'{same} and were taken for classes. If they are sides, call them train and valid.'
+    if any(side_word(o.name) for o in layout.sides): return ''
+    return f'{same}, so they were taken for sides. If they are classes, put their pictures right into them.'
+
+def _named(names):
+    "The first names, to be read"
+    names = sorted(map(printable, names))
+    return ', '.join(names[:4])+(', ...' if len(names)>4 else '')

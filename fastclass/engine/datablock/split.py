@@ -340,7 +340,7 @@ def split_from_folder(
     folder = scan_folder(path, progress=progress)
     if folder.given is None:
         raise DataError(f'{path} has no folders for training and validation with the same class folders in them.',
-                        next='Use `stable_split` to make a split.')
+                        next='Use `folder_dls` or `stable_split`: they make a split.')
     test,refused = _test_rows(folder)
     sides = ['valid' if v else 'train' for v in folder.given]
     return Split(
