@@ -222,6 +222,17 @@ def test_no_classes_to_be_found(tmp_path, folders, says):
     assert re.search(says, f'{e.value.message} {e.value.next}')
 
 
+@pytest.mark.parametrize('copy', ['{}-Copy1', '{} - Copy', '{} (2)', 'Copy of {}', '{} copy', '{}_1'])
+def test_the_plain_name_of_a_doubled_picture_is_kept(tmp_path, copy):
+    from fastclass.collect import collect_folder
+    pictures(tmp_path/'d', 'a', 'b')
+    shutil.copy(tmp_path/'d'/'a'/'0.png', tmp_path/'d'/'a'/f'{copy.format(0)}.png')
+    folder = scan(tmp_path/'d')
+    assert [f.stem for f,why,_ in folder.refused if why=='duplicate']==[copy.format(0)] and tmp_path/'d'/'a'/'0.png' in folder.files
+    rows = collect_folder(tmp_path/'d', tmp_path/'out', progress=False).manifest.to_dict('records')
+    assert [o['title'] for o in rows if o['status']=='duplicate']==[f'a/{copy.format(0)}.png']
+
+
 # ---- very small sets, and the report
 
 def test_a_batch_above_the_set_is_said(tmp_path, capsys):

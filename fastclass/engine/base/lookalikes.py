@@ -9,7 +9,7 @@ from .picture import read_picture
 
 # %% auto #0
 __all__ = ['COPY_LIMIT', 'GROUP_LIMIT', 'MAX_PAIRS', 'MIXED', 'CHAIN', 'FEW_COPIES', 'fingerprint', 'near_pairs',
-           'connected_components', 'kin_pairs', 'group_names', 'linking_pairs']
+           'connected_components', 'kin_pairs', 'group_names', 'linking_pairs', 'is_copied_name']
 
 # %% ../../../nbs/engine/base/lookalikes.ipynb #fde7c53f
 def fingerprint(
@@ -159,3 +159,13 @@ def linking_pairs(
     tree = minimum_spanning_tree(_as_graph(n, kin[:,:2], kin[:,2]+1.)).tocoo() # + 1: a weight of 0 is no pair
     found = sorted(zip(tree.data.tolist(), tree.row.tolist(), tree.col.tolist()))
     return [tuple(sorted(pair)) for _,*pair in found]
+
+# %% ../../../nbs/engine/base/lookalikes.ipynb #73e7a55f
+def is_copied_name(
+    name:str, # Name of a file, or its path
+    other:str # The same of another file
+) -> bool:    # False where both have the same name
+    "Is a name made from another one, as the name of a copy is?"
+    from pathlib import PurePath
+    stem,plain = PurePath(name).stem,PurePath(other).stem
+    return stem!=plain and plain in stem

@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from ..base.errors import DataError, printable, storage_guard
 from ..base.files import QUARANTINE, STAGED, open_regular, safe_folder, write_atomic
-from ..base.lookalikes import GROUP_LIMIT, connected_components, near_pairs
+from ..base.lookalikes import GROUP_LIMIT, connected_components, is_copied_name, near_pairs
 from .source import MAX_ADDRESS, MAX_SAID
 
 # %% auto #0
@@ -364,14 +364,23 @@ def _verdicts(have, kept):
         if have[i]['label']==have[j]['label']: continue
         found.setdefault(i, _also_under(have[j]))
         found.setdefault(j, _also_under(have[i]))
-    for i,j in sorted(pairs, key=_second): # each with earlier ones
+    for i,j in _plain_first(have, pairs):
         if i in found or j in found: continue
         is_same = have[i]['hash']==have[j]['hash']
         found[j] = ('duplicate' if is_same else 'near_duplicate', f"Of {have[i]['url']}")
     return found
 
 def _also_under(row): return 'two_labels',f"Also under {row['label']}: {row['url']}"
-def _second(pair): return pair[::-1]
+
+def _plain_first(have, pairs):
+    "Pairs of a kept one and its copy, in order: the earlier one is kept, of two files of one's own the plain name"
+    def is_copy(i, j):
+        names = have[i]['url'],have[j]['url']
+        own = all(o.startswith('file:') or '://' not in o for o in names)
+        return own and is_copied_name(*names)
+    copies = {i for i,j in pairs if is_copy(i, j)} | {j for i,j in pairs if is_copy(j, i)}
+    order = [tuple(sorted(pair, key=lambda i: (i in copies, i))) for pair in pairs]
+    return sorted(order, key=lambda pair: [(i in copies, i) for i in pair[::-1]])
 def _key(row): return row['label'],row['url']
 
 def _groups(rows):

@@ -15,7 +15,7 @@ from PIL import Image
 
 from ..base.bars import shows_bars
 from ..base.errors import DataError, PictureError, printable
-from ..base.lookalikes import fingerprint, group_names, kin_pairs, linking_pairs
+from ..base.lookalikes import fingerprint, group_names, is_copied_name, kin_pairs, linking_pairs
 from ..base.machine import cpu_count
 from ..base.picture import flatness, is_card, picture_bytes, read_picture
 from ..collect.manifest import Manifest
@@ -159,12 +159,9 @@ def _doubles(candidates):
 # %% ../../../nbs/engine/datablock/folder.ipynb #472421c9
 def _plain_names_first(candidates):
     "The candidates, those last whose names are made from the name of another with the same bytes, as `cat-Copy1` is"
-    stems = {}
-    for o in candidates: stems.setdefault(o.hash, set()).add(o.file.stem)
-
-    def is_copy(o):
-        return any(stem in o.file.stem and stem!=o.file.stem for stem in stems[o.hash])
-    return sorted(candidates, key=is_copy)
+    names = {}
+    for o in candidates: names.setdefault(o.hash, []).append(o.file.name)
+    return sorted(candidates, key=lambda o: any(is_copied_name(o.file.name, name) for name in names[o.hash]))
 
 # %% ../../../nbs/engine/datablock/folder.ipynb #a5aa80a7
 def scan_folder(
