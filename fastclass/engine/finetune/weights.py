@@ -214,8 +214,7 @@ def find_weights(
         found = place(arch, name, why, download, deadline)
         if found: return found
     why.append('Expect a far lower accuracy.')
-    here = [o for o in PACKAGED if packaged_file(PACKAGED[o])]
-    if here: why.append(f"The weights of {', '.join(here)} are on this machine.")
+    if packaged_file(PACKAGED[DEFAULT_ARCH]): why.append(f'The weights of {DEFAULT_ARCH} are on this machine.')
     return Weights(name, 'untrained', why=' '.join(why))
 
 # %% ../../../nbs/engine/finetune/weights.ipynb #d6028f21
@@ -233,7 +232,7 @@ def _cached(arch, name, why, download, deadline):
     url = weights_url(arch)
     if url is None: return why.append(f'torchvision has no weights for {name}.')
     file = cache_file(url)
-    if not file.exists(): return why.append("Not in torch's cache.")
+    if not file.exists(): return why.append("They are not in torch's cache.")
     check_weights(file, arch)
     check_unchanged(file)
     return Weights(name, 'cache', file)
@@ -274,7 +273,7 @@ def _timm_cached(arch, why):
     try: file = _timm_file(arch, local_files_only=True)
     except LocalEntryNotFoundError: file = None
     if file: _check_blob(file)
-    return Weights(arch_name(arch), 'cache', file) if file else why.append('Not in the Hugging Face cache.')
+    return Weights(arch_name(arch), 'cache', file) if file else why.append('They are not in the Hugging Face cache.')
 
 def _check_blob(file):
     "The hub keeps a file under its hash and links to it: raise `WeightsError` where that is not its hash"

@@ -210,12 +210,7 @@ def _find_arch(library, name):
     if library=='torchvision' and name in torchvision.models.list_models(module=torchvision.models):
         return getattr(torchvision.models, name)
     if library=='fastai' and _in_fastai(name): return getattr(fastai_models.xresnet, name)
-    if library!='timm': raise fail
-    try: known = _in_timm(name)
-    except ImportError as e:
-        raise BundleError(f'The arch {short(name)} comes from timm, which is not installed.',
-                          next='pip install timm') from e
-    if not known: raise fail
+    if library!='timm' or not _in_timm(name): raise fail
     return name
 
 def _in_fastai(name):

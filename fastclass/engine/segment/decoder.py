@@ -131,7 +131,10 @@ def _body_of(arch, pretrained):
 def _timm_maps(arch, pretrained):
     "A network of timm that gives a list of maps, one for each size"
     import timm
-    try: return timm.create_model(arch, pretrained=pretrained, features_only=True)
+    try:
+        net = timm.create_model(arch, pretrained=pretrained, features_only=True)
+        with torch.no_grad(): net.eval()(torch.zeros(1, 3, 64, 96)) # some take one size alone
+        return net
     except (RuntimeError, AttributeError, AssertionError, TypeError) as e: # each family of timm in its own way
         raise UnsupportedError(f'timm gives no maps of {arch_name(arch)}: {first_line(e)}',
                                next=f'Use {DEFAULT_ARCH}, squeezenet1_1 or a resnet.') from e
