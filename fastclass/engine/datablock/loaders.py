@@ -81,10 +81,11 @@ def folder_dls(
 # %% ../../../nbs/engine/datablock/loaders.ipynb #f92e9c3d
 def _fitting_batch(bs, n):
     "The batch size for `n` training pictures; says it where the one that was asked for leaves one step an epoch"
-    if bs is None: return 32 if n>=32 else max(2, n//4)
+    smaller = max(2, n//4)
+    if bs is None: return 32 if n>=32 else smaller
     if bs<=n: return bs
     print(f'Warning: batches of {bs} are more than the {n} training pictures, so each epoch is one step. '
-          f'With bs={max(2, n//4)} it is four.')
+          f'With bs={smaller} it has {n//smaller}.')
     return n
 
 def _folder_block(folder, valid, **tfms):
