@@ -176,6 +176,7 @@ def _pairs_to_show(folder):
     for i,j in folder.alike: first.setdefault(folder.groups[i] or (i, j), (i, j))
     return list(dict.fromkeys([*first.values(), *folder.alike]))
 
+# %% ../nbs/report.ipynb #af2c077b
 def _pair_figure(folder):
     "The figure of look-alikes as the page takes it, in a list; none where nothing looks alike"
     from matplotlib.figure import Figure
@@ -198,6 +199,7 @@ def _pair_figure(folder):
 def _as_text(data):
     return base64.b64encode(data).decode()
 
+# %% ../nbs/report.ipynb #9a4f8648
 def _file_names(folder, positions):
     return [printable(os.path.relpath(folder.files[i], folder.path)) for i in positions]
 

@@ -210,6 +210,12 @@ def test_one_name_in_two_unicode_forms_is_one_class(tmp_path):
     assert scan(tmp_path).counts=={'bar': 4, names[0]: 8}
 
 
+def test_copies_under_two_classes_are_said(tmp_path):
+    pictures(tmp_path, 'ant', 'bee', n=6)
+    for i in range(3): save(photo(i).resize((80, 60)), tmp_path/'bee'/f'again {i}.jpg', quality=70)
+    assert any('3 pairs of the same picture lie in two classes, the closest in ant and bee' in o for o in scan(tmp_path).notes)
+
+
 def test_names_that_differ_between_sides_are_named(tmp_path):
     pictures(tmp_path, 'train/Cat', 'train/dog')
     pictures(tmp_path, 'valid/cat', 'valid/dog', first=500)

@@ -372,6 +372,7 @@ def _verdicts(have, kept):
 
 def _also_under(row): return 'two_labels',f"Also under {row['label']}: {row['url']}"
 
+# %% ../../../nbs/engine/collect/manifest.ipynb #728926b7
 def _plain_first(have, pairs):
     "Pairs of a kept one and its copy, in order: the earlier one is kept, of two files of one's own the plain name"
     def is_copy(i, j):

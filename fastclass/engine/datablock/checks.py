@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
+from unicodedata import normalize
 
 from ..base.errors import DataError, PictureError, printable
 from ..base.lookalikes import COPY_LIMIT
@@ -374,7 +375,7 @@ def _check_strays(labels, labelled):
             files=[f for f,l in labelled if l in odd])
 
 def _check_twins(labels):
-    plain = {l:' '.join(l.replace('_', ' ').casefold().split()) for l in labels}
+    plain = {l:' '.join(normalize('NFKC', l).replace('_', ' ').casefold().split()) for l in labels}
     times = Counter(plain.values())
     same = [l for l in labels if times[plain[l]]>1]
     if same:

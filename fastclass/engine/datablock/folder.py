@@ -297,7 +297,16 @@ def _find_groups(folder, looks):
         together,n = sum(map(bool, groups)),len(set(filter(None, groups)))
         found = f'{together} pictures in {n} groups{source}'
         folder.notes += _group_notes(folder, groups, found)
+    folder.notes += _two_class_notes(folder)
     folder.groups = _without_whole_classes(folder.labels, groups)
+
+def _two_class_notes(folder):
+    "Copies under two names of a class"
+    two = [(folder.labels[i], folder.labels[j]) for i,j in folder.alike if folder.labels[i]!=folder.labels[j]]
+    if not two: return []
+    one,other = map(printable, sorted(two[0]))
+    return [f'Warning: {len(two)} pairs of the same picture lie in two classes, the closest in {one} and {other}: '
+            'one of the labels is wrong (pairs in the report).']
 
 # %% ../../../nbs/engine/datablock/folder.ipynb #c22cf497
 def _group_notes(folder, groups, found):

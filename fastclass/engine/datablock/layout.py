@@ -184,6 +184,7 @@ def _side_layout(root, inner, folders):
         layout.parts = [(folder, label, None) for folder,label,_ in layout.parts]
     return layout
 
+# %% ../../../nbs/engine/datablock/layout.ipynb #c0ab131e
 def _add_side(layout, folder, side):
     if side=='test': return _hold(layout, folder)
     within = _looked_through(folder)
@@ -245,18 +246,19 @@ def read_layout(
     layout.stray += [root/o.name for o in _entries(root) if not _is_class(o)]
     return layout
 
+# %% ../../../nbs/engine/datablock/layout.ipynb #e20c1b26
 def _doubt(layout, inner, sides):
     "What the folders were taken for, where their names do not say it"
     repeated,alike = _repeated(inner)
     if len(repeated)<2 or len(alike)<2: return ''
-    same = f'{_named(o.name for o in alike)} hold folders of the same names ({_named(repeated)})'
+    same = f'{_first_names(o.name for o in alike)} hold folders of the same names ({_first_names(repeated)})'
     split = 'valid' in layout.sides.values()
     if sides and not split: return f'{same}: they were taken together.'
     if not split: return f'{same} and were taken for classes. If they are sides, call them train and valid.'
     if any(side_word(o.name) for o in layout.sides): return ''
     return f'{same}, so they were taken for sides. If they are classes, put their pictures right into them.'
 
-def _named(names):
+def _first_names(names):
     "The first names, to be read"
     names = sorted(map(printable, names))
     return ', '.join(names[:4])+(', ...' if len(names)>4 else '')
