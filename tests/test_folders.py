@@ -263,3 +263,13 @@ def test_piped_output_of_a_small_run(tmp_path):
     assert 'Pictures that look alike' in page and '0 small.jpg' in page
     for text in (page, res.stdout):
         for label in ('cat', 'dog'): assert f'is {label}, taken for {label}' not in text
+
+
+def test_a_second_quick_tune_is_said(tmp_path, capsys):
+    from fastclass.finetune import make_learner, quick_tune
+    learn = make_learner(folder_dls(pictures(tmp_path, 'a', 'b', n=8), size=32, workers=0), 'squeezenet1_1')
+    said = []
+    for _ in range(2):
+        with learn.no_bar(), learn.no_logging(): quick_tune(learn, epochs=1, views=1)
+        said.append('trained this head before' in capsys.readouterr().out)
+    assert said==[False, True]
