@@ -163,7 +163,19 @@ def test_a_test_without_classes_is_kept_for_prediction(tmp_path):
     (tmp_path/'notes').mkdir()
     (tmp_path/'notes'/'a.txt').write_text('text')
     split = split_from_folder(tmp_path)
+    assert not any(label for label,side in zip(split.labels, split.sides) if side=='test')
     assert [split.sides.count(o) for o in ('train', 'valid', 'test')]==[16, 4, 5] and {o.name for o in scan(tmp_path).stray}=={'extra', 'notes'}
+
+
+def test_a_test_with_classes_keeps_them(tmp_path):
+    for k,side in enumerate(('test', 'train', 'valid')): pictures(tmp_path, f'{side}/cat', f'{side}/dog', n=3, first=1000*k)
+    split = split_from_folder(tmp_path)
+    assert sorted(label for label,side in zip(split.labels, split.sides) if side=='test')==3*['cat']+3*['dog']
+
+
+def test_sides_that_share_no_class_are_refused(tmp_path):
+    pictures(tmp_path, 'train/cat', 'valid/dog')
+    with pytest.raises(DataError, match='The train folder has no picture of dog. It alone has cat'): split_folder(scan(tmp_path))
 
 
 def test_sides_below_classes(tmp_path):

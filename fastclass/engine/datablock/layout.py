@@ -172,9 +172,11 @@ def _which_side(folders):
 def _side_layout(root, inner, folders):
     "The layout of folders that hold sides, and perhaps a test without classes beside them"
     times = Counter(name for o in folders for name in inner[o])
-    alone = [o for o in folders if len(inner[o])==1 and times[min(inner[o])]==1] # `test/unknown`: that is no class
-    layout = Layout(root, sides=_which_side([o for o in folders if o not in alone]))
-    for side_folder,side in layout.sides.items(): _add_side(layout, side_folder, side)
+    def holds_classes(o): # not so `test/unknown`
+        return side_word(o.name)!='test' or len(inner[o])>1 or times[min(inner[o])]>1
+    layout = Layout(root, sides=_which_side(list(filter(holds_classes, folders))))
+    test_last = sorted(layout.sides.items(), key=lambda pair: pair[1]=='test')
+    for side_folder,side in test_last: _add_side(layout, side_folder, side)
     beside = [o for o in inner if o not in layout.sides]
     for o in sorted(beside, key=lambda o: side_word(o.name)!='test'):
         if not layout.held and _holds_pictures(o) and len(inner[o])<2: _hold(layout, o)
