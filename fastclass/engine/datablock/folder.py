@@ -295,7 +295,8 @@ def _find_groups(folder, looks):
     if any(groups):
         source = ', some of them named in manifest.jsonl' if said else ''
         together,n = sum(map(bool, groups)),len(set(filter(None, groups)))
-        found = f'{together} pictures in {n} groups{source}'
+        group = '1 group' if n==1 else f'{n} groups'
+        found = f'{together} pictures in {group}{source}'
         folder.notes += _group_notes(folder, groups, found)
     folder.notes += _two_class_notes(folder)
     folder.groups = _without_whole_classes(folder.labels, groups)
