@@ -89,13 +89,18 @@ def choose_threshold(
     steps = _shares_from(table)
     enough = steps[steps.right>=accuracy]
     if len(enough): return float(enough.index[-1]),float(enough.answered.iloc[-1])
-    fair = steps[steps.pictures>=min(len(table), max(5, len(table)//10))]
-    best = fair.right.idxmax()
-    of_best = fair.loc[best]
-    print(f'No confidence is high enough for {accuracy:.0%} right answers. The best here: '
-          f'{of_best.right:.0%}, from {best:.2f} on ({of_best.pictures:.0f} of {len(table)} '
-          'pictures). A better model is needed, or more pictures to judge by.')
+    print(_best_of(steps, accuracy))
     return math.inf,0.
+
+def _best_of(steps, accuracy):
+    "A sentence for a promise that cannot be kept"
+    n = steps.pictures.max()
+    fair = steps[steps.pictures>=min(n, max(5, n//10))]
+    best = fair.right.idxmax()
+    right,pictures = fair.right[best],fair.pictures[best]
+    return (f'No confidence is high enough for {accuracy:.0%} right answers. The best here: '
+            f'{right:.0%}, from {best:.2f} on ({pictures} of {n} pictures). '
+            'A better model is needed, or more pictures to judge by.')
 
 def _shares_from(table):
     "For each confidence, highest first: pictures with it or more, their share, how many are right"
