@@ -79,7 +79,7 @@ def predict_files(
 def choose_threshold(
     table:pd.DataFrame,  # What `fastclass.interpret.predictions` gave for a fair validation
     accuracy:float=.95   # Share of the answers that should be right, between 0 and 1
-) -> tuple:              # `(threshold, share of pictures answered)`; `(inf, 0.)`, and a line, if none does it
+) -> tuple:              # `(threshold, share answered)`; `(inf, 0.)`, and a line, if none does it
     "The smallest confidence from which on at least `accuracy` of the answers are right"
     if not 0<accuracy<1:
         raise DataError(f'The accuracy is {accuracy}.',

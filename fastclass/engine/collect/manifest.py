@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from ..base.errors import DataError, printable, storage_guard
 from ..base.files import QUARANTINE, STAGED, open_regular, read_limited, safe_folder, write_atomic
-from ..base.lookalikes import GROUP_LIMIT, connected_components, near_pairs
+from ..base.lookalikes import GROUP_LIMIT, connected_components, is_copied_name, near_pairs
 from .source import MAX_ADDRESS, MAX_SAID
 
 # %% auto #0
@@ -389,7 +389,7 @@ def _verdicts(have, kept):
         if have[i]['label']==have[j]['label']: continue
         found.setdefault(i, _like(have[j], have[i]))
         found.setdefault(j, _like(have[i], have[j]))
-    for i,j in pairs:
+    for i,j in _plain_first(have, pairs):
         if not (i in found or j in found): found[j] = _like(have[i], have[j])
     return found | {i:('removed', o['message']) for i,o in enumerate(have) if o['status']=='removed'}
 
@@ -407,6 +407,17 @@ def _like(row, other):
     return 'duplicate' if row['hash']==other['hash'] else 'near_duplicate',f"Of {row['url']}"
 
 def _second(pair): return pair[::-1]
+
+# %% ../../../nbs/engine/collect/manifest.ipynb #728926b7
+def _plain_first(have, pairs):
+    "Pairs of a kept one and its copy, in order: the earlier one is kept, of two files of one's own the plain name"
+    def is_copy(i, j):
+        names = have[i]['url'],have[j]['url']
+        own = all(o.startswith('file:') or '://' not in o for o in names)
+        return own and is_copied_name(*names)
+    copies = {i for i,j in pairs if is_copy(i, j)} | {j for i,j in pairs if is_copy(j, i)}
+    order = [tuple(sorted(pair, key=lambda i: (i in copies, i))) for pair in pairs]
+    return sorted(order, key=lambda pair: [(i in copies, i) for i in pair[::-1]])
 
 def _groups(rows):
     "Label and address to the group, for rows that resemble another"
