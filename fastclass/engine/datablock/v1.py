@@ -174,9 +174,9 @@ class _Today(_Chains, ast.NodeTransformer):
         self.left += [f'{name}={text}' for name,text in values.items() if name not in places]
         return ast.Name(_fill(start.today, values))
 
-# %% ../../../nbs/engine/datablock/v1.ipynb #b27bdbf6
+# %% ../../../nbs/engine/datablock/v1.ipynb #e300367b
 class _Reader(_Chains, ast.NodeVisitor):
-    cell,seed,kinds,target,outer = None,None,None,'',True
+    cell,seed,kinds,target,outer = None,None,None,(None, ''),True
 
     def __init__(self): self.held,self.notes = {},[]
 
@@ -225,15 +225,14 @@ class _Reader(_Chains, ast.NodeVisitor):
         unfinished = '.dataloaders(' in links[-1][0].today and all(o.today!='data' for o,_ in links)
         if unfinished or new in ('', old) and '.fit' not in links[0][0].name or _parse(new)[1]: return
         left = ''.join(f'# by hand: {" ".join(o.split())}\n' for o in dict.fromkeys(writer.left))
-        self.tell(node.lineno, links[0][0].name, '', call=left+(self.target or again)+new)
+        self.tell(node.lineno, links[0][0].name, '', call=left+(self.target[1] if self.target[0] is node else again)+new)
 
-# %% ../../../nbs/engine/datablock/v1.ipynb #bded0782
+# %% ../../../nbs/engine/datablock/v1.ipynb #63bd68d9
 class _Program(_Reader):
     def visit_Assign(self, node):
-        self.target = ''.join(f'{ast.unparse(o).strip("()")} = ' for o in node.targets)
+        self.target = node.value,''.join(f'{ast.unparse(o).strip("()")} = ' for o in node.targets)
         held = self.value(node.value),self.chain(node.value)
         self.visit(node.value)
-        self.target = ''
         for o in node.targets:
             self.visit(o)
             if isinstance(o, ast.Name): self.held[o.id] = held
