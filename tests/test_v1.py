@@ -334,7 +334,7 @@ learn.export()
     ('learn.fit_one_cycle(cyc_len=3, max_lr=slice(1e-4), wd=.1)', 'learn.fit_one_cycle(3, lr_max=slice(0.0001), wd=0.1)'),
     ('a, b = learn.fit(1), 2', 'learn.fit(1)'), ('x = [learn.TTA()]', 'learn.tta()'), ('x = f(learn.TTA())', 'learn.tta()'), ('a, b = learn.TTA()', 'a, b = learn.tta()'),
     ('learn = cnn_learner(data, models.resnet18, callback_fns=ShowGraph, callbacks=[MixUpCallback(learn, alpha=.3)])',
-     'learn = vision_learner(data, resnet18, cbs=L([MixUp(alpha=0.3)])+L(ShowGraphCallback()))'),
+     'learn = vision_learner(data, resnet18, cbs=L([MixUp(0.3)])+L(ShowGraphCallback()))'),
     ('learn.fit(epochs=3, lr=lr)', 'learn.fit(3, lr=lr)'), ('learn.lr_find(start_lr=1e-6, wd=3)', '# by hand: wd=3\nlearn.lr_find(start_lr=1e-06)'),
     ("path = untar_data(URLs.PETS, dest=d)", "path = untar_data(URLs.PETS, data=d)"),
     ('download_images("u.csv", dest, max_workers=4)', "download_images(dest, url_file='u.csv', n_workers=4)")])

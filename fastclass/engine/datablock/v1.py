@@ -129,7 +129,7 @@ class _Chains(_Values):
         once = isinstance(row, SimpleNamespace) and row.now[:1].isupper()
         return ast.Call(func=node.args[0], args=node.args[1:], keywords=node.keywords) if once else node
 
-# %% ../../../nbs/engine/datablock/v1.ipynb #75c2bdd8
+# %% ../../../nbs/engine/datablock/v1.ipynb #a086e4b3
 class _Today(_Chains, ast.NodeTransformer):
     def today(self, node):
         # The text of an expression today; '' where nothing is left of it
@@ -142,7 +142,7 @@ class _Today(_Chains, ast.NodeTransformer):
         if not self.named(row): return self.generic_visit(node)
         if not row.today: return self.left.append(ast.unparse(node))
         once = row.gives.endswith('Callback') or row.now[:1].isupper() and row.name[:1].islower()
-        owner = {'self': self.today(node.value) or ast.unparse(node.value)} if isinstance(node, ast.Attribute) else {}
+        owner = {'self': self.today(node.value) or ast.unparse(node.value)} if '{self}' in row.today else {}
         return ast.Name(_fill(row.today if once else row.today.split('(')[0], owner))
     visit_Attribute = visit_Name
 
