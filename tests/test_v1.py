@@ -215,7 +215,7 @@ def test_what_is_no_program(code):
 def test_odd_programs_end_in_notes_or_a_data_error(tmp_path):
     (tmp_path/'latin.py').write_bytes('# -*- coding: latin-1 -*-\nx = "é"\nlearn.TTA()'.encode('latin-1'))
     assert 'Learner.TTA' in told(tmp_path/'latin.py')
-    for code in ('', '\n', '\ufefflearn.TTA()', 'a\x00b', '('*500, 'x'+'.a'*3000, '-'*5000+'1', 'lambda *, learn=1: learn.fit(1)', 'cnn_learner(*a, **b)', 'partial()', 'learn.fit(*x)'):
+    for code in ('', '\n', '\ufefflearn.TTA()', 'a\x00b', '('*500, 'x'+'.a'*3000, 'x'+'.fit(1)'*900, 'x = '+'a+'*3000+'1', '-'*5000+'1', 'lambda *, learn=1: learn.fit(1)', 'cnn_learner(*a, **b)', 'partial()', 'learn.fit(*x)'):
         try: explain_v1(code)
         except DataError as e: assert e.next
 

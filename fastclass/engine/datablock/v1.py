@@ -292,7 +292,7 @@ class V1Notes(list):
             lines += ['  Today:\n'+textwrap.indent(o.call, '      ') for o in notes if o.call]
         return '\n'.join(lines) or 'Nothing of fastai v1 was found.'
 
-# %% ../../../nbs/engine/datablock/v1.ipynb #710b8836
+# %% ../../../nbs/engine/datablock/v1.ipynb #a408bc21
 def explain_v1(
     code          # The text of a program or notebook, the path of one (.py, .ipynb), or a notebook's JSON
 ) -> V1Notes:     # A note a place; raises `DataError` where a line is no Python, after all the rest was told
@@ -303,7 +303,8 @@ def explain_v1(
     reader,errors = _Program(),[]
     for reader.cell,text in cells:
         tree,broken = _parse(text)
-        if tree: reader.visit(tree)
+        try: reader.visit(tree or ast.Pass())
+        except RecursionError: tree = None # Nested too deeply
         for line,o in enumerate(text.splitlines(), 1):
             if not tree or line in broken: reader.words(o, line)
         python = not re.match(r'\s*%%(?!time|capture|prun)', text)
