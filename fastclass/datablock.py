@@ -48,7 +48,9 @@ def manifest_items(
 ) -> tuple:     # `(files, labels, groups)`, one of each a picture that is there; raises `DataError`
     "What a collection holds, as `stable_split` takes it"
     dest = Path(dest)
-    rows = [o for o in Manifest(dest) if o['status']=='ok' and (dest/o['file']).is_file()]
+    manifest = Manifest(dest)
+    manifest.find_moved()
+    rows = [o for o in manifest if o['status']=='ok' and (dest/o['file']).is_file()]
     if not rows:
         raise DataError(f'{dest} holds no collected pictures.',
                         next='Collect some with lesson 1, or use `picture_files` for a folder '

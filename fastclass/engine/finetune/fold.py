@@ -12,7 +12,7 @@ from torch import fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 # %% auto #0
-__all__ = ['folded']
+__all__ = ['beside_norm', 'folded']
 
 # %% ../../../nbs/engine/finetune/fold.ipynb #d0124dd2
 class _Tracer(fx.Tracer):
@@ -39,8 +39,10 @@ def _pairs(model):
         once = times[node.target]==times[before.target]==1
         if once and isinstance(layers[before.target], nn.Conv2d): yield before.target,node.target
 
-def _rest_of(norm):
-    "What a batch norm does besides: the activation in those of timm"
+def beside_norm(
+    norm # A batch norm: torch's own, or timm's with more in it
+)->nn.Sequential: # Empty for torch's own
+    "What a batch norm does after normalising: the dropout and the activation in those of timm"
     return nn.Sequential(*(getattr(norm, name) for name in ('drop', 'act') if hasattr(norm, name)))
 
 # %% ../../../nbs/engine/finetune/fold.ipynb #ed2b70c6
@@ -54,5 +56,5 @@ def folded(
         layer = copy.get_submodule(norm)
         if layer.running_mean is None: continue
         copy.set_submodule(conv, fuse_conv_bn_eval(copy.get_submodule(conv), layer))
-        copy.set_submodule(norm, _rest_of(layer))
+        copy.set_submodule(norm, beside_norm(layer))
     return copy
