@@ -13,6 +13,7 @@ from fastclass.engine.base.csv_cells import (as_frame, check_csv_place, csv_byte
     read_predictions)
 from .engine.base.errors import BundleError, DataError, PictureError, printable
 from .engine.base.files import write_atomic
+from .engine.interpret.calibration import coverage_table
 from .engine.predict.corruptions import CORRUPTIONS, corrupt, scene_of, write_series
 from .engine.predict.inputs import named_sources, predict_tta, uploads
 from fastclass.engine.predict.predictor import (Prediction, Predictor, as_predictor, load_bundle,
@@ -86,23 +87,15 @@ def choose_threshold(
                         next='It lies between 0 and 1, for example 0.95.')
     if not len(table):
         raise DataError('The table of predictions is empty.', next='Give it at least one row.')
-    steps = _shares_from(table)
-    enough = steps[steps.right>=accuracy]
-    if len(enough): return float(enough.index[-1]),float(enough.answered.iloc[-1])
-    fair = steps[steps.pictures>=min(len(table), max(5, len(table)//10))]
-    best = fair.right.idxmax()
-    of_best = fair.loc[best]
+    steps = coverage_table(table)
+    enough = steps[steps.accuracy>=accuracy]
+    if len(enough): return float(enough.index[-1]),float(enough.coverage.iloc[-1])
+    best = steps[steps.pictures>=min(len(table), max(5, len(table)//10))].accuracy.idxmax()
+    right,pictures = steps.accuracy[best],steps.pictures[best]
     print(f'No confidence is high enough for {accuracy:.0%} right answers. The best here: '
-          f'{of_best.right:.0%}, from {best:.2f} on ({of_best.pictures:.0f} of {len(table)} '
-          'pictures). A better model is needed, or more pictures to judge by.')
+          f'{right:.0%}, from {best:.2f} on ({pictures} of {len(table)} pictures). '
+          'A better model is needed, or more pictures to judge by.')
     return math.inf,0.
-
-def _shares_from(table):
-    "For each confidence, highest first: pictures with it or more, their share, how many are right"
-    by_confidence = table.correct.astype(float).groupby(table.probability).agg(['sum', 'size'])
-    counts = by_confidence[::-1].cumsum()
-    return pd.DataFrame(dict(pictures=counts['size'], answered=counts['size']/len(table),
-                             right=counts['sum']/counts['size']))
 
 # %% ../nbs/05_predict.ipynb #a7f091bb
 def predict(

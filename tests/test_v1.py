@@ -215,7 +215,7 @@ def test_what_is_no_program(code):
 def test_odd_programs_end_in_notes_or_a_data_error(tmp_path):
     (tmp_path/'latin.py').write_bytes('# -*- coding: latin-1 -*-\nx = "é"\nlearn.TTA()'.encode('latin-1'))
     assert 'Learner.TTA' in told(tmp_path/'latin.py')
-    for code in ('', '\n', '\ufefflearn.TTA()', 'a\x00b', '('*500, 'x'+'.a'*3000, '-'*5000+'1', 'lambda *, learn=1: learn.fit(1)', 'cnn_learner(*a, **b)', 'partial()', 'learn.fit(*x)'):
+    for code in ('', '\n', '\ufefflearn.TTA()', 'a\x00b', '('*500, 'x'+'.a'*3000, 'x'+'.fit(1)'*900, 'x = '+'a+'*3000+'1', '-'*5000+'1', 'lambda *, learn=1: learn.fit(1)', 'cnn_learner(*a, **b)', 'partial()', 'learn.fit(*x)'):
         try: explain_v1(code)
         except DataError as e: assert e.next
 
@@ -332,6 +332,9 @@ learn.export()
      'learn = tabular_learner(data, layers=[200, 100], metrics=accuracy, config=tabular_config(ps=[0.1, 0.2], embed_p=0.1))'),
     ('learn = load_learner(path, "a.pkl")', "learn = load_learner(Path(path)/'a.pkl')"), ('learn = load_learner(path)', "learn = load_learner(Path(path)/'export.pkl')"),
     ('learn.fit_one_cycle(cyc_len=3, max_lr=slice(1e-4), wd=.1)', 'learn.fit_one_cycle(3, lr_max=slice(0.0001), wd=0.1)'),
+    ('a, b = learn.fit(1), 2', 'learn.fit(1)'), ('x = [learn.TTA()]', 'learn.tta()'), ('x = f(learn.TTA())', 'learn.tta()'), ('a, b = learn.TTA()', 'a, b = learn.tta()'),
+    ('learn = cnn_learner(data, models.resnet18, callback_fns=ShowGraph, callbacks=[MixUpCallback(learn, alpha=.3)])',
+     'learn = vision_learner(data, resnet18, cbs=L([MixUp(0.3)])+L(ShowGraphCallback()))'),
     ('learn.fit(epochs=3, lr=lr)', 'learn.fit(3, lr=lr)'), ('learn.lr_find(start_lr=1e-6, wd=3)', '# by hand: wd=3\nlearn.lr_find(start_lr=1e-06)'),
     ("path = untar_data(URLs.PETS, dest=d)", "path = untar_data(URLs.PETS, data=d)"),
     ('download_images("u.csv", dest, max_workers=4)', "download_images(dest, url_file='u.csv', n_workers=4)")])

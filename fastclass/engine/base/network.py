@@ -4,7 +4,7 @@
 
 # %% ../../../nbs/engine/base/network.ipynb #c01d6209
 from __future__ import annotations
-import ipaddress, os, re, ssl, warnings
+import ipaddress, os, re, warnings
 from functools import lru_cache
 from importlib.util import find_spec
 from urllib.parse import urlsplit
@@ -77,6 +77,7 @@ def ca_file() -> str: # Path of a file of certificates; '' where none is named
 
 @lru_cache
 def _context(named):
+    import ssl
     context = ssl.create_default_context()
     if find_spec('certifi'): # else the system's own certificates have to do
         import certifi

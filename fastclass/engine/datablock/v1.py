@@ -129,7 +129,7 @@ class _Chains(_Values):
         once = isinstance(row, SimpleNamespace) and row.now[:1].isupper()
         return ast.Call(func=node.args[0], args=node.args[1:], keywords=node.keywords) if once else node
 
-# %% ../../../nbs/engine/datablock/v1.ipynb #75c2bdd8
+# %% ../../../nbs/engine/datablock/v1.ipynb #a086e4b3
 class _Today(_Chains, ast.NodeTransformer):
     def today(self, node):
         # The text of an expression today; '' where nothing is left of it
@@ -142,7 +142,7 @@ class _Today(_Chains, ast.NodeTransformer):
         if not self.named(row): return self.generic_visit(node)
         if not row.today: return self.left.append(ast.unparse(node))
         once = row.gives.endswith('Callback') or row.now[:1].isupper() and row.name[:1].islower()
-        owner = {'self': self.today(node.value) or ast.unparse(node.value)} if isinstance(node, ast.Attribute) else {}
+        owner = {'self': self.today(node.value) or ast.unparse(node.value)} if '{self}' in row.today else {}
         return ast.Name(_fill(row.today if once else row.today.split('(')[0], owner))
     visit_Attribute = visit_Name
 
@@ -174,9 +174,9 @@ class _Today(_Chains, ast.NodeTransformer):
         self.left += [f'{name}={text}' for name,text in values.items() if name not in places]
         return ast.Name(_fill(start.today, values))
 
-# %% ../../../nbs/engine/datablock/v1.ipynb #b27bdbf6
+# %% ../../../nbs/engine/datablock/v1.ipynb #e300367b
 class _Reader(_Chains, ast.NodeVisitor):
-    cell,seed,kinds,target,outer = None,None,None,'',True
+    cell,seed,kinds,target,outer = None,None,None,(None, ''),True
 
     def __init__(self): self.held,self.notes = {},[]
 
@@ -225,15 +225,14 @@ class _Reader(_Chains, ast.NodeVisitor):
         unfinished = '.dataloaders(' in links[-1][0].today and all(o.today!='data' for o,_ in links)
         if unfinished or new in ('', old) and '.fit' not in links[0][0].name or _parse(new)[1]: return
         left = ''.join(f'# by hand: {" ".join(o.split())}\n' for o in dict.fromkeys(writer.left))
-        self.tell(node.lineno, links[0][0].name, '', call=left+(self.target or again)+new)
+        self.tell(node.lineno, links[0][0].name, '', call=left+(self.target[1] if self.target[0] is node else again)+new)
 
-# %% ../../../nbs/engine/datablock/v1.ipynb #bded0782
+# %% ../../../nbs/engine/datablock/v1.ipynb #63bd68d9
 class _Program(_Reader):
     def visit_Assign(self, node):
-        self.target = ''.join(f'{ast.unparse(o).strip("()")} = ' for o in node.targets)
+        self.target = node.value,''.join(f'{ast.unparse(o).strip("()")} = ' for o in node.targets)
         held = self.value(node.value),self.chain(node.value)
         self.visit(node.value)
-        self.target = ''
         for o in node.targets:
             self.visit(o)
             if isinstance(o, ast.Name): self.held[o.id] = held
@@ -293,7 +292,7 @@ class V1Notes(list):
             lines += ['  Today:\n'+textwrap.indent(o.call, '      ') for o in notes if o.call]
         return '\n'.join(lines) or 'Nothing of fastai v1 was found.'
 
-# %% ../../../nbs/engine/datablock/v1.ipynb #710b8836
+# %% ../../../nbs/engine/datablock/v1.ipynb #a408bc21
 def explain_v1(
     code          # The text of a program or notebook, the path of one (.py, .ipynb), or a notebook's JSON
 ) -> V1Notes:     # A note a place; raises `DataError` where a line is no Python, after all the rest was told
@@ -304,7 +303,8 @@ def explain_v1(
     reader,errors = _Program(),[]
     for reader.cell,text in cells:
         tree,broken = _parse(text)
-        if tree: reader.visit(tree)
+        try: reader.visit(tree or ast.Pass())
+        except RecursionError: tree = None # Nested too deeply
         for line,o in enumerate(text.splitlines(), 1):
             if not tree or line in broken: reader.words(o, line)
         python = not re.match(r'\s*%%(?!time|capture|prun)', text)
