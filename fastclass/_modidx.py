@@ -2446,6 +2446,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                         'fastclass/engine/finetune/weights.py'),
                                                    'fastclass.engine.finetune.weights._packaged': ( 'engine/finetune/weights.html#_packaged',
                                                                                                     'fastclass/engine/finetune/weights.py'),
+                                                   'fastclass.engine.finetune.weights._tell_no_batch': ( 'engine/finetune/weights.html#_tell_no_batch',
+                                                                                                         'fastclass/engine/finetune/weights.py'),
                                                    'fastclass.engine.finetune.weights._tell_other_numbers': ( 'engine/finetune/weights.html#_tell_other_numbers',
                                                                                                               'fastclass/engine/finetune/weights.py'),
                                                    'fastclass.engine.finetune.weights._timm_cached': ( 'engine/finetune/weights.html#_timm_cached',

@@ -285,3 +285,12 @@ def test_a_second_quick_tune_is_said(tmp_path, capsys):
         with learn.no_bar(), learn.no_logging(): quick_tune(learn, epochs=1, views=1)
         said.append('trained this head before' in capsys.readouterr().out)
     assert said==[False, True]
+
+
+def test_a_batch_that_stock_loaders_cannot_fill_is_said(tmp_path, capsys):
+    from fastai.vision.all import ImageDataLoaders, Resize
+    from fastclass.finetune import make_learner
+    pictures(tmp_path, 'a', 'b', n=8)
+    for bs,warned in ((1000, True), (4, False)):
+        make_learner(ImageDataLoaders.from_folder(tmp_path, valid_pct=.25, item_tfms=Resize(32), bs=bs, num_workers=0), 'squeezenet1_1')
+        assert ('12 training items make no full batch of 1000' in capsys.readouterr().out)==warned

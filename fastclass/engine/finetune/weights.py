@@ -291,6 +291,15 @@ def _timm_downloaded(arch, why, deadline):
     finally: pool.shutdown(wait=False, cancel_futures=True)
     return Weights(arch_name(arch), 'download', file) if file else why.append(f'timm has no weights for {arch}.')
 
+# %% ../../../nbs/engine/finetune/weights.ipynb #5939d466
+def _tell_no_batch(dls):
+    "Print a line where no full batch can be made: `fit` would train on nothing, and show nan"
+    from fastai.data.core import TfmdDL
+    if not isinstance(dls.train, TfmdDL) or len(dls.train): return
+    n = len(dls.train.dataset)
+    print(f'Warning: {n} training items make no full batch of {dls.train.bs}, so fine_tune would train nothing. '
+          f'Make the DataLoaders with bs={max(2, n//4)}, or use quick_tune, which makes batches of its own.')
+
 # %% ../../../nbs/engine/finetune/weights.ipynb #7a894ae2
 def make_learner(
     dls,                     # `DataLoaders` of pictures
@@ -303,6 +312,7 @@ def make_learner(
 ):      # fastai `Learner` with the extra attribute `weights`; raises `WeightsError`, `UnsupportedError`
     "fastai's `vision_learner` with the best weights that can be had here, and one line that says which"
     from fastai.vision.all import accuracy, vision_learner
+    _tell_no_batch(dls)
     if pretrained: weights = find_weights(arch, download, deadline)
     else: weights = Weights(arch_name(arch), 'untrained', why='As asked for.')
     print(weights)
