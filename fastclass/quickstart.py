@@ -76,16 +76,20 @@ def _train(learn, epochs, seconds, seed):
     learn.unfreeze()
     # as it will be trained, so that the estimate is one of that
     learn.model.to(memory_format=torch.channels_last)
-    epochs = epochs or _whole_epochs(learn, seconds)
+    epochs = _whole_epochs(learn, epochs, seconds)
     learn.fit_one_cycle(epochs, WHOLE_LR[learn.weights.source], cbs=ChannelsLast())
 
-def _whole_epochs(learn, seconds):
-    "How many epochs of the whole network to train: those of a given time, or enough steps"
-    from fastclass.finetune import epochs_within
-    if seconds: return epochs_within(learn, seconds)
-    # a busy machine makes the time look short: then it takes longer
-    least = math.ceil(WHOLE_STEPS/max(1, len(learn.dls.train)))
-    return max(least, epochs_within(learn, 48))
+def _whole_epochs(learn, epochs, seconds):
+    "How many epochs of the whole network to train: as asked, or those of a time, or enough steps"
+    from fastclass.finetune import seconds_per_epoch
+    each = seconds_per_epoch(learn)
+    if not epochs:
+        epochs = min(50, max(1, int((seconds or 48)/each)))
+        least = math.ceil(WHOLE_STEPS/max(1, len(learn.dls.train)))
+        # a busy machine makes the time look short: then it takes longer
+        if not seconds: epochs = max(least, epochs)
+    print(f'{epochs} epochs of the whole network: about {epochs*each:.0f} s.')
+    return epochs
 
 # %% ../nbs/quickstart.ipynb #4dc84a8e
 def quickstart(
