@@ -79,22 +79,35 @@ def predict_files(
 def choose_threshold(
     table:pd.DataFrame,  # What `fastclass.interpret.predictions` gave for a fair validation
     accuracy:float=.95   # Share of the answers that should be right, between 0 and 1
-) -> tuple:              # `(threshold, share of pictures answered)`; `(inf, 0.)` when none does it
+) -> tuple:              # `(threshold, share answered)`; `(inf, 0.)`, and a line, if none does it
     "The smallest confidence from which on at least `accuracy` of the answers are right"
     if not 0<accuracy<1:
         raise DataError(f'The accuracy is {accuracy}.',
                         next='It lies between 0 and 1, for example 0.95.')
     if not len(table):
         raise DataError('The table of predictions is empty.', next='Give it at least one row.')
-    ordered = table.sort_values('probability', ascending=False, kind='stable')
-    confidence,n = ordered.probability.to_numpy(),len(ordered)
-    right = ordered.correct.astype(float).cumsum().to_numpy()
-    best = None
-    for i in range(n):
-        same_as_next = i+1<n and confidence[i]==confidence[i+1] # these stay together
-        if not same_as_next and right[i]>=accuracy*(i+1): best = i
-    if best is None: return math.inf,0.
-    return float(confidence[best]),(best+1)/n
+    steps = _shares_from(table)
+    enough = steps[steps.right>=accuracy]
+    if len(enough): return float(enough.index[-1]),float(enough.answered.iloc[-1])
+    print(_best_of(steps, accuracy))
+    return math.inf,0.
+
+def _best_of(steps, accuracy):
+    "A sentence for a promise that cannot be kept"
+    n = steps.pictures.max()
+    fair = steps[steps.pictures>=min(n, max(5, n//10))]
+    best = fair.right.idxmax()
+    right,pictures = fair.right[best],fair.pictures[best]
+    return (f'No confidence is high enough for {accuracy:.0%} right answers. The best here: '
+            f'{right:.0%}, from {best:.2f} on ({pictures} of {n} pictures). '
+            'A better model is needed, or more pictures to judge by.')
+
+def _shares_from(table):
+    "For each confidence, highest first: pictures with it or more, their share, how many are right"
+    by_confidence = table.correct.astype(float).groupby(table.probability).agg(['sum', 'size'])
+    counts = by_confidence[::-1].cumsum()
+    return pd.DataFrame(dict(pictures=counts['size'], answered=counts['size']/len(table),
+                             right=counts['sum']/counts['size']))
 
 # %% ../nbs/05_predict.ipynb #a7f091bb
 def predict(

@@ -8,12 +8,13 @@ from __future__ import annotations
 import math, time
 from pathlib import Path
 
+from .engine.base.bars import plain_lines
 from .engine.base.errors import storage_guard
 from .engine.base.machine import pick_device, quiet, use_free_processors
 from .engine.base.memory_room import check_memory_room
 from .engine.base.run_folder import check_apart, result_folder
 from .report import (check_numbers, check_room, evaluate, look_through,
-    training_bytes, write_results)
+    training_bytes, warn_if_small, write_results)
 
 # %% auto #0
 __all__ = ['PACK', 'SIZE', 'WHOLE_SIZE', 'WHOLE_BATCH', 'WHOLE_STEPS', 'WHOLE_LR', 'quickstart']
@@ -103,13 +104,13 @@ def quickstart(
     start = time.perf_counter()
     quiet()
     check_numbers(seconds, epochs, valid_pct, seed)
-    with result_folder(out, data) as work:
+    with plain_lines(), result_folder(out, data) as work:
         print('Training on {0.name}: {0.why}.'.format(pick_device()))
         path,source = _find_data(data, out)
         folder = look_through(path)
         learn = _quick_learner(folder, arch, valid_pct, seed)
         _check_learner(learn, work)
+        warn_if_small(learn)
         _train(learn, epochs, seconds, seed)
-        outcome = evaluate(learn)
         with storage_guard(out):
-            return write_results(learn, folder, outcome, work, Path(out), source, start)
+            return write_results(learn, folder, evaluate(learn), work, Path(out), source, start)

@@ -21,14 +21,18 @@ from .features import (FeatureLoader, HeadOnFeatures, batches_vary, compute_feat
     fast_body, head_params, items_vary)
 
 # %% auto #0
-__all__ = ['MAX_VIEWS', 'SMALL', 'check_learner', 'features_of_both_sides', 'train_head', 'batch_seconds']
+__all__ = ['TRAINED_BEFORE', 'MAX_VIEWS', 'SMALL', 'check_learner', 'features_of_both_sides', 'train_head', 'batch_seconds']
 
 # %% ../../../nbs/engine/finetune/head.ipynb #358d5caf
+TRAINED_BEFORE = ('Warning: quick_tune trained this head before. It goes on from there, which often makes it worse. '
+                  'For a fresh start make the learner anew.')
+
 def check_learner(
     learn:Learner # What `quick_tune` was given
 ):                # Raises `UnsupportedError`, `DataError`
     "Raise unless `learn` is one that `quick_tune` can train and leave as `fine_tune` would"
     for dl in (learn.dls.train, learn.dls.valid): _check_loader(dl)
+    if getattr(learn, 'head_trained', False): print(TRAINED_BEFORE)
     found = [o for o in check_dls(learn.dls, look=False) if o.kind!='no_batch'] # it makes batches of its own
     Report(found).raise_if_bad()
     inputs = getattr(learn.dls, 'n_inp', 1)
@@ -147,6 +151,7 @@ def train_head(
     model = HeadOnFeatures(learn.model, head)
     with _few_threads(device_of(learn), size), _trains_head(learn, model, loaders):
         learn.fit_one_cycle(epochs, lr, wd=wd, cbs=cbs)
+    learn.head_trained = True
     return epochs
 
 # %% ../../../nbs/engine/finetune/head.ipynb #1b91361f
