@@ -174,7 +174,7 @@ class _Today(_Chains, ast.NodeTransformer):
         self.left += [f'{name}={text}' for name,text in values.items() if name not in places]
         return ast.Name(_fill(start.today, values))
 
-# %% ../../../nbs/engine/datablock/v1.ipynb #e300367b
+# %% ../../../nbs/engine/datablock/v1.ipynb #57c3287b
 class _Reader(_Chains, ast.NodeVisitor):
     cell,seed,kinds,target,outer = None,None,None,(None, ''),True
 
@@ -224,8 +224,9 @@ class _Reader(_Chains, ast.NodeVisitor):
         again = f'{root} = ' if len(links)>1 and self.held.get(root, (0, 0))[1] else ''
         unfinished = '.dataloaders(' in links[-1][0].today and all(o.today!='data' for o,_ in links)
         if unfinished or new in ('', old) and '.fit' not in links[0][0].name or _parse(new)[1]: return
-        left = ''.join(f'# by hand: {" ".join(o.split())}\n' for o in dict.fromkeys(writer.left))
-        self.tell(node.lineno, links[0][0].name, '', call=left+(self.target[1] if self.target[0] is node else again)+new)
+        parts = [f'# by hand: {" ".join(o.split())}\n' for o in dict.fromkeys(writer.left)]
+        parts += [self.target[1] if self.target[0] is node else again, new]
+        self.tell(node.lineno, links[0][0].name, '', call=''.join(parts))
 
 # %% ../../../nbs/engine/datablock/v1.ipynb #63bd68d9
 class _Program(_Reader):
