@@ -22,7 +22,7 @@ from common import interval
 from fastclass.engine.packs.packs import pack
 from fastclass.engine.datablock.loaders import UprightImage
 from fastclass.engine.datablock.split import stable_split
-from fastclass.engine.finetune.weights import find_weights, make_learner
+from fastclass.engine.finetune.weights import DEFAULT_ARCH, find_weights, make_learner
 from fastclass.engine.predict.corruptions import scene_of, write_series
 from fastclass.engine.predict.robustness import RandomCorruptions, holding, stress_table
 from fastclass.finetune import quick_tune
@@ -34,7 +34,7 @@ def learner(files, splitter, seed, tfms=(), **kwargs):
     "A trained learner"
     set_seed(seed)
     block = DataBlock((ImageBlock(cls=UprightImage), CategoryBlock), get_y=parent_label, splitter=splitter, item_tfms=[*tfms, Resize(SIZE, 'squish')])
-    learn = make_learner(block.dataloaders(files, bs=32, num_workers=0), 'squeezenet1_1', metrics=error_rate)
+    learn = make_learner(block.dataloaders(files, bs=32, num_workers=0), metrics=error_rate)
     with learn.no_bar(), learn.no_logging(): quick_tune(learn, **kwargs)
     return learn
 
@@ -92,7 +92,7 @@ def main():
         folder = Path(args.masters) if args.masters else real if real.is_dir() else pack('crests')/'masters'
         table = compare(folder, args.seeds)
         res = report(table, [c for c in table.columns if c not in ('recipe', 'seed', 'claimed', 'plain', 'seconds')])
-        res |= dict(seeds=args.seeds, weights=find_weights('squeezenet1_1').source, data=folder.name)
+        res |= dict(seeds=args.seeds, weights=find_weights(DEFAULT_ARCH).source, data=folder.name)
         print('Right on stressed pictures: {score_ours:.3f} against {score_reference:.3f}; gain {gain:.3f}, 95% interval {gain_low:.3f} to {gain_high:.3f}; '
               'under changes that the augmentation does not make, gain {gain_unlike:.3f}, {gain_unlike_low:.3f} to {gain_unlike_high:.3f}. '
               'Claimed error of the usual recipe {claimed_usual:.3f} (worst {claimed_usual_worst:.3f}), of ours {claimed_ours:.3f}.'.format(**res))

@@ -1,6 +1,6 @@
 """Our heatmaps against the `grad-cam` package (pip install grad-cam), on the same batch of pictures and the same model, in one process.
 
-    python benchmarks/heatmap.py [--arch squeezenet1_1] [--pictures 64] [--json]
+    python benchmarks/heatmap.py [--arch efficientnet_lite0] [--pictures 64] [--json]
 
 A learner as `fine_tune` leaves it (all layers open for training) has its pictures decoded before the clock starts; then both make maps of the same
 class, at the size of the picture, from 0 to 1. `ratio` is the time of the package by ours, of the medians. Also printed: the largest
@@ -14,14 +14,14 @@ from sys import stderr
 
 import numpy as np
 import torch
-from fastai.vision.all import set_seed, vision_learner
+from fastai.vision.all import set_seed
 from pytorch_grad_cam import GradCAM
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
 from common import photos
 from fastclass.engine.base.torch_tools import fast_dtype
 from fastclass.engine.datablock.loaders import folder_dls
-from fastclass.engine.finetune.weights import find_arch, find_weights
+from fastclass.engine.finetune.weights import find_weights, make_learner
 from fastclass.engine.interpret.gradcam import mapper, scaled
 
 
@@ -64,7 +64,7 @@ def compare(folder, arch, n, times):
     set_seed(0)
     weights = find_weights(arch)
     dls = folder_dls(folder, size=192, workers=0, device='cpu')
-    learn = vision_learner(dls, find_arch(arch), pretrained=weights.pretrained)
+    learn = make_learner(dls, arch)
     learn.unfreeze()
     model, xb = learn.model.eval(), batch(dls, n)
     with torch.no_grad(): classes = model(xb).argmax(1)
@@ -79,7 +79,7 @@ def compare(folder, arch, n, times):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--arch', default='squeezenet1_1')
+    parser.add_argument('--arch', default='efficientnet_lite0')
     parser.add_argument('--pictures', type=int, default=64)
     parser.add_argument('--times', type=int, default=3)
     parser.add_argument('--json', action='store_true')

@@ -25,7 +25,8 @@ from fastclass.engine.collect.datasets import real_or_pack
 from fastclass.engine.datablock.folder import scan_folder
 from fastclass.engine.datablock.loaders import folder_dls
 from fastclass.engine.finetune.features import fast_body
-from fastclass.engine.finetune.weights import BUNDLED_FOLDER, find_weights, load_body, make_learner
+from fastclass.engine.finetune.packaged import PACKAGED
+from fastclass.engine.finetune.weights import BUNDLED_FOLDER, find_weights, load_tensors, make_learner
 from fastclass.engine.segment.masks import MaskOf, read_codes
 from fastclass.segment import quick_segment, score_masks, segment_dls, segment_learner
 from fastclass.pretrain import BODIES, compare_bodies
@@ -77,9 +78,9 @@ def segmented(kind, seed, file):
     files = sorted((path/'images').iterdir())
     dls = segment_dls(files, MaskOf(path/'labels'), read_codes(path/'codes.txt'), seed=seed, workers=0, device='cpu')
     set_seed(seed, reproducible=True)
-    learn = segment_learner(dls, squeezenet1_1, download=False) # with ImageNet's weights where they are in the cache
-    if kind!='imagenet': learn.model[0].body.load_state_dict(squeezenet1_1(weights=None).features.state_dict())
-    if kind=='bundled': load_body(learn.model[0].body, file)
+    learn = segment_learner(dls, kind if kind in PACKAGED else squeezenet1_1, download=False) # with ImageNet's weights where they are in the cache
+    if kind in ('random', 'bundled'): learn.model[0].body.load_state_dict(squeezenet1_1(weights=None).features.state_dict())
+    if kind=='bundled': load_tensors(learn.model[0].body, file)
     with learn.no_bar(), learn.no_logging(): quick_segment(learn)
     return score_masks(learn).accuracy
 
@@ -101,7 +102,7 @@ def passes(n=5):
 
 def way(rows):
     "Share of the way from untrained to ImageNet, from means; None without ImageNet"
-    r,b,i = (mean(rows[k]) if k in rows else None for k in BODIES)
+    r,b,i = (mean(rows[k]) if k in rows else None for k in BODIES[:3])
     return None if i is None or i<=r else (b-r)/(i-r)
 
 

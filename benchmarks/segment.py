@@ -52,7 +52,7 @@ def ours(path, codes, seed):
     "`(seconds, accuracy, interval)` of a fresh learner after `quick_segment`; the check of the masks and the making of the learner are not counted on either side"
     files = sorted(get_image_files(path/'images'))
     set_seed(seed)
-    learn = segment_learner(segment_dls(files, MaskOf(path/'labels'), codes, seed=seed, workers=0, device='cpu'), 'squeezenet1_1')
+    learn = segment_learner(segment_dls(files, MaskOf(path/'labels'), codes, seed=seed, workers=0, device='cpu'))
     with learn.no_bar(), learn.no_logging():
         start = time.perf_counter()
         quick_segment(learn)

@@ -51,7 +51,7 @@ def main():
     args = parser.parse_args()
     with redirect_stdout(stderr):
         dls = folder_dls(scan_folder(args.data or photos('streets', 'photos'), progress=False), size=192, workers=0)
-        learn = make_learner(dls, 'squeezenet1_1')
+        learn = make_learner(dls)
         x, files, labels, _ = _all_pictures(learn)
     true, c, rows = np.array([dls.vocab.o2i[o] for o in labels]), len(dls.vocab), []
     for seed in range(args.seeds):

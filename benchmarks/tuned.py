@@ -1,6 +1,6 @@
 """An ordinary `fine_tune` inside `speed_up` against the same `fine_tune` without, on the same pictures, split, seed and architecture, in one process.
 
-    python benchmarks/tuned.py [--data FOLDER] [--arch squeezenet1_1] [--epochs 3] [--seeds 3] [--json]
+    python benchmarks/tuned.py [--data FOLDER] [--arch efficientnet_lite0] [--epochs 3] [--seeds 3] [--json]
 
 Without --data it takes ../shared/photos/bears where that is, else the bundled pack. Both sides decode in this process. What `speed_up` can gain
 depends on the processor: with bfloat16 instructions (AVX-512 BF16, AMX) most, without them the layout, the memory and the kept pictures remain.
@@ -11,14 +11,14 @@ from statistics import mean, median
 from sys import stderr
 
 import torch
-from fastai.vision.all import CategoryBlock, DataBlock, ImageBlock, IndexSplitter, Resize, accuracy, set_seed, vision_learner
+from fastai.vision.all import CategoryBlock, DataBlock, ImageBlock, IndexSplitter, Resize, accuracy, set_seed
 
 from common import photos
 from fastclass.engine.base.torch_tools import fast_dtype
 from fastclass.engine.datablock.folder import scan_folder, split_folder
 from fastclass.engine.datablock.loaders import ClassOf
 from fastclass.engine.finetune.speed import speed_up
-from fastclass.engine.finetune.weights import find_arch, find_weights
+from fastclass.engine.finetune.weights import find_weights, make_learner
 
 SIZE = 192
 
@@ -29,7 +29,7 @@ def learner(folder, arch, seed, pretrained):
     valid = split_folder(folder, seed=seed)
     block = DataBlock((ImageBlock, CategoryBlock), get_y=ClassOf(folder.files, folder.labels), item_tfms=Resize(SIZE, method='squish'),
                       splitter=IndexSplitter([i for i, v in enumerate(valid) if v]))
-    return vision_learner(block.dataloaders(folder.files, bs=32, num_workers=0), arch, pretrained=pretrained, metrics=accuracy)
+    return make_learner(block.dataloaders(folder.files, bs=32, num_workers=0), arch, pretrained=pretrained, metrics=accuracy)
 
 
 def timed(folder, arch, seed, pretrained, epochs, faster):
@@ -47,14 +47,14 @@ def timed(folder, arch, seed, pretrained, epochs, faster):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--data')
-    parser.add_argument('--arch', default='squeezenet1_1')
+    parser.add_argument('--arch', default='efficientnet_lite0')
     parser.add_argument('--epochs', type=int, default=3)
     parser.add_argument('--seeds', type=int, default=3)
     parser.add_argument('--json', action='store_true')
     args = parser.parse_args()
     with redirect_stdout(stderr):
         folder, weights = scan_folder(args.data or photos('crests', 'train'), progress=False), find_weights(args.arch)
-        run = lambda seed, faster: timed(folder, find_arch(args.arch), seed, weights.source in ('cache', 'download'), args.epochs, faster)
+        run = lambda seed, faster: timed(folder, args.arch, seed, weights.from_photos, args.epochs, faster)
         print(f'{len(folder)} pictures of {folder.path.name}, {weights} {torch.get_num_threads()} threads, {fast_dtype("cpu", train=True)}')
         rows = [(*run(s, True), *run(s, False)) for s in range(args.seeds)]
     ours, reference = median(r[0] for r in rows), median(r[2] for r in rows)

@@ -12,10 +12,10 @@ from .engine.base.errors import (BlockedError, DataError, NoInternetError,
     NothingFoundError, RateLimitedError, SourceError, StorageError, first_line, printable)
 from .engine.collect.collection import (Collection, as_before, contact_sheet, current,
     fetch_one, gather, hit_of, known_hits, named_searches)
-from .engine.collect.manifest import Manifest
+from .engine.collect.manifest import Manifest, row_key
 from .engine.collect.search import find_hits, search_images
 from .engine.collect.source import Hit, check_query
-from .engine.collect.url_lists import local_file, read_labelled, read_urls
+from .engine.collect.url_lists import listed_hits, read_labelled, read_urls
 
 _all_ = ['BlockedError', 'Collection', 'DataError', 'Hit', 'Manifest', 'NoInternetError',
          'NothingFoundError', 'RateLimitedError', 'SourceError', 'StorageError', 'contact_sheet',
@@ -94,21 +94,14 @@ def collect_urls(
     "Fetch, check and write down the pictures of a list of addresses"
     if isinstance(lists, dict): found = {k:read_urls(v, column) for k,v in lists.items()}
     else: found = read_labelled(lists, column)
-    if root is None: root = Path(lists).parent if isinstance(lists, (str, Path)) else '.'
     jobs = []
     for label,addresses in _checked_terms(found).items():
-        jobs += [(label, 'list', _listed(o, root)) for o in addresses]
+        source = lists[label] if isinstance(lists, dict) else lists
+        jobs += [(label, 'list', hit) for hit in listed_hits(addresses, source, root)]
     options.setdefault('local_files', _files_of(jobs))
     return gather(jobs, dest, min_ok=min_ok, kept=kept, **options)
 
 # %% ../nbs/01_collect.ipynb #6233fe84
-def _listed(text, root):
-    "An entry of a list as a `Hit`: an address, or a file below `root`"
-    if '://' in text and not text.lower().startswith('file:'): return Hit(text, source='list')
-    path = local_file(text, root)
-    if path is None: return Hit(text, source='list') # it leads out of the folder: it is not read
-    return Hit(path.resolve().as_uri(), title=text, source='files')
-
 def _own(path, src):
     "A file below the folder `src` as a `Hit`"
     return Hit(path.resolve().as_uri(), title=path.relative_to(src).as_posix(), source='files')
@@ -175,7 +168,7 @@ def rebuild(
     jobs = [(o['label'], o['query'], current(hit_of(o))) for o in rows]
     jobs = as_before(jobs, dest)
     made = gather(jobs, dest, min_ok=0, **options)
-    now = {(o['label'], o['url']):o for o in made.rows}
+    now = {row_key(o):o for o in made.rows}
     for o,(label,_,hit) in zip(rows, jobs):
         if not _same_bytes(o, now[label, hit.url]): made.changed.append(hit.url)
     return made

@@ -15,18 +15,18 @@ from .engine.datablock.items import item_files, item_labels
 from .engine.datablock.loaders import ClassOf, UprightImage, folder_dls
 from .engine.datablock.split import (Split, look_alikes, near_groups, read_split,
     save_split, split_from_column, split_from_folder, stable_split)
-from .engine.datablock.translate import translate_v1
+from .engine.datablock.v1 import explain_v1
 
 _all_ = ['ClassOf', 'DataError', 'Finding', 'Folder', 'Report', 'Split', 'UprightImage',
-         'check_dls', 'folder_dls', 'item_files', 'item_labels', 'look_alikes', 'near_groups',
-         'picture_files', 'read_split', 'save_split', 'scan_folder', 'split_from_column',
-         'split_from_folder', 'stable_split', 'translate_v1']
+         'check_dls', 'explain_v1', 'folder_dls', 'item_files', 'item_labels', 'look_alikes',
+         'near_groups', 'picture_files', 'read_split', 'save_split', 'scan_folder',
+         'split_from_column', 'split_from_folder', 'stable_split']
 
 # %% auto #0
 __all__ = ['fitting_bs', 'manifest_items', 'ClassOf', 'DataError', 'Finding', 'Folder', 'Report', 'Split', 'UprightImage',
-           'check_dls', 'folder_dls', 'item_files', 'item_labels', 'look_alikes', 'near_groups', 'picture_files',
-           'read_split', 'save_split', 'scan_folder', 'split_from_column', 'split_from_folder', 'stable_split',
-           'translate_v1']
+           'check_dls', 'explain_v1', 'folder_dls', 'item_files', 'item_labels', 'look_alikes', 'near_groups',
+           'picture_files', 'read_split', 'save_split', 'scan_folder', 'split_from_column', 'split_from_folder',
+           'stable_split']
 
 # %% ../nbs/02_datablock.ipynb #5f360ef0
 def fitting_bs(
@@ -48,7 +48,9 @@ def manifest_items(
 ) -> tuple:     # `(files, labels, groups)`, one of each a picture that is there; raises `DataError`
     "What a collection holds, as `stable_split` takes it"
     dest = Path(dest)
-    rows = [o for o in Manifest(dest) if o['status']=='ok' and (dest/o['file']).is_file()]
+    manifest = Manifest(dest)
+    manifest.find_moved()
+    rows = [o for o in manifest if o['status']=='ok' and (dest/o['file']).is_file()]
     if not rows:
         raise DataError(f'{dest} holds no collected pictures.',
                         next='Collect some with lesson 1, or use `picture_files` for a folder '

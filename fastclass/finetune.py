@@ -24,7 +24,7 @@ from fastclass.engine.finetune.head import (batch_seconds, check_learner, featur
     train_head)
 from .engine.finetune.speed import speed_up, within_memory
 from fastclass.engine.finetune.weights import (Weights, arch_name, find_arch, find_weights,
-    make_learner)
+    make_learner, normalize_restored)
 
 _all_ = ['DataError', 'SharedLoader', 'UnsupportedError', 'Weights', 'WeightsError',
          'accuracy_interval', 'find_arch', 'find_weights', 'in_parallel', 'keep_best',
@@ -125,7 +125,7 @@ def quick_tune(
     lr:float=3e-3,          # Highest learning rate of the one-cycle schedule
     views:int|None=None,    # Augmented views of each training picture; None: up to 4 in `seconds`
     seconds:float=30.,      # Time to aim at; it decides on the number of views
-    bs:int|None=None,       # Pictures a batch for the head; None: a sixth of them, from 8 to 64
+    bs:int|None=None,       # Pictures a batch for the head; None: a sixth of them, 8 to 64
     wd:float|None=None,     # Weight decay; None: that of the learner
     cbs=None,               # Callbacks for the training of the head
     memory_limit:int|None=None # Bytes of features in memory; None: a quarter of what is free
@@ -153,16 +153,20 @@ def compare_archs(
     "Train the head of each architecture on features computed once, and compare the results"
     rows = {}
     for arch in archs:
-        learn = make_learner(dls, arch)
-        start = time.perf_counter()
-        with learn.no_bar(), learn.no_logging(): quick_tune(learn, seconds=seconds)
-        took = time.perf_counter()-start
-        share,n = float(learn.recorder.values[-1][-1]),len(dls.valid_ds)
-        low,high = accuracy_interval(round(share*n), n)
-        millions = sum(p.numel() for p in learn.model.parameters())/1e6
-        learn.unfreeze()
-        rows[arch_name(arch)] = dict(
-            weights=learn.weights.source, parameters=millions,
-            accuracy=share, low=low, high=high,
-            seconds=took, epoch_seconds=seconds_per_epoch(learn, 1))
+        with normalize_restored(dls): rows[arch_name(arch)] = _outcome_of(dls, arch, seconds)
     return pd.DataFrame(rows.values(), index=list(rows))
+
+def _outcome_of(dls, arch, seconds):
+    "A row of `compare_archs`"
+    learn = make_learner(dls, arch)
+    start = time.perf_counter()
+    with learn.no_bar(), learn.no_logging(): quick_tune(learn, seconds=seconds)
+    took = time.perf_counter()-start
+    share,n = float(learn.recorder.values[-1][-1]),len(dls.valid_ds)
+    low,high = accuracy_interval(round(share*n), n)
+    millions = sum(p.numel() for p in learn.model.parameters())/1e6
+    learn.unfreeze()
+    return dict(
+        weights=learn.weights.source, parameters=millions,
+        accuracy=share, low=low, high=high,
+        seconds=took, epoch_seconds=seconds_per_epoch(learn, 1))

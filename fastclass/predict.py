@@ -13,6 +13,7 @@ from fastclass.engine.base.csv_cells import (as_frame, check_csv_place, csv_byte
     read_predictions)
 from .engine.base.errors import BundleError, DataError, PictureError, printable
 from .engine.base.files import write_atomic
+from .engine.interpret.calibration import coverage_table
 from .engine.predict.corruptions import CORRUPTIONS, corrupt, scene_of, write_series
 from .engine.predict.inputs import named_sources, predict_tta, uploads
 from fastclass.engine.predict.predictor import (Prediction, Predictor, as_predictor, load_bundle,
@@ -79,22 +80,22 @@ def predict_files(
 def choose_threshold(
     table:pd.DataFrame,  # What `fastclass.interpret.predictions` gave for a fair validation
     accuracy:float=.95   # Share of the answers that should be right, between 0 and 1
-) -> tuple:              # `(threshold, share of pictures answered)`; `(inf, 0.)` when none does it
+) -> tuple:              # `(threshold, share answered)`; `(inf, 0.)`, and a line, if none does it
     "The smallest confidence from which on at least `accuracy` of the answers are right"
     if not 0<accuracy<1:
         raise DataError(f'The accuracy is {accuracy}.',
                         next='It lies between 0 and 1, for example 0.95.')
     if not len(table):
         raise DataError('The table of predictions is empty.', next='Give it at least one row.')
-    ordered = table.sort_values('probability', ascending=False, kind='stable')
-    confidence,n = ordered.probability.to_numpy(),len(ordered)
-    right = ordered.correct.astype(float).cumsum().to_numpy()
-    best = None
-    for i in range(n):
-        same_as_next = i+1<n and confidence[i]==confidence[i+1] # these stay together
-        if not same_as_next and right[i]>=accuracy*(i+1): best = i
-    if best is None: return math.inf,0.
-    return float(confidence[best]),(best+1)/n
+    steps = coverage_table(table)
+    enough = steps[steps.accuracy>=accuracy]
+    if len(enough): return float(enough.index[-1]),float(enough.coverage.iloc[-1])
+    best = steps[steps.pictures>=min(len(table), max(5, len(table)//10))].accuracy.idxmax()
+    right,pictures = steps.accuracy[best],steps.pictures[best]
+    print(f'No confidence is high enough for {accuracy:.0%} right answers. The best here: '
+          f'{right:.0%}, from {best:.2f} on ({pictures} of {len(table)} pictures). '
+          'A better model is needed, or more pictures to judge by.')
+    return math.inf,0.
 
 # %% ../nbs/05_predict.ipynb #a7f091bb
 def predict(

@@ -14,8 +14,9 @@ from fastai.torch_core import set_seed
 from fastai.vision.learner import vision_learner
 
 from .engine.base.errors import DataError, WeightsError
-from fastclass.engine.finetune.weights import (BUNDLED_FOLDER, add_normalize, find_arch,
-    find_weights, load_body)
+from .engine.finetune.packaged import PACKAGED
+from .engine.finetune.weights import (BUNDLED_FOLDER, add_normalize, arch_name, find_arch,
+    find_weights, load_tensors, make_learner)
 from .engine.pretrain.formulas import Bank, Dice, Recipe
 from .engine.pretrain.pretrain import Plan, Run, go_on, loss_of, twins_of, write_weights
 from .engine.pretrain.scenes import draw_scenes
@@ -29,30 +30,32 @@ __all__ = ['BODIES', 'learner_on', 'compare_bodies', 'Bank', 'DataError', 'Dice'
            'draw_scenes', 'go_on', 'loss_of', 'twins_of', 'write_weights']
 
 # %% ../nbs/10_pretrain.ipynb #0ab9a61a
-BODIES = 'random','bundled','imagenet'
+BODIES = 'random','bundled','imagenet','efficientnet_lite0'
 
 def learner_on(
-    dls,      # `DataLoaders` of pictures of classes; they get ImageNet's `Normalize` if without
+    dls,      # `DataLoaders` of pictures of classes; they get the body's `Normalize` if without
     body,     # One of `BODIES`, or the path of a safetensors file that `fastclass pretrain` wrote
-    arch='squeezenet1_1' # A torchvision function or its name
+    arch='squeezenet1_1' # For the first three: a torchvision function or its name
 ):            # fastai `Learner`; raises `DataError`, `WeightsError`
     "A learner with a new head on a frozen body"
+    if body in PACKAGED: arch = body
     file = _file_of(body, arch)
-    if body=='imagenet' and find_weights(arch, download=False).source!='cache':
-        raise WeightsError(f"ImageNet's weights of {arch} are not in torch's cache.",
+    if body in PACKAGED or body=='imagenet':
+        weights = find_weights(arch, download=False)
+        if weights.from_photos: return make_learner(dls, arch, download=False)
+        raise WeightsError(f"ImageNet's weights of {arch} are not on this machine.",
                            next='Leave them out, or run this once with internet: '
-                                'find_weights(arch).')
-    add_normalize(dls)
-    learn = vision_learner(dls, find_arch(arch), pretrained=body=='imagenet', normalize=False,
-                           metrics=accuracy)
-    if file: load_body(learn.model[0], file)
+                                f'find_weights({arch_name(arch)!r}).')
+    add_normalize(dls, arch)
+    learn = vision_learner(dls, find_arch(arch), pretrained=False, metrics=accuracy)
+    if file: load_tensors(learn.model[0], file)
     learn.freeze()
     return learn
 
 # %% ../nbs/10_pretrain.ipynb #cbd02fcd
 def _file_of(body, arch):
     "The file with the weights of a body, None where there is none; `DataError` for another word"
-    if body in ('random', 'imagenet'): return None
+    if body in ('random', 'imagenet', *PACKAGED): return None
     if body=='bundled': file = BUNDLED_FOLDER/f'{find_arch(arch).__name__}.safetensors'
     else: file = Path(body)
     if not file.exists():
@@ -69,12 +72,16 @@ def compare_bodies(
 ) -> pd.DataFrame: # One row a head: seed, body, accuracy (0 to 1), seconds; raises as `learner_on`
     "The accuracy of the same head on different bodies"
     if bodies is None:
-        in_reach = find_weights('squeezenet1_1', download=False).source=='cache'
-        bodies = BODIES if in_reach else BODIES[:2]
+        bodies = [body for body in BODIES if _in_reach(body)]
     rows = []
     for seed in range(seeds):
         for body in bodies: rows.append((seed, str(body), *_tuned(make_dls(seed), body, seed)))
     return pd.DataFrame(rows, columns=['seed', 'body', 'accuracy', 'seconds'])
+
+def _in_reach(body):
+    "Are the weights of one of `BODIES` on this machine?"
+    arch = body if body in PACKAGED else 'squeezenet1_1'
+    return body in BODIES[:2] or find_weights(arch, download=False).from_photos
 
 def _tuned(dls, body, seed):
     "`(accuracy, seconds)` of `quick_tune`"

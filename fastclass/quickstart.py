@@ -8,12 +8,13 @@ from __future__ import annotations
 import math, time
 from pathlib import Path
 
+from .engine.base.bars import plain_lines
 from .engine.base.errors import storage_guard
 from .engine.base.machine import pick_device, quiet, use_free_processors
 from .engine.base.memory_room import check_memory_room
 from .engine.base.run_folder import check_apart, result_folder
 from .report import (check_numbers, check_room, evaluate, look_through,
-    training_bytes, write_results)
+    training_bytes, warn_if_small, write_results)
 
 # %% auto #0
 __all__ = ['PACK', 'SIZE', 'WHOLE_SIZE', 'WHOLE_BATCH', 'WHOLE_STEPS', 'WHOLE_LR', 'quickstart']
@@ -75,16 +76,20 @@ def _train(learn, epochs, seconds, seed):
     learn.unfreeze()
     # as it will be trained, so that the estimate is one of that
     learn.model.to(memory_format=torch.channels_last)
-    epochs = epochs or _whole_epochs(learn, seconds)
+    epochs = _whole_epochs(learn, epochs, seconds)
     learn.fit_one_cycle(epochs, WHOLE_LR[learn.weights.source], cbs=ChannelsLast())
 
-def _whole_epochs(learn, seconds):
-    "How many epochs of the whole network to train: those of a given time, or enough steps"
-    from fastclass.finetune import epochs_within
-    if seconds: return epochs_within(learn, seconds)
-    # a busy machine makes the time look short: then it takes longer
-    least = math.ceil(WHOLE_STEPS/max(1, len(learn.dls.train)))
-    return max(least, epochs_within(learn, 48))
+def _whole_epochs(learn, epochs, seconds):
+    "How many epochs of the whole network to train: as asked, or those of a time, or enough steps"
+    from fastclass.finetune import epochs_within, seconds_per_epoch
+    if not epochs:
+        least = math.ceil(WHOLE_STEPS/max(1, len(learn.dls.train)))
+        epochs = epochs_within(learn, seconds or 48)
+        # a busy machine makes the time look short: then it takes longer
+        if not seconds: epochs = max(least, epochs)
+    took = epochs*seconds_per_epoch(learn)
+    print(f'{epochs} epochs of the whole network: about {took:.0f} s.')
+    return epochs
 
 # %% ../nbs/quickstart.ipynb #4dc84a8e
 def quickstart(
@@ -103,13 +108,13 @@ def quickstart(
     start = time.perf_counter()
     quiet()
     check_numbers(seconds, epochs, valid_pct, seed)
-    with result_folder(out, data) as work:
+    with plain_lines(), result_folder(out, data) as work:
         print('Training on {0.name}: {0.why}.'.format(pick_device()))
         path,source = _find_data(data, out)
         folder = look_through(path)
         learn = _quick_learner(folder, arch, valid_pct, seed)
         _check_learner(learn, work)
+        warn_if_small(learn)
         _train(learn, epochs, seconds, seed)
-        outcome = evaluate(learn)
         with storage_guard(out):
-            return write_results(learn, folder, outcome, work, Path(out), source, start)
+            return write_results(learn, folder, evaluate(learn), work, Path(out), source, start)

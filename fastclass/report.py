@@ -5,7 +5,7 @@
 # %% ../nbs/report.ipynb #0b0e4186
 from __future__ import annotations
 
-import base64, os, shutil, time
+import base64, io, os, shutil, time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +15,9 @@ from .engine.base.errors import DataError, StorageError, printable
 from .engine.datablock.folder import scan_folder
 
 # %% auto #0
-__all__ = ['MOST_EPOCHS', 'MOST_SECONDS', 'STYLE', 'PAGE', 'USE', 'NOTES', 'check_numbers', 'describe_folder', 'look_through',
-           'check_room', 'training_bytes', 'Outcome', 'evaluate', 'write_results']
+__all__ = ['MOST_EPOCHS', 'MOST_SECONDS', 'FEW_A_CLASS', 'FEW_MEASURED', 'SHOWN_PAIRS', 'LISTED_PAIRS', 'STYLE', 'PAGE', 'USE',
+           'NOTES', 'check_numbers', 'describe_folder', 'look_through', 'warn_if_small', 'check_room', 'training_bytes',
+           'Outcome', 'evaluate', 'write_results']
 
 # %% ../nbs/report.ipynb #08fee6c7
 MOST_EPOCHS,MOST_SECONDS = 100_000,10_000_000
@@ -56,6 +57,7 @@ def describe_folder(
         names = ', '.join(printable(o.name) for o in folder.stray[:5])
         more = '...' if len(folder.stray)>5 else ''
         print(f'No part of the data: {names}{more}.')
+    for note in folder.notes: print(note)
 
 # %% ../nbs/report.ipynb #8c54c1ea
 def look_through(
@@ -65,6 +67,21 @@ def look_through(
     folder = scan_folder(data)
     describe_folder(folder)
     return folder
+
+# %% ../nbs/report.ipynb #e08ee6f6
+FEW_A_CLASS,FEW_MEASURED = 10,10 # Fewer pictures to learn from and to measure with
+
+def warn_if_small(
+    learn    # The learner that will be trained
+) -> None:
+    "Say it when there are too few pictures to learn from, or to measure with"
+    from fastclass.engine.base.intervals import accuracy_interval
+    n,k = len(learn.dls.train_ds),len(learn.dls.valid_ds)
+    if n>=FEW_A_CLASS*len(learn.dls.vocab) and k>=FEW_MEASURED: return
+    low,_ = accuracy_interval(k, k)
+    print(f'Warning: {n} pictures to learn from and {k} to measure with are very few. '
+          f'Were all {k} right, the true accuracy could still be {low:.0%}. '
+          'Take 20 pictures a class or more, better 50.')
 
 # %% ../nbs/report.ipynb #ef700f91
 def check_room(
@@ -143,11 +160,61 @@ def _figures(outcome, folder):
     interpret.plot_confusion(frame).savefig(folder/'confusion.png', dpi=90)
     told = []
     for row in interpret.top_losses(frame, 9).itertuples():
-        name = Path(row.file).name
-        told.append(printable(f'{name} is {row.actual}, taken for {row.predicted}'))
+        taken = f'is {row.actual}, taken for {row.predicted}'
+        if row.correct: taken = f'is {row.actual}, rightly, with {row.probability:.0%}'
+        told.append(printable(f'{Path(row.file).name} {taken}'))
     worst = 'The pictures with the largest loss: ' + '; '.join(told) + '.'
     return [('The pictures that it got most wrong', 'top_losses.png', worst),
             ('Which class is taken for which', 'confusion.png', outcome.in_words)]
+
+# %% ../nbs/report.ipynb #4a0a9b71
+SHOWN_PAIRS,LISTED_PAIRS = 6,100 # Pairs of look-alikes in the figure, and in the table
+
+def _pairs_to_show(folder):
+    "The closest pair of each group first, then the others"
+    first = {}
+    for i,j in folder.alike: first.setdefault(folder.groups[i] or (i, j), (i, j))
+    return list(dict.fromkeys([*first.values(), *folder.alike]))
+
+# %% ../nbs/report.ipynb #af2c077b
+def _pair_figure(folder):
+    "The figure of look-alikes as the page takes it, in a list; none where nothing looks alike"
+    from matplotlib.figure import Figure
+    from fastclass.engine.base.picture import read_picture
+    pairs = _pairs_to_show(folder)[:SHOWN_PAIRS]
+    if not pairs: return []
+    figure = Figure(figsize=(1.6*len(pairs), 3.4), layout='tight')
+    axes = figure.subplots(2, len(pairs), squeeze=False)
+    for column,pair in zip(axes.T, pairs):
+        for ax,at in zip(column, pair):
+            ax.imshow(read_picture(folder.files[at], near=128))
+            ax.set_title(printable(folder.labels[at])[:16], fontsize=8, parse_math=False)
+            ax.axis('off')
+    file = io.BytesIO()
+    figure.savefig(file, dpi=90)
+    told = '; '.join(' and '.join(_file_names(folder, pair)) for pair in pairs)
+    told = f'Pairs of pictures that look alike: {told}.'
+    return [dict(title='Pictures that look alike', text=told, data=_as_text(file.getvalue()))]
+
+def _as_text(data):
+    return base64.b64encode(data).decode()
+
+# %% ../nbs/report.ipynb #9a4f8648
+def _file_names(folder, positions):
+    return [printable(os.path.relpath(folder.files[i], folder.path)) for i in positions]
+
+# %% ../nbs/report.ipynb #fdf7de31
+def _pair_table(folder):
+    "The table of look-alikes, as the page takes it"
+    import pandas as pd
+    pairs = _pairs_to_show(folder)
+    rows = []
+    for i,j in pairs[:LISTED_PAIRS]:
+        note = '' if folder.labels[i]==folder.labels[j] else 'in two classes'
+        rows.append((*_file_names(folder, (i, j)), note))
+    table = pd.DataFrame(rows, columns=['file', 'looks like', 'note'])
+    more = f': {LISTED_PAIRS} of {len(pairs)} pairs' if len(pairs)>LISTED_PAIRS else ''
+    return _report_table(f'Pictures that look alike{more}', table)
 
 # %% ../nbs/report.ipynb #2c66906c
 STYLE = '''body{font:16px/1.5 system-ui,sans-serif;max-width:56rem;margin:2rem auto;\
@@ -209,6 +276,7 @@ def _tables(outcome, folder):
                   'and how often its name was right (precision)')
     return [_report_table('Most confused', outcome.most_confused.head(5)),
             _report_table(of_classes, outcome.per_class),
+            _pair_table(folder),
             _report_table('Left out', refused)]
 
 def _interval_text(outcome):
@@ -222,8 +290,8 @@ def _report(outcome, folder, learn, figures, work, out, notes):
     "Write the page"
     shown = []
     for title,name,text in figures:
-        data = base64.b64encode((work/'figures'/name).read_bytes()).decode()
-        shown.append(dict(title=title, text=text, data=data))
+        data = (work/'figures'/name).read_bytes()
+        shown.append(dict(title=title, text=text, data=_as_text(data)))
     classes = folder.classes
     html = _render(
         title=' or '.join(classes)+'?' if len(classes)<4 else f'{len(classes)} classes',
@@ -232,7 +300,7 @@ def _report(outcome, folder, learn, figures, work, out, notes):
         n_valid=len(outcome.frame),
         notes=notes,
         interval=_interval_text(outcome),
-        figures=shown,
+        figures=shown+_pair_figure(folder),
         tables=_tables(outcome, folder),
         code=USE.format(path=str(out/'bundle')))
     (work/'report.html').write_bytes(html)

@@ -10,12 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import torch
-from fastai.data.transforms import Normalize
 from fastai.learner import Learner
 from fastai.losses import CrossEntropyLossFlat
 from fastai.torch_core import set_seed
 from fastai.vision.augment import Flip, Resize
-from fastai.vision.core import imagenet_stats
 from fastai.vision.data import SegmentationDataLoaders
 from matplotlib.figure import Figure
 
@@ -32,7 +30,7 @@ from .engine.base.machine import pick_device, worker_count
 from .engine.base.picture import open_picture
 from .engine.base.torch_tools import evaluating
 from .engine.datablock.items import item_files
-from .engine.finetune.weights import find_weights, load_body
+from .engine.finetune.weights import DEFAULT_ARCH, add_normalize, find_weights, load_body
 from .engine.segment.decoder import body_and_decoder, segment_model
 from .engine.segment.masks import (MaskOf, PixelAccuracy, check_masks, count_pairs,
     open_mask, place_prior, read_codes, scores_of, void_code)
@@ -82,13 +80,13 @@ def segment_dls(
         images[0].parent, images, mask_of, codes=list(codes), valid_pct=valid_pct, seed=seed,
         bs=min(bs, max(1, int(len(images)*(1-valid_pct)))),
         item_tfms=Resize(size or _fitting(images[0]), method='squish'),
-        batch_tfms=[*batch_tfms, Normalize.from_stats(*imagenet_stats)],
+        batch_tfms=list(batch_tfms),
         device=device, num_workers=worker_count(device) if workers is None else workers)
 
 # %% ../nbs/06_segment.ipynb #624f1a51
 def segment_learner(
     dls,                     # From `segment_dls`, or others of pictures in multiples of 4
-    arch='squeezenet1_1',    # A torchvision function, or its name: squeezenet1_1 or a resnet
+    arch=DEFAULT_ARCH,       # A torchvision function, its name, or the name of a timm architecture
     void=None,               # As in `segment_dls`
     download:bool|None=None, # May weights be downloaded? None: if `choose_source()` says `live`
     **kwargs                 # Passed on to `Learner`
@@ -98,12 +96,13 @@ def segment_learner(
     weights = find_weights(arch, download)
     code = void_code(codes, void)
     print(weights)
-    model = segment_model(arch, len(codes), size_of(dls), pretrained=weights.from_photos)
+    add_normalize(dls, arch)
+    model = segment_model(arch, len(codes), size_of(dls), pretrained=weights.by_library)
     loss = CrossEntropyLossFlat(axis=1, ignore_index=-100 if code is None else code)
     usual = dict(loss_func=loss, metrics=PixelAccuracy(code), splitter=body_and_decoder)
     learn = Learner(dls, model, **{**usual, **kwargs})
     learn.weights = weights
-    if weights.source=='bundled': load_body(model[0].body, weights.path)
+    if weights.source in ('package', 'bundled'): load_body(model[0].body, weights)
     learn.freeze()
     return learn
 

@@ -9,13 +9,14 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
+from .engine.base.bars import plain_lines
 from .engine.base.errors import DataError, storage_guard
 from fastclass.engine.base.machine import (pick_device, quiet, use_free_processors,
     worker_count)
 from .engine.base.memory_room import check_memory_room
 from .engine.base.run_folder import result_folder
 from .report import (check_numbers, check_room, evaluate, look_through,
-    training_bytes, write_results)
+    training_bytes, warn_if_small, write_results)
 
 # %% auto #0
 __all__ = ['train']
@@ -64,9 +65,10 @@ def _job(folder, work, out, began, processes, fit, how):
     quiet()
     learn = _same_learner(folder, **how)
     from_first(lambda: _check_learner(learn, work, how['size']))
-    history = _fit(learn, *fit, processes)
+    if work is not None: warn_if_small(learn)
+    with plain_lines(): history = _fit(learn, *fit, processes)
     if work is None: return None
-    with alone(), storage_guard(out):
+    with plain_lines(), alone(), storage_guard(out):
         result = write_results(learn, folder, evaluate(learn), work, out, 'folder', start)
         return result | dict(processes=processes, history=history)
 

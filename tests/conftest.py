@@ -20,6 +20,7 @@ def pytest_configure(config):
     os.environ['MPLBACKEND'] = 'agg'
     os.environ['FASTCLASS_SOURCE'] = 'bundled' # a test of the choice itself deletes it with monkeypatch
     os.environ.update(shared_homes(config.fastclass_tmp))
+    for name in [o for o in os.environ if o.lower() in ('http_proxy', 'https_proxy', 'all_proxy')]: del os.environ[name] # a test sets its own
 
 
 def pytest_unconfigure(config):

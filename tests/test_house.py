@@ -334,15 +334,12 @@ def test_a_line_says_one_thing():
     assert median()<=9.8, 'syntax nodes a code line: python tools/density.py names the densest modules'
 
 
-SHOW_GROWTH = {'fastclass/engine/datablock/edits.py'} # will be replaced
-
-
 @all_of(MODULES)
 def test_a_class_stands_in_one_place(path):
     "Methods that are patched onto a class of the same module make a reader collect it; only a lesson shows growth"
     own = {o.name for o in tree(path).body if isinstance(o, ast.ClassDef)}
     patched = [o for o in tree(path).body if isinstance(o, ast.FunctionDef) and 'patch' in decorators(o)]
-    none([f'line {o.lineno}: {o.name}' for o in patched if str(path) not in SHOW_GROWTH and ast.unparse(o.args.args[0].annotation) in own], 'patched onto a class of this module')
+    none([f'line {o.lineno}: {o.name}' for o in patched if ast.unparse(o.args.args[0].annotation) in own], 'patched onto a class of this module')
 
 
 

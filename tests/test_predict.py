@@ -243,6 +243,9 @@ def test_threshold_keeps_its_promise_on_what_it_was_chosen_on():
         assert not any(ok[p>=o].mean()>=want for o in lower) # none smaller would do
 
 def test_threshold_of_a_model_that_is_never_right(): assert choose_threshold(frame([.9, .8], [False, False]))==(float('inf'), 0.)
+def test_a_promise_that_cannot_be_kept_tells_the_best_one(capsys):
+    assert choose_threshold(frame([.9]*10+[.6]*10, [True]*8+[False]*7+[True]*5))==(float('inf'), 0.)
+    assert 'No confidence is high enough for 95%' in (said := capsys.readouterr().out) and '80%, from 0.90 on (10 of 20' in said
 @pytest.mark.parametrize('accuracy', [0, 1, 95, -.1])
 def test_threshold_refuses_what_is_no_share(accuracy):
     with pytest.raises(DataError): choose_threshold(frame([.9], [True]), accuracy)

@@ -9,7 +9,7 @@ from fastclass.engine.base.errors import DataError, StorageError, WeightsError
 from fastclass.engine.packs.packs import pack
 from fastclass.engine.datablock.folder import scan_folder
 from fastclass.engine.datablock.loaders import folder_dls
-from fastclass.engine.finetune.weights import BUNDLED_FOLDER, bundled_archs, find_weights, load_body, make_learner
+from fastclass.engine.finetune.weights import BUNDLED_FOLDER, bundled_archs, find_weights, load_tensors, make_learner
 from fastclass.engine.pretrain.formulas import Bank, Dice, Recipe
 from fastclass.engine.pretrain.pretrain import QUESTIONS, Plan, Run, go_on, loss_of, pretrain, twins_of, write_weights
 from fastclass.engine.pretrain.scenes import draw_scenes
@@ -53,7 +53,7 @@ def test_half_precision_under_torchvisions_names():
 
 def test_no_map_is_dead(lakes):
     body = squeezenet1_1(weights=None).features
-    load_body(body, WEIGHTS)
+    load_tensors(body, WEIGHTS)
     dls = folder_dls(lakes, size=96, workers=0)
     learn = learner_on(dls, 'bundled')
     with torch.no_grad(): maps = learn.model[0].eval()(dls.valid.one_batch()[0])
@@ -63,9 +63,9 @@ def test_no_map_is_dead(lakes):
 
 def test_offline_it_comes_before_untrained(no_cache, lakes, capsys):
     assert bundled_archs()==['squeezenet1_1'] and find_weights('squeezenet1_1').source=='bundled'
-    assert 'fastclass has weights for squeezenet1_1' in find_weights('resnet18').why
+    assert 'efficientnet_lite0 are on this machine' in find_weights('resnet18').why
     learn = make_learner(folder_dls(lakes, size=64, workers=0), 'squeezenet1_1')
-    assert 'pretrained on drawn pictures' in capsys.readouterr().out
+    assert 'learned from drawings, not from photos' in capsys.readouterr().out
     assert sum(isinstance(o, Normalize) for o in learn.dls.after_batch.fs)==1
     assert not any(p.requires_grad for p in learn.model[0].parameters())
     assert learn.weights.pretrained and not learn.weights.from_photos
@@ -80,7 +80,7 @@ def test_it_is_better_than_chance_weights(lakes):
 def test_bodies_that_are_not_there(lakes, no_cache, tmp_path):
     dls = folder_dls(lakes, size=64, workers=0)
     with pytest.raises(DataError, match='is no body'): learner_on(dls, 'resnet')
-    with pytest.raises(WeightsError, match="not in torch's cache"): learner_on(dls, 'imagenet')
+    with pytest.raises(WeightsError, match='not on this machine'): learner_on(dls, 'imagenet')
     (tmp_path/'broken.safetensors').write_bytes(WEIGHTS.read_bytes()[:5000])
     with pytest.raises(WeightsError, match='broken'): learner_on(dls, tmp_path/'broken.safetensors')
 

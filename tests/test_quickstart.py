@@ -89,7 +89,7 @@ def test_it_leaves_report_figures_predictions_and_bundle(finished):
     assert sorted(o.name for o in out.iterdir())==['.fastclass', 'bundle', 'figures', 'predictions.csv', 'report.html']
     for f in (out/'figures').iterdir(): assert min(Image.open(f).size)>200
     html = (out/'report.html').read_text(encoding='utf-8')
-    assert html.count('<img')==2==html.count('alt="') and '20,000 x 20,000' in html and 'stripes &amp; &#34;bars&#34;' in html
+    assert html.count('<img')==3==html.count('alt="') and '20,000 x 20,000' in html and 'stripes &amp; &#34;bars&#34;' in html
     assert [o for o in out.parent.iterdir() if o.name!='out']==[]
 
 

@@ -8,15 +8,16 @@ import json, operator, os, re, shutil, subprocess, sys, threading
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
-from ..engine.base.errors import StorageError, first_line
+from ..engine.base.errors import StorageError, WeightsError, first_line
 from ..engine.base.machine import (cache_dir, cpu_count, exit_after, free_memory, has_internet,
     pick_device, version, where, write_error)
+from ..engine.finetune.packaged import PACKAGED, WEIGHTS_FOLDER, check_packaged, packaged_file
 
 # %% auto #0
 __all__ = ['PIP', 'KNOWN_BREAKS', 'MAIN', 'ASKING', 'IMPORT_STEPS', 'MARK', 'OTHER_HALF', 'CHECKS', 'TRIED', 'STATUS_COLOURS',
            'Check', 'Pair', 'check_python', 'check_versions', 'check_pairs', 'unmet_requirements', 'check_requirements',
            'try_imports', 'check_imports', 'check_device', 'check_memory', 'check_disk', 'check_internet',
-           'check_write', 'check_kernel', 'check_widgets', 'checks', 'doctor']
+           'check_write', 'check_pretrained', 'check_kernel', 'check_widgets', 'checks', 'doctor']
 
 # %% ../../nbs/course/doctor.ipynb #d402c8c2
 @dataclass(frozen=True)
@@ -343,6 +344,21 @@ def check_write():
         return Check('Writing', 'warn', f'not in this folder ({err.strerror})', 'Start from a folder of your own.')
     return Check('Writing', 'ok', f'here and in {_shortened(cache)}')
 
+# %% ../../nbs/course/doctor.ipynb #eb51a5cf
+def check_pretrained(
+    find=packaged_file # Gives the file of a `WeightsPackage`, None where there is none
+):
+    "ImageNet's weights of the default body"
+    first,*others = PACKAGED.values()
+    try:
+        file = find(first)
+        if file: check_packaged(first, file)
+        here = [o.arch for o in others if find(o)]
+    except (StorageError, WeightsError) as e: return Check('Weights', 'warn', e.message, e.next)
+    if file: return Check('Weights', 'ok', ', '.join([first.arch, *here]))
+    fix = f'{first.install}, or let {WEIGHTS_FOLDER} name a folder with {first.file}'
+    return Check('Weights', 'warn', f'none of {first.arch}: lessons reach less without', fix)
+
 # %% ../../nbs/course/doctor.ipynb #c71b2694
 def _kernel():
     "The `python3` kernel that Jupyter would start: the path of its Python, None when there is none"
@@ -393,7 +409,7 @@ def check_widgets():
 
 # %% ../../nbs/course/doctor.ipynb #93509fa7
 CHECKS = (check_python, check_versions, check_pairs, check_requirements, check_memory,
-          check_disk, check_internet, check_write, check_kernel, check_widgets)
+          check_disk, check_internet, check_write, check_pretrained, check_kernel, check_widgets)
 TRIED = (check_imports, check_device) # these are given what the second process found
 
 # %% ../../nbs/course/doctor.ipynb #07230bc8

@@ -18,6 +18,7 @@ class Asked:
             def __init__(self):
                 self.vocab = list(vocab)
                 self.prepare = None
+                self.model = torch.nn.Linear(1, 1) # never asked
             def _read(self, x): return read_picture(x)
             def _run(self, items): return torch.full((len(items), len(self.vocab)), 1/len(self.vocab))
 

@@ -248,7 +248,7 @@ LISTS = {
     'long.txt': (b'http://e.org/'+b'a'*300_000+b'\n', 'characters'), 'long_name.txt': (b'a'*5000+b'\n', 'refused'), 'quote.txt': (b'http://127.0.0.1:9/"\nhttp://127.0.0.1:9/b\n', 'refused'),
     'open_quote.csv': (HEAD+b'"http://e.org/1.jpg,cat\nhttp://e.org/2.jpg,cat\n', 'never closed'), 'long_field.csv': (HEAD+b'"'+b'x'*200_000+b'",cat\n', 'field limit'),
     'odd_label.csv': (HEAD+b'http://e.org/1.jpg,../../cat\n', 'name of a folder'), 'escape_label.csv': (HEAD+b'http://e.org/1.jpg,cat\x1b[2J\n', 'name of a folder'),
-    'long_label.csv': (HEAD+b'http://e.org/1.jpg,'+b'c'*100_000+b'\n', 'name of a folder'), 'bytes_label.csv': (HEAD+b'http://e.org/1.jpg,caf\xe9\n', 'name of a folder'),
+    'long_label.csv': (HEAD+b'http://e.org/1.jpg,'+b'c'*100_000+b'\n', 'name of a folder'), 'bytes_label.csv': (HEAD+b'http://127.0.0.1:9/1.jpg,caf\xe9\n', 'private_address'),
     'no_label.csv': (b'url\nhttp://e.org/1.jpg\n', 'no column of labels'), 'twice.csv': (HEAD+b'http://e.org/1.jpg,cat\nhttp://e.org/2.jpg,CAT\n', 'one folder'),
     'utf16.txt': ('http://127.0.0.1:9/1.jpg\r\n'.encode('utf-16'), 'private_address'), 'ports.txt': (b'http://127.0.0.1:999999/\n', 'bad_url'), 'host.txt': (b'http://[::1\n', 'refused')}
 ADDRESS_LISTS = [Attack(f'list_{name.replace(".", "_")}', make=written(data, name), run=listed(name), says=says, check=nothing_taken) for name,(data,says) in LISTS.items()]

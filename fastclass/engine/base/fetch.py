@@ -8,6 +8,7 @@ import hashlib, re, time
 from pathlib import Path
 from .errors import SourceError, first_line
 from .files import replacing
+from .network import web_client
 
 # %% auto #0
 __all__ = ['download_file']
@@ -25,7 +26,7 @@ def download_file(
     end = time.monotonic()+deadline
     try:
         with replacing(file) as part:
-            with client or httpx.Client(follow_redirects=True, timeout=min(10, deadline)) as http:
+            with client or web_client(follow_redirects=True, timeout=min(10, deadline)) as http:
                 _stream(http, url, part, end)
             _check_hash(part, file.name)
     except httpx.HTTPError as e:

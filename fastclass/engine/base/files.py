@@ -10,7 +10,7 @@ from pathlib import Path
 from .errors import DataError, storage_guard
 
 # %% auto #0
-__all__ = ['QUARANTINE', 'STAGED', 'safe_folder', 'open_regular', 'read_limited', 'replacing', 'write_atomic']
+__all__ = ['QUARANTINE', 'STAGED', 'safe_folder', 'open_regular', 'read_limited', 'sha256_of', 'replacing', 'write_atomic']
 
 # %% ../../../nbs/engine/base/files.ipynb #f9247d2c
 QUARANTINE = '.quarantine' # Hidden folder below that of the set: what was refused
@@ -59,6 +59,13 @@ def read_limited(
     if size<=limit and len(data)<=limit: return data
     raise DataError(f'{path} has {max(size, len(data)):,} bytes, and at most {limit:,} are read.',
                     next='Remove it, or make it smaller.')
+
+# %% ../../../nbs/engine/base/files.ipynb #b3490c98
+def sha256_of(
+    path   # A file, or a link to one
+) -> str:  # 64 hexadecimal digits; raises `DataError` where it is no file, and `OSError` where it cannot be read
+    "The hash of what is in a regular file"
+    with open_regular(path) as f: return hashlib.file_digest(f, 'sha256').hexdigest()
 
 # %% ../../../nbs/engine/base/files.ipynb #67516c80
 def _move_in(new, path):

@@ -8,7 +8,8 @@ from .errors import DataError
 from .picture import read_picture
 
 # %% auto #0
-__all__ = ['COPY_LIMIT', 'GROUP_LIMIT', 'MAX_PAIRS', 'fingerprint', 'near_pairs', 'connected_components']
+__all__ = ['COPY_LIMIT', 'GROUP_LIMIT', 'MAX_PAIRS', 'MIXED', 'CHAIN', 'FEW_COPIES', 'fingerprint', 'near_pairs',
+           'connected_components', 'kin_pairs', 'group_names', 'linking_pairs', 'is_copied_name']
 
 # %% ../../../nbs/engine/base/lookalikes.ipynb #fde7c53f
 def fingerprint(
@@ -39,17 +40,37 @@ def _looks(rows):
     return bits.astype(np.float32), tints.astype(np.float32)
 
 # %% ../../../nbs/engine/base/lookalikes.ipynb #030b5dfd
-MAX_PAIRS = 20_000_000 # Some 6,000 pictures that all look alike; each pair takes 120 bytes and a microsecond
+MAX_PAIRS = 20_000_000 # Some 6,000 pictures that all look alike; each pair takes 32 bytes here and 120 in a list
 
 def _close_bits(bits, others, most):
-    "Arrays (n, 2) of positions whose bits differ in `most` at most; some at a time, for the sake of memory"
+    "Arrays (n, 3): positions whose bits differ in `most` at most, and in how many; some at a time, to save memory"
     import numpy as np
     ones = others.sum(1)
     for start in range(0, len(bits), 256):
         block = bits[start:start+256]
         distance = block.sum(1)[:,None] + ones[None] - 2*block@others.T # Hamming distance
-        found = np.argwhere(distance<=most) + (start, 0)
+        i,j = np.nonzero(distance<=most)
+        found = np.column_stack([i+start, j, distance[i,j].astype(int)])
         for first in range(0, len(found), 100_000): yield found[first:first+100_000]
+
+# %% ../../../nbs/engine/base/lookalikes.ipynb #6a8b703b
+def _near(rows, others, limit):
+    "Array (n, 4) of what looks alike: two positions, and the bits and levels that they differ in"
+    import numpy as np
+    same = others is None
+    bits,tints = _looks(rows)
+    other_bits,other_tints = (bits, tints) if same else _looks(others)
+    parts = [np.empty((0, 4))]
+    for found in _close_bits(bits, other_bits, limit[0]):
+        if same: found = found[found[:,0]<found[:,1]]
+        levels = np.abs(tints[found[:,0]]-other_tints[found[:,1]]).mean(1)
+        parts.append(np.column_stack([found, levels])[levels<=limit[1]])
+        if sum(map(len, parts))>MAX_PAIRS: raise _too_many(len(rows))
+    return np.concatenate(parts)
+
+def _too_many(n):
+    return DataError(f'Among {n:,} pictures, over {MAX_PAIRS:,} pairs look alike.',
+                     next='Leave copies out first: of a film, every tenth picture will do.')
 
 # %% ../../../nbs/engine/base/lookalikes.ipynb #92d8fe0c
 def near_pairs(
@@ -58,37 +79,93 @@ def near_pairs(
     others=None # Rows to compare with; None for the same rows
 ) -> list:      # `(i, j)` of positions in `rows` and `others`, `i<j` when those are the same; `DataError` for too many
     "Which pictures look the same"
-    import numpy as np
-    same = others is None
-    if not rows or not (same or others): return []
-
-    bits,tints = _looks(rows)
-    other_bits,other_tints = _looks(rows if same else others)
-    pairs = []
-    for found in _close_bits(bits, other_bits, limit[0]):
-        if same: found = found[found[:,0]<found[:,1]]
-        near = np.abs(tints[found[:,0]]-other_tints[found[:,1]]).mean(1)<=limit[1]
-        pairs += map(tuple, found[near].tolist())
-        if len(pairs)>MAX_PAIRS: raise _too_many(len(rows))
-    return pairs
-
-def _too_many(n):
-    return DataError(f'Among {n:,} pictures, over {MAX_PAIRS:,} pairs look alike.',
-                     next='Leave copies out first: of a film, every tenth picture will do.')
+    if not rows or (others is not None and not others): return []
+    found = _near(rows, others, limit)
+    return list(map(tuple, found[:,:2].astype(int).tolist()))
 
 # %% ../../../nbs/engine/base/lookalikes.ipynb #99f2e728
+def _as_graph(n, pairs, weights):
+    import numpy as np
+    from scipy.sparse import coo_array
+    i,j = np.asarray(pairs, dtype=int).reshape(-1, 2).T
+    return coo_array((weights, (i, j)), shape=(n, n)).tocsr()
+
 def connected_components(
-    n:int,     # How many things there are
-    pairs:list # `(i, j)` of positions that belong together
-) -> list:     # The first position of the group that each one is in; its own where it is alone
+    n:int, # How many things there are
+    pairs  # `(i, j)` of positions that belong together: a list, or an array (m, 2)
+) -> list: # The first position of the group that each one is in; its own where it is alone
     "Which things hang together, directly or through others"
-    first = list(range(n))
+    import numpy as np
+    from scipy.sparse.csgraph import connected_components
+    if not len(pairs): return list(range(n))
+    _,group = connected_components(_as_graph(n, pairs, np.ones(len(pairs))), directed=False)
+    _,first = np.unique(group, return_index=True)
+    return first[group].tolist()
 
-    def root(i):
-        while first[i]!=i: i = first[i]
-        return i
+# %% ../../../nbs/engine/base/lookalikes.ipynb #513dc177
+MIXED = .1   # Largest share of pairs in two classes with which likeness still tells of one moment
+CHAIN = 20   # From so many pictures on, and over half of a class,
+FEW_COPIES = .1 # a group with a smaller share of copies among its pairs is a chain
 
-    for i,j in pairs:
-        low,high = sorted((root(i), root(j)))
-        first[high] = low
-    return [root(i) for i in range(n)]
+def kin_pairs(
+    rows:list,  # Rows with `phash` and `tint`
+    labels=None # Class of each; None where classes are not known: then all that is within `GROUP_LIMIT` is kin
+):              # Array (n, 3): two positions `i<j`, and the bits that they differ in; raises `DataError` for too many
+    "Which pictures must not lie on two sides of a split: copies, and what was taken at the same moment"
+    import numpy as np
+    if not rows: return np.empty((0, 3), int)
+    found = _near(rows, None, GROUP_LIMIT)
+    pairs = found[:,:3].astype(int)
+    if labels is None or not len(pairs): return pairs
+    _,codes = np.unique(np.array(labels, dtype=str), return_inverse=True)
+    one_class = codes[pairs[:,0]]==codes[pairs[:,1]]
+    copies = (found[:,2]<=COPY_LIMIT[0])&(found[:,3]<=COPY_LIMIT[1])
+    loose = one_class[~copies]
+    if not len(loose) or loose.mean()<1-MIXED: return pairs[copies]
+    kin = copies|one_class
+    return pairs[kin&(copies|~_in_chains(pairs, kin, copies, codes))]
+
+# %% ../../../nbs/engine/base/lookalikes.ipynb #189216d3
+def _in_chains(pairs, kin, copies, codes):
+    "Which pairs lie in a group that is large and holds few copies?"
+    import numpy as np
+    group = np.array(connected_components(len(codes), pairs[kin,:2]))
+    of_pair = group[pairs[:,0]]
+    chains = []
+    for root,n in zip(*np.unique(group, return_counts=True)):
+        if n<CHAIN or copies[kin&(of_pair==root)].mean()>=FEW_COPIES: continue
+        inside = np.bincount(codes[group==root], minlength=codes.max()+1)
+        if (inside>np.bincount(codes)/2).any(): chains.append(root)
+    return np.isin(of_pair, chains)
+
+# %% ../../../nbs/engine/base/lookalikes.ipynb #4059a94e
+def group_names(
+    hashes:list, # Hash of each picture's content
+    pairs        # `(i, j)` of positions that belong together
+) -> list:       # A name for each: text that the content of its group decides, '' for one that stands alone
+    "The groups that pairs make, with names that stay when files are renamed or come in another order"
+    members = {}
+    first = connected_components(len(hashes), pairs)
+    for root,digest in zip(first, hashes): members.setdefault(root, []).append(digest)
+    return [min(members[root])[:12] if len(members[root])>1 else '' for root in first]
+
+def linking_pairs(
+    n:int, # How many pictures there are
+    kin    # Array (m, 3) as from `kin_pairs`
+) -> list: # `(i, j)` with `i<j`, closest first: of each group of k pictures the k-1 pairs that hold it together
+    "As few pairs as say how groups hang together, and of those the closest"
+    from scipy.sparse.csgraph import minimum_spanning_tree
+    if not len(kin): return []
+    tree = minimum_spanning_tree(_as_graph(n, kin[:,:2], kin[:,2]+1.)).tocoo() # + 1: a weight of 0 is no pair
+    found = sorted(zip(tree.data.tolist(), tree.row.tolist(), tree.col.tolist()))
+    return [tuple(sorted(pair)) for _,*pair in found]
+
+# %% ../../../nbs/engine/base/lookalikes.ipynb #73e7a55f
+def is_copied_name(
+    name:str, # Name of a file, or its path
+    other:str # The same of another file
+) -> bool:    # False where both have the same name
+    "Is a name made from another one, as the name of a copy is?"
+    from pathlib import PurePath
+    stem,plain = PurePath(name).stem,PurePath(other).stem
+    return stem!=plain and plain in stem

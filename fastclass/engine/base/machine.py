@@ -11,12 +11,13 @@ from functools import lru_cache
 from importlib import import_module, metadata
 from pathlib import Path
 from .errors import StorageError, UnsupportedError, first_line
+from .network import web_client
 
 # %% auto #0
 __all__ = ['TROUBLE', 'ADVICE', 'OTHER_GPU', 'DEVICES', 'HOSTS', 'SOURCES', 'QUIET', 'where', 'write_error', 'cache_dir',
            'system_text', 'cpu_count', 'use_free_processors', 'worker_count', 'free_memory', 'Device',
-           'interrupt_later', 'importing', 'exit_after', 'pick_device', 'tls_context', 'has_internet', 'DataSource',
-           'choose_source', 'quiet', 'version']
+           'interrupt_later', 'importing', 'exit_after', 'pick_device', 'has_internet', 'DataSource', 'choose_source',
+           'quiet', 'version']
 
 # %% ../../../nbs/engine/base/machine.ipynb #5d44b0b0
 def where(
@@ -321,31 +322,13 @@ def pick_device(
 # %% ../../../nbs/engine/base/machine.ipynb #0fcb70a2
 HOSTS = ('www.wikipedia.org', 'github.com', 'huggingface.co')
 
-@lru_cache
-def tls_context(): # An `ssl.SSLContext`, made once
-    "A TLS context that trusts what this system and certifi trust"
-    import ssl
-    context = ssl.create_default_context()
-    try:
-        import certifi
-        context.load_verify_locations(certifi.where())
-    except (ImportError, OSError): return context # the system's own certificates have to do
-    return context
-
 # %% ../../../nbs/engine/base/machine.ipynb #1e907e68
 def _reach(host, timeout):
-    "Make a TLS connection to `host`, through the proxy of this system if it has one; raises `OSError`"
-    from http.client import HTTPSConnection
-    from urllib.parse import urlsplit
-    from urllib.request import getproxies, proxy_bypass
-    proxy = '' if proxy_bypass(host) else getproxies().get('https', '')
-    address = proxy or host
-    at = urlsplit(address if '//' in proxy else f'//{address}')
-    port = at.port or (8080 if proxy else 443)
-    connection = HTTPSConnection(at.hostname, port, timeout=timeout, context=tls_context())
-    if proxy: connection.set_tunnel(host, 443)
-    try: connection.connect()
-    finally: connection.close()
+    "Ask `host` for its front page by https, on the way that this system has; raises `OSError`"
+    import httpx
+    try:
+        with web_client(timeout=timeout) as client: client.head(f'https://{host}/')
+    except httpx.HTTPError as e: raise ConnectionError(first_line(e)) from e
 
 # %% ../../../nbs/engine/base/machine.ipynb #db135a04
 def _probe_internet(timeout, hosts=HOSTS, reach=_reach):

@@ -5,6 +5,7 @@
 # %% ../../../nbs/engine/base/torch_tools.ipynb #3b3dfcd8
 from __future__ import annotations
 import math, os
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import lru_cache
 
@@ -15,7 +16,7 @@ from .errors import UnsupportedError
 from .machine import system_text
 
 # %% auto #0
-__all__ = ['CPU_DTYPES', 'evaluating', 'device_of', 'MemoryLoader', 'has_bfloat16', 'fast_dtype']
+__all__ = ['CPU_DTYPES', 'evaluating', 'device_of', 'each_core', 'MemoryLoader', 'has_bfloat16', 'fast_dtype']
 
 # %% ../../../nbs/engine/base/torch_tools.ipynb #433f7259
 @contextmanager
@@ -36,6 +37,23 @@ def device_of(
     device = learn.dls.device
     if device is None: device = next(learn.model.parameters()).device
     return torch.device(device)
+
+# %% ../../../nbs/engine/base/torch_tools.ipynb #7099cf34
+def each_core(
+    work,        # A function of a part; torch releases the lock of Python while it computes
+    parts,       # What it is called with, one after the other
+    most:int=64  # Parts at once, at most; never more than the threads that torch has
+):               # Yields what `work` returns, in order; its errors come out here
+    "Work on parts side by side, each with one thread of torch"
+    threads = torch.get_num_threads()
+    def alone(part):
+        torch.set_num_threads(1)
+        return work(part)
+    pool = ThreadPoolExecutor(max(1, min(most, threads)))
+    try: yield from pool.map(alone, parts)
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(threads)
 
 # %% ../../../nbs/engine/base/torch_tools.ipynb #e0c2e190
 class MemoryLoader(GetAttr):

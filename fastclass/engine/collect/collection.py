@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from ..base.errors import DataError, NothingFoundError, PictureError, SourceError, printable
 from ..base.files import read_limited, safe_folder, write_atomic
-from .manifest import Manifest
+from .manifest import Manifest, row_key
 from .search import Hits
 from .source import Hit
 
@@ -181,6 +181,7 @@ class Collection:
         self.said = dict(said or {})
         self.requests = requests
         self._manifest = Manifest(dest)
+        self._manifest.find_moved()
         self.rows = self._manifest.rows()
         self.counts = {k:Counter(v) for k,v in self._manifest.counts().items()}
         self.changed = [] # addresses that gave something else than the manifest says, see `rebuild`
@@ -220,8 +221,9 @@ class Collection:
         df = self.manifest
         return df[df.status!='ok'].reset_index(drop=True)
     def credits(self) -> Path: # ATTRIBUTION.md in the folder; ATTRIBUTION-new.md where you changed that one
-        "Write down who made the pictures"
-        return _write_page(self.dest/'ATTRIBUTION.md', credits_text(self.rows))
+        "Write down who made the pictures that are there"
+        there = [o for o in self.rows if (self.dest/o['file']).is_file()]
+        return _write_page(self.dest/'ATTRIBUTION.md', credits_text(there))
     def card(self) -> Path: # DATASET.md in the folder; DATASET-new.md where you changed that one
         "Write down what the set is"
         return _write_page(self.dest/'DATASET.md', card_text(self.rows, self.counts))
@@ -303,7 +305,7 @@ def as_before(
 ) -> list: # Jobs
     "The jobs, with bundled pictures at the address that the manifest knows them by"
     bundled = [o for o in Manifest(dest) if o['source']=='bundled' and o['status']!='waiting']
-    known = {(o['label'], _path(o['url'])):o['url'] for o in bundled}
+    known = {(row_key(o)[0], _path(o['url'])):o['url'] for o in bundled}
     return [(label, query, _known_hit(label, hit, known)) for label,query,hit in jobs]
 
 def _known_hit(label, hit, known):
@@ -335,7 +337,7 @@ def known_hits(
 ):             # `Hits`; None where it is better to search
     "What an earlier run found, where there is no internet to search again"
     from fastclass.engine.base.machine import choose_source
-    asked = [o for o in Manifest(dest) if o['label']==label and o['query']==query]
+    asked = [o for o in Manifest(dest) if row_key(o)[0]==label and o['query']==query]
     rows = [o for o in asked if o['source']!='bundled']
     if not rows or choose_source(cached=True).name!='cached': return None
     found = Hits(map(hit_of, rows), len(rows))

@@ -15,7 +15,7 @@ from ..base.files import QUARANTINE, STAGED, read_limited, safe_folder, write_at
 from ..base.lookalikes import fingerprint
 from ..base.machine import cpu_count
 from .manifest import PICTURED, Manifest, check_places, has_file, new_row, settle
-from .transport import PASSING, Response, FetchError, Wire, check_url, new_pool, request
+from .transport import PASSING, Response, FetchError, Pools, Wire, check_url, request
 
 # %% auto #0
 __all__ = ['AHEAD', 'BETTER_SMALL', 'TRANSIENT', 'Options', 'list_all', 'download_all', 'download_one']
@@ -132,7 +132,7 @@ class _Run:
         self.o = o
         self.gate = _Gate(jobs, o)
         self.wire = Wire(o.allow_hosts, o.stall)
-        self.pool = new_pool(self.wire, o.connections)
+        self.pools = Pools(self.wire, o.connections)
         self.out = queue.Queue()        # jobs that are over, with their result
         self.came = queue.SimpleQueue() # jobs whose bytes are there, with the answer
         self.requests = Counter()
@@ -168,7 +168,7 @@ class _Run:
         self.gate.close()
         for _ in self.threads: self.came.put(None)
         for t in self.threads: t.join(5)
-        self.pool.close()
+        self.pools.close()
 
 # %% ../../../nbs/engine/collect/download.ipynb #05c907dc
 def _tried(f, *args):
@@ -208,7 +208,7 @@ def _ask(run, job):
     run.requests['all'] += 1
     check_url(job.at)
     due = time.monotonic()+max(job.left, .01)
-    return request(run.pool, run.wire, job.at, due, o.max_bytes, o.respect_noai)
+    return request(run.pools, job.at, due, o.max_bytes, o.respect_noai)
 
 def _own_file(url, max_bytes):
     path = _local_path(url)
@@ -324,12 +324,14 @@ def _raw_hash(data):
 
 # %% ../../../nbs/engine/collect/download.ipynb #ee5c0603
 # What `retry=True` asks for again
-TRANSIENT = ('timeout', 'connection', 'incomplete', 'no_such_host', 'tls', 'host_down', *(f'http_{o}' for o in PASSING))
+TRANSIENT = ('timeout', 'connection', 'incomplete', 'no_such_host', 'tls', 'proxy', 'host_down',
+             *(f'http_{o}' for o in PASSING))
 
 # %% ../../../nbs/engine/collect/download.ipynb #5f64cca2
 def _plan(manifest, jobs, retry):
     "Write down what is new; rows to fetch, by address"
     check_places(manifest.dest, [row['label'] for row in manifest] + [label for label,_,_ in jobs])
+    manifest.add(manifest.find_moved())
     keys = _write_down(manifest, jobs)
     again = TRANSIENT if retry is True else retry or ()
     todo = {}
@@ -337,13 +339,18 @@ def _plan(manifest, jobs, retry):
     for key in keys:
         row = manifest.get(*key)
         status = row['status']
-        is_lost = status in PICTURED and not has_file(manifest.dest, row)
+        is_lost = status in PICTURED and not _is_there(manifest.dest, row)
         if is_lost and status=='ok':
             removed.append(row | dict(status='removed', message='Somebody took it out of the folder.'))
         elif status=='waiting' or (is_lost and status=='fetched') or status in again:
             todo.setdefault(row['url'], []).append(row)
     manifest.add(removed)
     return todo
+
+# %% ../../../nbs/engine/collect/download.ipynb #33b04e5f
+def _is_there(dest, row):
+    "Is the picture of a row on the disk, perhaps changed by hand?"
+    return has_file(dest, row) or (dest/row['file']).is_file()
 
 def _write_down(manifest, jobs):
     "Write down what is new; label and address of each job"
@@ -486,13 +493,15 @@ def _offline(manifest, todo, o):
     from fastclass.engine.collect.source import NO_INTERNET
     if has_internet(): return
     manifest.add([r | dict(status='waiting', message='', time='') for r in asked])
-    raise NoInternetError(f'There is no internet: none of {len(asked)} addresses could be reached.', next=NO_INTERNET)
+    why = next((r['message'] for r in asked if r['status']=='proxy'), '')
+    raise NoInternetError(f'There is no internet: none of {len(asked)} addresses could be reached. {why}'.strip(),
+                          next=NO_INTERNET)
 
 def _out_of_reach(row, o):
     "Was there no way to a host of the internet? Hosts that may be private say nothing about that"
     host = _host(row['url'])
     if {host, host.partition(':')[0]} & set(o.allow_hosts): return False
-    return row['status'] in ('no_such_host', 'connection', 'host_down')
+    return row['status'] in ('no_such_host', 'connection', 'proxy', 'host_down')
 
 # %% ../../../nbs/engine/collect/download.ipynb #5811feb8
 def download_one(

@@ -4,18 +4,18 @@
 
 # %% ../../../nbs/engine/collect/manifest.ipynb #2154f061
 from __future__ import annotations
-import json, os, re, stat, warnings
+import hashlib, json, os, re, stat, warnings
 from functools import lru_cache
 from pathlib import Path
 from ..base.errors import DataError, printable, storage_guard
-from ..base.files import QUARANTINE, STAGED, open_regular, safe_folder, write_atomic
-from ..base.lookalikes import GROUP_LIMIT, connected_components, near_pairs
+from ..base.files import QUARANTINE, STAGED, open_regular, read_limited, safe_folder, write_atomic
+from ..base.lookalikes import GROUP_LIMIT, connected_components, is_copied_name, near_pairs
 from .source import MAX_ADDRESS, MAX_SAID
 
 # %% auto #0
 __all__ = ['STATUSES', 'FIELDS', 'MAX_LABEL', 'MAX_TEXT', 'MAX_NUMBER', 'MAX_MORE', 'PICTURED', 'UNREAD', 'MAX_LINE',
-           'MAX_MANIFEST', 'new_row', 'row_fault', 'checked_row', 'check_places', 'Manifest', 'judge', 'target',
-           'places', 'has_file', 'settle']
+           'MAX_MANIFEST', 'new_row', 'row_key', 'row_fault', 'checked_row', 'check_places', 'Manifest', 'judge',
+           'target', 'places', 'has_file', 'settle']
 
 # %% ../../../nbs/engine/collect/manifest.ipynb #1cc67e75
 STATUSES = dict(
@@ -34,6 +34,7 @@ STATUSES = dict(
     connection='no connection, or it broke',
     no_such_host='there is no server of that name',
     tls='the server cannot prove who it is',
+    proxy='the proxy of the network is not reached, or does not let it through',
     bad_url='no http or https address',
     bad_redirect='leads elsewhere without saying where, or to what may not be fetched',
     private_address='leads into a private network',
@@ -45,7 +46,7 @@ STATUSES = dict(
 FIELDS = ('label', 'url', 'query', 'source', 'rank', 'page', 'thumbnail', 'title',
           'licence', 'licence_url', 'creator', 'attribution',
           'status', 'message', 'file', 'hash', 'raw_hash', 'width', 'height', 'bytes',
-          'phash', 'tint', 'group', 'from_thumbnail', 'noai', 'time')
+          'phash', 'tint', 'group', 'from_thumbnail', 'noai', 'time', 'moved_from')
 
 # %% ../../../nbs/engine/collect/manifest.ipynb #fd688f52
 def new_row(
@@ -60,6 +61,13 @@ def new_row(
     row.update({k:v for k,v in said.items() if v is not None})
     query = str(query)[:MAX_SAID]
     return row | dict(label=label, query=query, status='waiting', bytes=0, from_thumbnail=False, noai=False)
+
+# %% ../../../nbs/engine/collect/manifest.ipynb #042fb53f
+def row_key(
+    row:dict # A row of a manifest
+) -> tuple:  # The class that its picture was collected for, and its address
+    "What a row is found by, whatever class somebody has moved its picture to"
+    return row.get('moved_from') or row['label'],row['url']
 
 # %% ../../../nbs/engine/collect/manifest.ipynb #e7f59bff
 MAX_LABEL = 1000 # Characters of the name of a class
@@ -113,8 +121,14 @@ def _folders_of(label):
     folder = safe_folder(label)
     return f'{folder}/',f'{QUARANTINE}/{folder}/'
 
+def _is_below(path):
+    "Is it the path of a file below a folder, on every system, and not in a hidden folder?"
+    parts = path.split('/')
+    return not path.startswith('.') and not {'', '.', '..'} & set(parts) and not set('\\:\0') & set(path)
+
 def _file_fault(row):
-    "What is wrong with the path in a row: it may name a picture in a folder of its label, and nothing else"
+    "What is wrong with the path in a row: it may name a picture in a folder of its label, or where somebody moved it"
+    if row['moved_from']: return '' if _is_below(row['file']) else 'is no place of the set'
     folder,slash,name = row['file'].rpartition('/')
     if folder+slash in _folders_of(row['label']) and _PICTURE_FILE.fullmatch(name): return ''
     return 'is not where a picture of this class lies'
@@ -129,7 +143,8 @@ def row_fault(
     row:dict # With all `FIELDS`
 ) -> str:    # In words; '' where the row is fine
     "What is wrong with a row of a manifest"
-    if fault := _label_fault(row['label']): return f'the label {fault}'
+    for key in ('label', 'moved_from'):
+        if fault := _label_fault(row[key]): return f'the {key} {fault}'
     if not isinstance(row['url'], str): return 'the url is no text'
     if len(row['url'])>MAX_ADDRESS: return f"the url has {len(row['url']):,} characters"
     for key in FIELDS:
@@ -137,7 +152,7 @@ def row_fault(
         if value=='' or (key in _TEXTS and type(value) is str and len(value)<=MAX_TEXT): continue # most of them
         if fault := _field_fault(key, value): return f'the {key} {fault}'
     if not _WORD.fullmatch(row['status']): return 'the status is no word'
-    if row['file'] and (fault := _file_fault(row)): return f'the file {fault}'
+    if (row['file'] or row['moved_from']) and (fault := _file_fault(row)): return f'the file {fault}'
     if row['status'] in PICTURED and (fault := _picture_fault(row)): return f'it {fault}'
     if len(row)==len(FIELDS): return ''
     return _more_fault({k:row[k] for k in row.keys()-set(FIELDS)})
@@ -234,7 +249,7 @@ def _read_manifest(path):
     with _open_manifest(path) as f:
         for n,line in enumerate(_lines(f, path), 1):
             row = _row_in_line(line, f'{path.name}, row {n}')
-            if row: rows[row['label'], row['url']] = row
+            if row: rows[row_key(row)] = row
             elif _is_torn(line): break
             elif line.strip(): unread.append((n, line))
             end += len(line)
@@ -274,11 +289,16 @@ class Manifest:
         "All rows, in the order in which the addresses were first named"
         return list(self._rows.values())
     def get(self,
-        label:str, # Class of the picture
+        label:str, # Class that the picture was collected for
         url:str    # Its address, as it was given
     ):             # The row; None when there is none
         "The row of an address"
         return self._rows.get((label, url))
+    def find_moved(self) -> list: # The rows that changed; nothing is written
+        "See where the pictures lie that somebody moved, renamed or put back"
+        moved = _moved_rows(self)
+        self._rows.update(moved)
+        return list(moved.values())
     def add(self,
         rows:list # Dicts as from `new_row`; each takes the place of the row with its label and address
     ) -> None:
@@ -317,7 +337,7 @@ def _add(manifest, rows):
             f.flush()
             os.fsync(f.fileno())
             manifest._end = f.tell()
-    manifest._rows.update({(o['label'], o['url']):o for o in rows})
+    manifest._rows.update({row_key(o):o for o in rows})
 
 # %% ../../../nbs/engine/collect/manifest.ipynb #18e1444d
 def _escaped(rows):
@@ -346,46 +366,71 @@ def judge(
     kept=()     # Looks (`fingerprint`) of pictures that must not get in
 ) -> list:      # The same rows with `status`, `message` and `group` set for those that have a picture; nothing is moved
     "Which pictures stay, which are copies, and which belong together"
-    have = [o for o in rows if o['status'] in PICTURED]
+    have = [o for o in rows if o['status'] in PICTURED or (o['status']=='removed' and o.get('phash'))]
+    have.sort(key=lambda o: not _is_decided(o)) # what somebody decided comes first, and stays
     verdicts = _verdicts(have, list(kept))
     groups = _groups([o for i,o in enumerate(have) if i not in verdicts])
     judged = {}
     for i,o in enumerate(have):
         status,message = verdicts.get(i, ('ok', ''))
-        judged[_key(o)] = o | dict(status=status, message=message, group=groups.get(_key(o), ''))
-    return [judged.get(_key(o), o) for o in rows]
+        judged[row_key(o)] = o | dict(status=status, message=message, group=groups.get(row_key(o), ''))
+    return [judged.get(row_key(o), o) for o in rows]
 
 # %% ../../../nbs/engine/collect/manifest.ipynb #42853b4c
 def _verdicts(have, kept):
     "`(status, message)` for each picture that does not stay, by its number"
-    found = {i:('kept_aside', 'It is kept for another use.') for i,_ in near_pairs(have, others=kept)}
-    pairs = near_pairs(have)
-    for i,j in pairs:
+    aside = [i for i,_ in near_pairs(have, others=kept) if not _is_decided(have[i])]
+    found = dict.fromkeys(aside, ('kept_aside', 'It is kept for another use.'))
+    pairs = sorted(near_pairs(have), key=_second) # each with earlier ones
+    by_hand = {j:_like(have[i], have[j]) for i,j in reversed(pairs) if _decides(have[i], have[j])}
+    found = by_hand | found
+    pairs = [(i, j) for i,j in pairs if not (_is_decided(have[i]) or {i, j} & by_hand.keys())]
+    for i,j in sorted(pairs):
         if have[i]['label']==have[j]['label']: continue
-        found.setdefault(i, _also_under(have[j]))
-        found.setdefault(j, _also_under(have[i]))
-    for i,j in sorted(pairs, key=_second): # each with earlier ones
-        if i in found or j in found: continue
-        is_same = have[i]['hash']==have[j]['hash']
-        found[j] = ('duplicate' if is_same else 'near_duplicate', f"Of {have[i]['url']}")
-    return found
+        found.setdefault(i, _like(have[j], have[i]))
+        found.setdefault(j, _like(have[i], have[j]))
+    for i,j in _plain_first(have, pairs):
+        if not (i in found or j in found): found[j] = _like(have[i], have[j])
+    return found | {i:('removed', o['message']) for i,o in enumerate(have) if o['status']=='removed'}
 
-def _also_under(row): return 'two_labels',f"Also under {row['label']}: {row['url']}"
+# %% ../../../nbs/engine/collect/manifest.ipynb #b232fb1d
+def _is_decided(row): return row['status']=='removed' or bool(row.get('moved_from'))
+
+def _decides(row, other):
+    "Does a decision about a picture settle what becomes of another that looks like it?"
+    is_for_all = row['status']!='removed' or row['label']==other['label']
+    return _is_decided(row) and not _is_decided(other) and is_for_all
+
+def _like(row, other):
+    "What becomes of a picture that looks like an earlier one"
+    if row['label']!=other['label']: return 'two_labels',f"Also under {row['label']}: {row['url']}"
+    return 'duplicate' if row['hash']==other['hash'] else 'near_duplicate',f"Of {row['url']}"
+
 def _second(pair): return pair[::-1]
-def _key(row): return row['label'],row['url']
+
+# %% ../../../nbs/engine/collect/manifest.ipynb #728926b7
+def _plain_first(have, pairs):
+    "Pairs of a kept one and its copy, in order: the earlier one is kept, of two files of one's own the plain name"
+    def is_copy(i, j):
+        names = have[i]['url'],have[j]['url']
+        own = all(o.startswith('file:') or '://' not in o for o in names)
+        return own and is_copied_name(*names)
+    copies = {i for i,j in pairs if is_copy(i, j)} | {j for i,j in pairs if is_copy(j, i)}
+    order = [tuple(sorted(pair, key=lambda i: (i in copies, i))) for pair in pairs]
+    return sorted(order, key=lambda pair: [(i in copies, i) for i in pair[::-1]])
 
 def _groups(rows):
     "Label and address to the group, for rows that resemble another"
     pairs = near_pairs(rows, GROUP_LIMIT)
     first = connected_components(len(rows), pairs)
-    return {_key(rows[k]):rows[first[k]]['hash'][:12] for pair in pairs for k in pair}
+    return {row_key(rows[k]):rows[first[k]]['hash'][:12] for pair in pairs for k in pair}
 
 # %% ../../../nbs/engine/collect/manifest.ipynb #56b55abd
 def target(
     row:dict # A judged row
 ) -> str:    # Path below the folder of the set; '' for a row without a picture
     "Where the picture of a row belongs"
-    if row['status'] not in PICTURED: return row.get('file', '')
+    if row['status'] not in PICTURED or row.get('moved_from'): return row.get('file', '')
     name = f"{safe_folder(row['label'])}/{row['hash'][:16]}.jpg"
     return name if row['status']=='ok' else f'{QUARANTINE}/{name}'
 
@@ -393,6 +438,7 @@ def places(
     row:dict # A row with a picture
 ) -> list:   # Paths below the folder of the set
     "Where the picture of a row can lie"
+    if row.get('moved_from'): return [row['file']]
     name = f"{row['hash'][:16]}.jpg"
     folder = safe_folder(row['label'])
     return [f'{folder}/{name}', f'{QUARANTINE}/{folder}/{name}', f'{STAGED}/{name}']
@@ -400,10 +446,11 @@ def places(
 # %% ../../../nbs/engine/collect/manifest.ipynb #d7764134
 def has_file(
     dest,    # Folder of the set
-    row:dict # A row with a picture
+    row:dict, # A row with a picture
+    where=None # Paths below the folder; None for all `places` of the row
 ) -> bool:   # True when a file of the right size is there
     "Is the picture of a row on the disk?"
-    return any(_file_size(Path(dest)/o)==row['bytes'] for o in places(row))
+    return any(_file_size(Path(dest)/o)==row['bytes'] for o in (places(row) if where is None else where))
 
 def _file_size(path):
     "Bytes of a regular file; -1 for everything else, links too"
@@ -418,20 +465,30 @@ def settle(
 ) -> None:
     "Judge all pictures, move each file to where it belongs, write that down, and tidy up"
     before = manifest.rows()
-    after = [o | dict(file=target(o)) for o in judge(before, kept)]
+    judged = judge(before, kept)
+    after = [_set_aside(manifest.dest, a, b) or b | dict(file=target(b)) for a,b in zip(before, judged)]
     by_hash = {}
     for o in after:
-        if o['status'] in PICTURED: by_hash.setdefault(o['hash'], []).append(o)
-    for rows in by_hash.values(): _place(manifest.dest, rows)
+        if o['status'] in PICTURED and not o['moved_from']: by_hash.setdefault(o['hash'], []).append(o)
+    taken = {manifest.dest/o['file'] for o in after if o['moved_from'] or o['status']=='removed'}
+    for rows in by_hash.values(): _place(manifest.dest, rows, taken)
     manifest.add([b for a,b in zip(before, after) if a!=b])
     manifest.compact()
     _tidy(manifest)
 
+# %% ../../../nbs/engine/collect/manifest.ipynb #3ea8154a
+def _set_aside(dest, before, after):
+    "The row of a picture that somebody moved from its class into the quarantine; None for all others"
+    is_in = before['status']==after['status']=='ok' and not after['moved_from']
+    home,aside,staged = places(after) if is_in else ['']*3
+    if not is_in or has_file(dest, after, (home, staged)) or not has_file(dest, after, (aside,)): return None
+    return after | dict(status='removed', message='Somebody set it aside.', group='', file=aside)
+
 # %% ../../../nbs/engine/collect/manifest.ipynb #cd915fd6
-def _place(dest, rows):
+def _place(dest, rows, taken):
     "The file of some rows with the same picture to all places where it belongs, and away from all others"
     wanted = _wanted_places(dest, rows)
-    known = dict.fromkeys(dest/o for row in rows for o in places(row))
+    known = [p for p in dict.fromkeys(dest/o for row in rows for o in places(row)) if p not in taken]
     found = [p for p in known if _file_size(p)==rows[0]['bytes']]
     changed = [p for p in wanted if p not in found and os.path.lexists(p)]
     if changed or not found: return # a picture that somebody changed by hand stays as it is
@@ -470,3 +527,60 @@ def _tidy(manifest):
     for path in staged.glob('*.jpg'):
         if _PICTURE_FILE.fullmatch(path.name) and not path.is_dir(): path.unlink()
     if staged.is_dir() and not any(staged.iterdir()): staged.rmdir()
+
+# %% ../../../nbs/engine/collect/manifest.ipynb #490209e0
+def _free_files(dest, claimed):
+    "Files below a folder by their size, without those in hidden folders, links, and `claimed` ones"
+    found = {}
+    for folder,inside,names in os.walk(dest):
+        inside[:] = sorted(o for o in inside if not o.startswith('.'))
+        for name in sorted(names):
+            path = (Path(folder)/name).relative_to(dest).as_posix()
+            if path not in claimed and _is_below(path): found.setdefault(_file_size(Path(dest)/path), []).append(path)
+    return found
+
+def _is_home(dest, row):
+    "Is the picture of a row where the row says? One that is in the set may have been changed by hand"
+    if row['status']=='ok': return _file_size(dest/row['file'])>=0 or has_file(dest, row)
+    return row['status']!='removed' and bool(row['file']) and _file_size(dest/row['file'])==row['bytes']
+
+def _class_of(path, labels, label):
+    "The class of a picture: the nearest folder that is one; else the folder that it lies in"
+    folders = path.split('/')[-2::-1]
+    return next((labels[o] for o in folders if o in labels), folders[0] if folders else label)
+
+# %% ../../../nbs/engine/collect/manifest.ipynb #8fc73033
+def _moved_rows(manifest):
+    "Rows by their key, for pictures that are found where no row says they are"
+    dest = manifest.dest
+    have = [o for o in manifest if o['hash'] and o['status'] in (*PICTURED, 'removed') and o['status']!='fetched']
+    lost = [o for o in have if not _is_home(dest, o)]
+    if not lost: return {}
+    free = _free_files(dest, {o['file'] for o in have if o['status']=='ok' and _is_home(dest, o)})
+    labels = {safe_folder(o['label']):o['label'] for o in manifest}
+    moved = {}
+    for row in sorted(lost, key=lambda o: o['status']!='ok'):
+        path = _found_by_content(dest, row, free)
+        if path: moved[row_key(row)] = _moved_row(row, path, labels)
+    return moved
+
+# %% ../../../nbs/engine/collect/manifest.ipynb #0e093ea5
+def _found_by_content(dest, row, free):
+    "The file with the bytes of a row, which is taken out of those that are free; '' for none"
+    same = [o for o in free.get(row['bytes'], ()) if _file_hash(dest/o, row['bytes'])==row['hash']]
+    if not same: return ''
+    path = next((o for o in same if o in places(row)), same[0])
+    free[row['bytes']].remove(path)
+    return path
+
+def _moved_row(row, path, labels):
+    "A row whose picture lies at `path` now"
+    asked,_ = row_key(row)
+    back = row | dict(status='ok', message='', file=path, label=asked, moved_from='')
+    is_back = row['status'] in ('ok', 'removed') and path==target(back)
+    now = back if is_back else back | dict(label=_class_of(path, labels, asked), moved_from=asked)
+    return row if row_fault(now) else now
+
+def _file_hash(path, size):
+    try: return hashlib.sha256(read_limited(path, size)).hexdigest()
+    except (OSError, DataError): return ''

@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields, replace
 from functools import cache
 from ..base.errors import (BadQueryError, BlockedError, DataError, NoInternetError, NothingFoundError,
     RateLimitedError, SourceError, UnsupportedError)
+from ..base.network import web_client
 
 # %% auto #0
 __all__ = ['MAX_ADDRESS', 'MAX_SAID', 'MAX_QUERY', 'ELSEWHERE', 'NO_INTERNET', 'ANSWER_TIMEOUT', 'Hit', 'user_agent',
@@ -156,7 +157,7 @@ def answer_error(
     return SourceError(f'{label} is in trouble (it answered {status}).', next=f'Try again later, {ELSEWHERE}')
 
 # %% ../../../nbs/engine/collect/source.ipynb #8cdd1111
-NO_INTERNET = ('Check the connection. '
+NO_INTERNET = ('Check the connection; where your network has a proxy, HTTPS_PROXY must name it. '
                'On Kaggle: open the side bar, Settings, and switch Internet on (it needs a verified phone number). '
                'Without internet, FASTCLASS_SOURCE=bundled uses the packs that come with fastclass.')
 
@@ -229,7 +230,7 @@ def _get(source, params, path):
     source._pace()
     headers = {'User-Agent':user_agent()}
     try:
-        with httpx.Client(transport=source.transport, timeout=ANSWER_TIMEOUT, headers=headers) as client:
+        with web_client(source.transport, timeout=ANSWER_TIMEOUT, headers=headers) as client:
             return client.get(source.address+path, params=params)
     except httpx.TimeoutException as e:
         raise SourceError(f'{source.label} did not answer within {ANSWER_TIMEOUT:.0f} s.',

@@ -6,6 +6,7 @@
 from __future__ import annotations
 import html, json, re, warnings
 from ..base.errors import BlockedError, NothingFoundError, RateLimitedError, SourceError
+from ..base.network import ca_file
 from .source import (ELSEWHERE, ANSWER_TIMEOUT, Hit, SearchSource, answer_error, ask, read,
     read_each, subject, unreachable)
 
@@ -330,8 +331,9 @@ class DDGS(SearchSource):
     keeps_safe = 'its own setting'
     def _pages(self, query, n, safe):
         base,whole = _whole_engine()
-        lib = _library('ddgs').DDGS(timeout=int(ANSWER_TIMEOUT))
-        engine = whole(timeout=int(ANSWER_TIMEOUT))
+        way = dict(timeout=int(ANSWER_TIMEOUT)) | (dict(verify=ca_file()) if ca_file() else {})
+        lib = _library('ddgs').DDGS(**way)
+        engine = whole(**way)
         if hasattr(lib, '_engines_cache'): lib._engines_cache[base] = engine
         for page in range(1, self.max_pages+1):
             self._pace()

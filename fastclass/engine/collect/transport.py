@@ -7,12 +7,12 @@ from __future__ import annotations
 import ipaddress, queue, re, socket, ssl, threading, time, zlib
 from dataclasses import dataclass
 from ..base.errors import SourceError
-from ..base.machine import tls_context
+from ..base.network import checked_proxy, proxy_for, tls_context
 from .source import retry_seconds, user_agent
 
 # %% auto #0
-__all__ = ['STEP', 'PACE', 'REDIRECTS', 'PASSING', 'FetchError', 'is_public', 'Wire', 'Response', 'check_url', 'says_noai',
-           'new_pool', 'request']
+__all__ = ['STEP', 'PACE', 'LOOK_UP', 'REDIRECTS', 'PASSING', 'FetchError', 'is_public', 'Wire', 'Response', 'check_url',
+           'says_noai', 'Pools', 'request']
 
 # %% ../../../nbs/engine/collect/transport.ipynb #cc68ffe3
 class FetchError(SourceError):
@@ -99,7 +99,10 @@ class Wire:
         socket_options=None # Not used
     ):                      # A connection
         "Look up a host, check its addresses, and connect to one of them"
-        return _connect(self, host, port)
+        host = host.decode() if isinstance(host, bytes) else host
+        numbers = _numbers(self, host, port)
+        _check_public(self, host, port, numbers)
+        return _connect(self, host, port, numbers)
     def sleep(self,
         seconds:float # How long
     ) -> None:
@@ -112,25 +115,24 @@ def _look_up(host, port, box):
     except (OSError, UnicodeError) as e: box.put(e)
     else: box.put([o[4][0] for o in found])
 
-def _numbers(wire, host, port):
-    "The IP addresses of a host, looked up in a thread of its own, since a look-up cannot be stopped"
+def _numbers(wire, host, port, most=60.):
+    "The IP addresses of a host, looked up in a thread of its own, since a look-up cannot be stopped; `most` seconds"
     with wire._lock: found = wire._names.get((host, port))
     if found is None:
+        end = time.monotonic()+most
         box = queue.Queue()
         threading.Thread(target=_look_up, args=(host, port, box), daemon=True).start()
         while found is None:
             try: found = box.get(timeout=wire.left(STEP))
-            except queue.Empty: continue
+            except queue.Empty: found = TimeoutError() if time.monotonic()>end else None
         with wire._lock: wire._names[host, port] = found
     if isinstance(found, Exception): raise FetchError('no_such_host', f'There is no server {host}.')
     return list(dict.fromkeys(found))
 
 # %% ../../../nbs/engine/collect/transport.ipynb #ff2c631a
-def _connect(wire, host, port):
+def _connect(wire, host, port, numbers):
+    "A connection to the first of some IP addresses that answers"
     import httpcore
-    host = host.decode() if isinstance(host, bytes) else host
-    numbers = _numbers(wire, host, port)
-    _check_public(wire, host, port, numbers)
     error = None
     for i,number in enumerate(numbers[:4]):
         is_last = i+1==len(numbers)
@@ -142,8 +144,10 @@ def _connect(wire, host, port):
             error = FetchError('connection', f'{host} refuses connections ({e}).', again=True)
     raise error
 
+def _is_allowed(wire, host, port): return host in wire.allow or f'{host}:{port}' in wire.allow
+
 def _check_public(wire, host, port, numbers):
-    if host in wire.allow or f'{host}:{port}' in wire.allow: return
+    if _is_allowed(wire, host, port): return
     for number in numbers:
         if not is_public(number):
             raise FetchError('private_address', f'{host} leads to {number}, which is not on the public internet.')
@@ -202,24 +206,93 @@ def says_noai(
     words = {w for o in values for w in re.split(r'[\s,:;]+', o.lower())}
     return 'noai' in words or 'noimageai' in words
 
-# %% ../../../nbs/engine/collect/transport.ipynb #24ebfc74
-def new_pool(
-    wire:Wire,         # Opens the connections
-    connections:int=16 # At most so many at once
-):                     # An `httpcore.ConnectionPool`; close it
-    "A pool of connections that uses `wire`"
+# %% ../../../nbs/engine/collect/transport.ipynb #7888ec4b
+LOOK_UP = 2. # Seconds for a name that only the proxy may know
+_LOCAL_NAMES = ('local', 'localhost', 'localdomain', 'internal', 'intranet', 'private', 'corp', 'home', 'lan', 'arpa')
+
+_NUMBER = re.compile(r'\d+|0x[0-9a-f]*')
+
+def _is_local(name):
+    "Is a host none of the public internet by its looks: a name of a local network, or a number in an odd notation?"
+    try: return not is_public(name)
+    except ValueError: last = name.rpartition('.')[2]
+    return '.' not in name or last in _LOCAL_NAMES or bool(_NUMBER.fullmatch(last)) # programs read 010.1 differently
+
+def _check_beyond(wire, host, port):
+    "Raise `FetchError` where a host that a proxy is to be asked for is seen not to be public"
+    name = host.rstrip('.').lower()
+    if _is_allowed(wire, name, port): return
+    if _is_local(name):
+        raise FetchError('private_address', f'{host} does not name a server on the public internet.')
+    try: numbers = _numbers(wire, name, port, LOOK_UP)
+    except FetchError as e:
+        if e.status=='no_such_host': return # the proxy may know it
+        raise
+    _check_public(wire, name, port, numbers)
+
+# %% ../../../nbs/engine/collect/transport.ipynb #e9b35ce9
+class _Gateway:
+    "Opens connections to a proxy for httpcore: the owner of this machine named it, so it may be in a private network"
+    def __init__(self, wire): self.wire = wire
+    def connect_tcp(self, host, port, timeout=None, local_address=None, socket_options=None):
+        host = host.decode() if isinstance(host, bytes) else host
+        try: return _connect(self.wire, host, port, _numbers(self.wire, host, port))
+        except FetchError as e:
+            if e.status=='waiting': raise
+            raise FetchError('proxy', f'The proxy {host}:{port} cannot be reached. {e.message}') from e
+    def sleep(self, seconds): self.wire.sleep(seconds)
+
+def _through(proxy, wire, shared):
+    "A pool of connections through a proxy"
     import httpcore
-    return httpcore.ConnectionPool(
-        network_backend=wire,
-        ssl_context=tls_context(),
-        max_connections=connections,
-        max_keepalive_connections=connections,
-        keepalive_expiry=15)
+    at = checked_proxy(proxy)
+    where = httpcore.URL(scheme=at.url.raw_scheme, host=at.url.raw_host, port=at.url.port, target=b'/')
+    said = dict(proxy_url=where, proxy_auth=at.raw_auth, network_backend=_Gateway(wire), **shared)
+    if at.url.scheme.startswith('socks'): return httpcore.SOCKSProxy(**said)
+    is_secret = at.url.scheme=='https'
+    return httpcore.HTTPProxy(**said, proxy_ssl_context=tls_context() if is_secret else None)
+
+# %% ../../../nbs/engine/collect/transport.ipynb #24ebfc74
+class Pools:
+    """Connections of a download by the way that they take: straight to checked addresses, or through a proxy.
+
+    A proxy looks up names itself. It is not asked for addresses and names that are seen from here not to be public;
+    what it makes of all others, its own rules decide. This machine itself is never asked through a proxy."""
+    def __init__(self,
+        wire:Wire,         # Opens the connections
+        connections:int=16 # At most so many at once, on each way
+    ):
+        self.wire = wire
+        self.shared = dict(
+            ssl_context=tls_context(),
+            max_connections=connections,
+            max_keepalive_connections=connections,
+            keepalive_expiry=15)
+        self.ways = {} # Pools of httpcore by the address of the proxy, '' for none
+        self.lock = threading.Lock()
+    def to(self,
+        parts # What `check_url` gave
+    ):        # A pool of httpcore; raises `FetchError` where a proxy would be asked for a private address
+        "The pool for an address"
+        proxy = proxy_for(str(parts))
+        port = parts.port or (443 if parts.scheme=='https' else 80)
+        if proxy: _check_beyond(self.wire, parts.raw_host.decode(), port)
+        with self.lock:
+            if proxy not in self.ways: self.ways[proxy] = self._new(proxy)
+            return self.ways[proxy]
+    def _new(self, proxy):
+        import httpcore
+        if proxy: return _through(proxy, self.wire, self.shared)
+        return httpcore.ConnectionPool(network_backend=self.wire, **self.shared)
+    def close(self) -> None:
+        "Close all connections"
+        for way in self.ways.values(): way.close()
+    def __enter__(self): return self
+    def __exit__(self, *error): self.close()
 
 # %% ../../../nbs/engine/collect/transport.ipynb #39852405
 def request(
-    pool,          # From `new_pool`
-    wire:Wire,     # The one of the pool
+    pools:Pools,   # Where the connections are kept
     url:str,       # An http or https address
     due:float,     # When it must be over, in `time.monotonic()`
     max_bytes:int, # Bodies that are larger are not read to the end
@@ -228,14 +301,16 @@ def request(
     "Ask once for the picture at an address"
     import httpcore
     parts = check_url(url)
-    wire.start(due)
+    pools.wire.start(due)
+    pool = pools.to(parts)
     began = False
     try:
-        asked = dict(headers=_headers(), extensions={'timeout':{'pool':wire.left()}})
+        asked = dict(headers=_headers(), extensions={'timeout':{'pool':pools.wire.left()}})
         with pool.stream('GET', _target(parts), **asked) as r:
             began = True
             return _answer(r, parts, max_bytes, respect_noai)
     except httpcore.TimeoutException as e: raise FetchError('timeout', 'It did not arrive in time.') from e
+    except httpcore.ProxyError as e: raise _by_proxy(str(e)) from e
     except (httpcore.NetworkError, httpcore.ProtocolError) as e: raise _broken(e, began) from e
 
 # %% ../../../nbs/engine/collect/transport.ipynb #8c2f5f0b
@@ -250,10 +325,20 @@ def _broken(e, began):
     "The `FetchError` for a connection that broke"
     import httpcore
     if isinstance(e.__cause__, ssl.SSLError) or isinstance(e.__context__, ssl.SSLError):
-        return FetchError('tls', f'The server cannot prove who it is ({e}).')
+        return FetchError('tls', f'The server cannot prove who it is ({e}). '
+                                 'Where your network has a certificate of its own, let SSL_CERT_FILE name its file.')
     if isinstance(e, (httpcore.LocalProtocolError, httpcore.UnsupportedProtocol)):
         return FetchError('bad_url', f'Not an address that can be asked: {e}.')
     return FetchError('incomplete' if began else 'connection', f'The connection broke ({e}).', again=True)
+
+def _by_proxy(said):
+    "The `FetchError` for the refusal of a proxy, such as `403 Forbidden`"
+    if said.startswith('407'):
+        return FetchError('proxy', 'The proxy asks for a name and a password: HTTPS_PROXY can hold them, '
+                                   'as http://name:password@proxy.example:3128.')
+    if said[:3] in ('502', '503', '504'):
+        return FetchError('connection', f'The proxy cannot reach it ({said}).', again=True)
+    return FetchError('proxy', f'The proxy does not let it through ({said}).')
 
 # %% ../../../nbs/engine/collect/transport.ipynb #be8fe5cb
 REDIRECTS = (301, 302, 303, 307, 308) # Answers that lead elsewhere
@@ -266,6 +351,7 @@ def _answer(r, parts, max_bytes, respect_noai):
     first = dict(reversed(heads)) # of a header that comes twice, the first counts
     noai = says_noai([v for k,v in heads if k=='x-robots-tag'])
     if r.status in REDIRECTS: return Response(moved=_moved(parts, first.get('location', '')))
+    if r.status==407: raise _by_proxy('407')
     if r.status!=200:
         raise FetchError(f'http_{r.status}', f'The server answered {r.status}.',
                          again=r.status in PASSING,

@@ -4,41 +4,39 @@
 
 # %% ../../../nbs/engine/collect/url_lists.ipynb #464f55c6
 from __future__ import annotations
-import csv, re, warnings
+import csv, json, re, unicodedata, warnings
+from itertools import islice
 from pathlib import Path
-from ..base.errors import DataError, first_line
+from ..base.errors import DataError, first_line, printable
 from ..base.files import read_limited
+from .source import Hit
 
 # %% auto #0
-__all__ = ['URL_COLUMNS', 'LABEL_COLUMNS', 'MAX_LIST', 'MAX_PIECES', 'read_urls', 'read_labelled', 'local_file']
+__all__ = ['URL_COLUMNS', 'LABEL_COLUMNS', 'MAX_LIST', 'MAX_PIECES', 'read_urls', 'read_labelled', 'local_file', 'listed_hits']
 
 # %% ../../../nbs/engine/collect/url_lists.ipynb #ca200f23
-URL_COLUMNS = ('url', 'image_url', 'urls', 'image', 'link', 'src', 'href', 'name', 'file', 'filename', 'path')
-LABEL_COLUMNS = ('label', 'labels', 'class', 'category')
+URL_COLUMNS = ('url', 'image_url', 'img_url', 'imageurl', 'urls', 'image', 'img', 'link', 'src', 'href',
+               'name', 'file', 'filename', 'file_name', 'path')
+LABEL_COLUMNS = ('label', 'labels', 'class', 'category', 'class_name', 'label_name', 'target')
+_ADDRESS = re.compile(r'\s*([a-z][a-z0-9+.-]+://|data:image/)', re.I) # one letter would be a drive of Windows
+_PICTURE = re.compile(r'[^?#]*\.(jpe?g|jfif|png|gif|webp|bmp|tiff?|avif|heic)\s*', re.I) # ends like a file
+_PIECE = re.compile(r'[/\\?&=#%@:]') # what is in a piece of an address, and in no label
 
 # %% ../../../nbs/engine/collect/url_lists.ipynb #edc2f150
-def _column(names, known):
+def _is_url(text): return bool(_ADDRESS.match(text))
+def _is_file(text): return bool(_PICTURE.fullmatch(text)) and not _is_url(text)
+def _is_entry(text): return _is_url(text) or _is_file(text)
+
+def _known_at(names, known):
     "Where the first of the known names stands; None for none"
-    names = [o.strip().lower() for o in names]
+    names = [o.strip().lower().rpartition('.')[2] for o in names] # of `photo.url` in JSON, the last part
     return next((names.index(o) for o in known if o in names), None)
 
-def _is_url(text): return bool(re.match(r'\s*https?://', text))
-
-# %% ../../../nbs/engine/collect/url_lists.ipynb #1267561b
-def _csv_rows(text):
-    "The non-blank lines of a text as lists of fields"
-    lines = [o.strip() for o in text.lstrip('\ufeff').splitlines()]
-    lines = [o for o in lines if o]
-    if not lines: return []
-    delimiter = '\t' if '\t' in lines[0] else ','
-    rows,fault = _taken_apart(lines, delimiter)
-    head = rows[0] if rows else []
-    has_names = _column(head, URL_COLUMNS) is not None and not any(map(_is_url, head))
-    if has_names and fault:
-        raise DataError(f'The table cannot be read: {fault}.', next='Mend that line, or take it out.')
-    lengths = {len(o) for o in rows}
-    if has_names or (len(lengths)==1 and not fault): return rows
-    return [[o.strip('"')] for o in lines]
+# %% ../../../nbs/engine/collect/url_lists.ipynb #a44f942c
+def _delimiter(head):
+    "What stands between the names of columns; '' for one column"
+    try: return csv.Sniffer().sniff(head, delimiters=',;\t|').delimiter
+    except csv.Error: return ''
 
 def _taken_apart(lines, delimiter):
     "Lines as lists of fields, and what is wrong with a line of them; '' where nothing is"
@@ -52,37 +50,204 @@ def _taken_apart(lines, delimiter):
 
 _END = '\0end' # The last line; a quotation mark that is never closed would swallow it
 
-# %% ../../../nbs/engine/collect/url_lists.ipynb #bf953b50
-def _from_rows(rows, column=None):
-    "`(address, label or None)` for each row of a table, with or without names of columns in the first row"
-    if not rows: return []
-    head = [o.strip() for o in rows[0]]
-    if column is not None and column not in head:
-        known = ', '.join(head)
-        raise DataError(f'There is no column {column!r}.', next=f'The columns are: {known}.')
-    at = _column(head, URL_COLUMNS) if column is None else head.index(column)
-    if at is not None and not _is_url(head[at]): return _taken(rows[1:], at, _column(head, LABEL_COLUMNS))
-    first_url = next((i for i,o in enumerate(head) if _is_url(o)), 0)
-    return _taken(rows, first_url)
+# %% ../../../nbs/engine/collect/url_lists.ipynb #1267561b
+def _text_table(text):
+    "Names of columns, or None where no line says them, and rows of fields of a text"
+    lines = [o.strip() for o in text.lstrip('\ufeff').splitlines()]
+    lines = [o for o in lines if re.search(r'\w', o) and not _is_comment(o)]
+    if not lines: return None,[]
+    names = _named_columns(lines)
+    if names is not None: return names
+    lines = list(map(_without_comment, lines))
+    cut = next((rows for o in '\t;|, ' if (rows := _cut(lines, o))), None)
+    return None,cut or [[_address(o)] for o in lines]
 
-def _taken(rows, at, label=None):
-    "The same, by the numbers of the columns, for the rows that have them"
-    found = []
-    for row in rows:
-        url = _cell(row, at)
-        name = None if label is None else _cell(row, label)
-        if url: found.append((url, name))
-    return found
+_COMMENT = re.compile(r'^(\S*://\S+)\s+#(?!\d).*') # after an address, which has no space in it
+def _without_comment(line): return _COMMENT.sub(r'\1', line) if '#' in line else line
+
+def _is_comment(line):
+    "Is a line none of the list? A file may be called #1.jpg"
+    return line.startswith('#') and not re.fullmatch(r'#[^\s/:]+\.\w+.*', line)
+
+# %% ../../../nbs/engine/collect/url_lists.ipynb #cd56ac65
+def _named_columns(lines):
+    "Names and rows where the first line names the columns; else None"
+    head = lines[0]
+    if '://' in head or _is_url(head) or len(lines)<2: return None
+    delimiter = _delimiter(head)
+    if not delimiter: return _one_column(lines)
+    rows,fault = _taken_apart(lines, delimiter)
+    head,*rows = rows or [[]]
+    is_known = _known_at(head, URL_COLUMNS+LABEL_COLUMNS) is not None
+    if any(map(_is_file, head)) or not (is_known or {len(o) for o in rows}=={len(head)}): return None
+    if fault: raise DataError(f'The table cannot be read: {fault}.', next='Mend that line, or take it out.')
+    return head,[_fitting(o, len(head), delimiter) for o in rows]
+
+# %% ../../../nbs/engine/collect/url_lists.ipynb #99d6e228
+def _one_column(lines):
+    "The name and the rows of a single column; None where the first line is an entry like the others"
+    head,*rest = lines
+    is_name = not _is_entry(head) and sum(map(_is_entry, rest))*2>len(rest)
+    return ([head],[[_address(o)] for o in rest]) if is_name or _known_at([head], URL_COLUMNS)==0 else None
+
+def _fitting(row, n, delimiter):
+    "A row with no more than `n` fields: an address with commas that nobody put into quotation marks is put together"
+    more = len(row)-n
+    at = next((i for i,o in enumerate(row) if _is_url(o)), None)
+    if more<=0 or at is None: return row
+    first,*pieces = row[at:at+more+1]
+    address = delimiter.join([first, *pieces])
+    is_cut = not _PICTURE.fullmatch(first) and all(_PIECE.search(o) or re.search(r'\d', o) for o in pieces)
+    if is_cut: return [*row[:at], address, *row[at+more+1:]]
+    raise DataError(f'A line of the table has {len(row)} fields, and the first line {n}: {address[:100]}',
+                    next='Put the field that has the sign in it between quotation marks.')
+
+# %% ../../../nbs/engine/collect/url_lists.ipynb #c59750bb
+def _cut(lines, delimiter):
+    "Rows of lines that name no columns; None where taking them apart would cut addresses"
+    if not all(delimiter in o for o in lines): return None
+    rows,fault = _taken_apart(lines, delimiter)
+    if fault or len({len(o) for o in rows})>1: return None
+    columns = list(zip(*rows))
+    at = next((i for i,o in enumerate(columns) if all(map(_is_entry, o))), None)
+    if at is None or (delimiter==' ' and not _is_spaced(columns, at)): return None
+    is_whole = all(_PICTURE.fullmatch(o) for o in columns[at]) or delimiter=='\t'
+    if _is_file(columns[at][0]) and at and all(f'{delimiter} ' in o for o in lines): return None # names with commas
+    is_apart = all(f'{o}{delimiter} ' in line or f'{o}"' in line for o,line in zip(columns[at], lines))
+    beside = columns[at+1:at+2]
+    if is_whole or is_apart or all(_are_labels(o) for o in beside): return None if _are_pieces(beside) else rows
+
+def _is_spaced(columns, at):
+    "Are these addresses, each with one word beside it, and not names with spaces?"
+    return len(columns)==2 and all(_PICTURE.fullmatch(o) for o in columns[at]) and (at==0 or _is_url(columns[at][0]))
+
+def _are_labels(values):
+    "Do words come back in a column, as classes do?"
+    return len(set(values))>1 and _come_back(values) and all(re.search('[^\\W\\d]', o) for o in values)
+
+def _come_back(values): return len(set(values))<=len(values)/2
+def _are_words(values): return (_come_back(values) and any(values)) or all(re.fullmatch(r'[^\W\d]+', o) for o in values)
+
+def _are_pieces(columns):
+    "Does what follows the addresses look like the rest of them?"
+    return any(_PIECE.search(o) and not _is_entry(o) or _is_file(o) for values in columns for o in values)
+
+# %% ../../../nbs/engine/collect/url_lists.ipynb #89bf3447
+_INSIDE = re.compile(r'https?://[^\s"\'<>]+', re.I)
+
+def _address(line):
+    "The entry of a line: without marks around it and a comment after it"
+    quoted = line[:1] in ('"', "'", '<') and re.fullmatch(r'.(.*)["\'>]\s*[,;]?(\s+#.*)?', line)
+    text = quoted[1].strip() if quoted else line
+    if _is_url(text): return re.split(r'\s+#', text)[0] if '#' in text else text
+    found = _INSIDE.findall(text) # such as `1. https://...` or `[a cat](https://...)`
+    if len(found)==1 and not _is_file(text.partition('://')[0]): return found[0].rstrip(',;)]')
+    if re.match(r'(//|www\.)[^/\s]+\.[^/\s]+/', text): return f'https:{text}' if text[0]=='/' else f'http://{text}'
+    return text
+
+# %% ../../../nbs/engine/collect/url_lists.ipynb #bf953b50
+def _share(is_one, values):
+    "The share of values that are of a kind, among those that are there"
+    values = list(islice(filter(str.strip, values), 1000))
+    return sum(bool(is_one(o)) for o in values)/max(1, len(values))
+
+def _column_at(names, rows, column=None):
+    "Where the column of addresses or files stands; None for none"
+    names = [o.strip() for o in names]
+    if column is not None and column not in names:
+        known = ', '.join(names)
+        raise DataError(f'There is no column {column!r}.', next=f'The columns are: {known}.')
+    if column is not None: return names.index(column)
+    some = rows[::len(rows)//10_000+1] # enough to see what is in a column
+    columns = [[_cell(row, i) for row in some] for i in range(max(map(len, some), default=0))]
+    for is_one in (_is_url, _is_file):
+        found = [i for i,values in enumerate(columns) if _share(is_one, values)>=.5]
+        if not found: continue
+        known = _known_at([names[i] if i<len(names) else '' for i in found], URL_COLUMNS)
+        if known is not None: return found[known]
+        return max(found, key=lambda i: (round(_share(_PICTURE.fullmatch, columns[i]), 1), -i))
+    return _known_at(names, URL_COLUMNS)
 
 def _cell(row, at): return row[at].strip() if at<len(row) else ''
 
+# %% ../../../nbs/engine/collect/url_lists.ipynb #d0cdc6e9
+def _from_rows(names, rows, column=None):
+    "`(address, label or None)` for each row of a table; `names` of its columns is None where no line says them"
+    at = _column_at(names or [], rows, column)
+    if at is None and names and len(names)>1: raise _no_column(names)
+    at = at or 0
+    label = _known_at(names, LABEL_COLUMNS) if names else None
+    if names is None and rows and len(rows[0])==2 and _are_words([o[1-at] for o in rows]): label = 1-at
+    if label==at: label = None
+    found = []
+    for row in rows:
+        url = _without_comment(_cell(row, at))
+        if url: found.append((url, None if label is None else _cell(row, label)))
+    return found
+
+def _no_column(names):
+    known = ', '.join(names)
+    return DataError(f'No column holds addresses or files of pictures. The columns are: {known}'[:1000],
+                     next='Say which one: column=...')
+
+# %% ../../../nbs/engine/collect/url_lists.ipynb #5dccaaf8
+def _json_of(text, must):
+    "What a text of JSON or JSON lines holds, in a list; [] for other texts, or `DataError` where it `must` be JSON"
+    if not must and text.lstrip('\ufeff \t\r\n')[:1] not in ('[', '{'): return []
+    try: return [json.loads(text)]
+    except (ValueError, RecursionError) as e: fault = e
+    try: return [[json.loads(o) for o in text.splitlines() if o.strip()]]
+    except (ValueError, RecursionError):
+        if not must: return []
+    raise DataError(f'This is no JSON: {first_line(fault, 60)}.', next='Mend it, or give the addresses one a line.')
+
+def _json_pairs(data, column=None):
+    "`(address, label or None)` for what JSON holds; [] where there is no address in it"
+    import pandas as pd
+    if isinstance(data, dict): return _dict_pairs(data, column)
+    if not isinstance(data, list) or not data: return []
+    if all(isinstance(o, str) for o in data): return [(o.strip(), None) for o in data if o.strip()]
+    if all(isinstance(o, dict) for o in data): return _frame_pairs(pd.json_normalize(data), column)
+    if all(isinstance(o, list) for o in data): return _from_rows(None, [[_field(o) for o in row] for row in data])
+    return [pair for o in data if isinstance(o, (str, dict)) for pair in _json_pairs([o], column)]
+
+# %% ../../../nbs/engine/collect/url_lists.ipynb #cd2625be
+def _dict_pairs(data, column):
+    "The same for an object: addresses by class, label by address, a table by columns, or something with a list inside"
+    import pandas as pd
+    if data and all(map(_is_entry, data)): return [(k, _only_text(v)) for k,v in data.items()]
+    is_table = _known_at(list(data), URL_COLUMNS+LABEL_COLUMNS) is not None
+    if is_table and any(isinstance(o, (list, dict)) for o in data.values()):
+        try: return _frame_pairs(pd.DataFrame(data), column)
+        except ValueError: is_table = False # columns of several lengths are none of a table
+    if is_table: return _frame_pairs(pd.json_normalize([data]), column)
+    inside = {k:pairs for k,v in data.items() if (pairs := _inner_pairs(v, column))}
+    is_plain = all(isinstance(data[k], list) and isinstance(data[k][0], str) for k in inside)
+    if len(inside)>1 and (is_plain or (len(inside)==len(data) and all(isinstance(o, list) for o in data.values()))):
+        return [(url, k) for k,pairs in inside.items() for url,_ in pairs]
+    return max(inside.values(), key=_worth, default=[])
+
+def _only_text(value):
+    if isinstance(value, list) and len(value)==1: value = value[0]
+    return value if isinstance(value, str) else None
+
+def _worth(pairs):
+    "How much a part of an object looks like a list of pictures: not like the addresses of licences"
+    return _share(_PICTURE.fullmatch, [url for url,_ in pairs]), len(pairs)
+
+def _inner_pairs(value, column):
+    "The same for a part of an object, where most of it are addresses or files"
+    try: pairs = _json_pairs(value, column) if isinstance(value, (list, dict)) else []
+    except DataError: return []
+    return pairs if _share(_is_entry, [u for u,_ in pairs])>=.5 else []
+
 # %% ../../../nbs/engine/collect/url_lists.ipynb #c916303f
-def _frame_rows(df):
+def _frame_pairs(df, column=None):
     names = [str(o) for o in df.columns]
-    return [names, *(list(map(_field, row)) for row in df.itertuples(index=False))]
+    return _from_rows(names, [list(map(_field, row)) for row in df.itertuples(index=False)], column)
 
 def _field(value):
-    "A value of a data frame as text; '' for what is missing"
+    "A value as text; '' for what is missing"
     if isinstance(value, str): return value
     text = str(value)
     return '' if text in ('nan', '<NA>', 'NaT', 'None') else text
@@ -90,41 +255,62 @@ def _field(value):
 # %% ../../../nbs/engine/collect/url_lists.ipynb #e0ec3a88
 def _pairs(source, column):
     "`(address, label or None)` for whatever a person has"
-    if isinstance(source, str) and _is_url(source): return _from_rows(_csv_rows(source))
+    is_text = isinstance(source, str) and (_is_url(source) or '\n' in source)
+    if is_text: return _text_pairs(source, '', column)
     if isinstance(source, (str, Path)):
-        rows = _csv_rows(_list_text(Path(source)))
-        return _from_rows(rows, column)
-    if hasattr(source, 'itertuples'): return _from_rows(_frame_rows(source), column)
+        path = Path(source)
+        return _text_pairs(_list_text(path), path.suffix.lower(), column)
+    if hasattr(source, 'itertuples'): return _frame_pairs(source, column)
     if not hasattr(source, '__iter__'):
         raise DataError(f'A list of addresses cannot be read from {type(source).__name__}.',
                         next='Give a path, a list or a column.')
-    texts = [o.strip() for o in source if isinstance(o, str)]
+    items = list(source)
+    if any(isinstance(o, (dict, list, tuple)) for o in items): return _json_pairs(items, column)
+    texts = [str(o).strip() for o in items if isinstance(o, (str, Path))]
     return [(o, None) for o in texts if o]
 
-# %% ../../../nbs/engine/collect/url_lists.ipynb #117bf84e
+def _text_pairs(text, suffix, column):
+    data = _json_of(text, suffix in ('.json', '.jsonl', '.ndjson'))
+    return _json_pairs(data[0], column) if data else _from_rows(*_text_table(text), column)
+
+# %% ../../../nbs/engine/collect/url_lists.ipynb #fd9ece0c
+MAX_LIST = 200_000_000 # Bytes
+MAX_PIECES = 10_000_000 # Lines and fields
+
 def _list_text(path):
     try: return _text(read_limited(path, MAX_LIST), path)
     except (OSError, ValueError) as e:
         if isinstance(e, DataError): raise
         raise DataError(f'There is no list at {str(path)[:300]} ({first_line(e, 60)}).',
-                        next='Give the path of a text or CSV file, or the addresses themselves.') from e
+                        next='Give the path of a text, CSV or JSON file, or the addresses themselves.') from e
 
+# %% ../../../nbs/engine/collect/url_lists.ipynb #117bf84e
 def _text(data, path):
-    "The text of a list: UTF-8, or UTF-16 as PowerShell writes it; bytes that are no text stay as they are"
-    pieces = sum(data.count(o) for o in (b'\n', b'\r', b',', b'\t'))
+    "The text of a list: UTF-8, UTF-16 as PowerShell and Excel write it, or of the old encoding of Windows"
+    pieces = sum(data.count(o) for o in (b'\n', b'\r', b',', b'\t', b';', b'|'))
     if pieces>MAX_PIECES:
         raise DataError(f'{path} has {pieces:,} lines and fields, and at most {MAX_PIECES:,} are read.',
                         next='Divide it into several lists.')
+    if data.startswith((b'\xff\xfe\0\0', b'\0\0\xfe\xff')): return data.decode('utf-32', errors='replace')
     if data.startswith((b'\xff\xfe', b'\xfe\xff')): return data.decode('utf-16', errors='replace')
-    if b'\0' not in data: return data.decode('utf-8-sig', errors='surrogateescape')
-    raise DataError(f'{path} is no text.', next='Give the path of a text or CSV file.')
+    for i,name in enumerate(('utf-16-be', 'utf-16-le')): # without a mark: one byte of each letter is 0
+        if data[i::2].count(0)*2>len(data[i::2]) and 0 not in data[1-i::2]: return data.decode(name, errors='replace')
+    if b'\0' in data: raise DataError(f'{path} is no text.', next='Give the path of a text, CSV or JSON file.')
+    try: return data.decode('utf-8-sig')
+    except UnicodeDecodeError:
+        warnings.warn(f'{path} is not in UTF-8: lines that are not are read in the encoding of western Windows.')
+        return '\n'.join(map(_old_text, data.removeprefix(b'\xef\xbb\xbf').splitlines()))
 
-MAX_LIST = 200_000_000 # Bytes
-MAX_PIECES = 10_000_000 # Lines and fields
+def _old_text(line):
+    "A line that may be in the encoding that Windows used to write in western Europe and America"
+    for name in ('utf-8', 'cp1252'):
+        try: return line.decode(name)
+        except UnicodeDecodeError: continue
+    return line.decode('latin-1')
 
 # %% ../../../nbs/engine/collect/url_lists.ipynb #3363925b
 def read_urls(
-    source,     # Path of a text, CSV or TSV file, addresses as text, a list, a pandas Series or DataFrame
+    source,     # Path of a text, CSV, TSV or JSON file, addresses as text, a list, a pandas Series or DataFrame
     column=None # Name of the column with the addresses; None to find it
 ) -> list:      # Addresses as they were written, each once, in order; `DataError` when there are none
     "The addresses in a list, whatever its shape"
@@ -135,7 +321,7 @@ def read_urls(
 
 # %% ../../../nbs/engine/collect/url_lists.ipynb #7bd7f4d1
 def read_labelled(
-    source,     # Path of a CSV or TSV file or a DataFrame, with a column of addresses or file names and one of labels
+    source,     # As for `read_urls`, with addresses or file names and their labels
     column=None # Name of the column with the addresses; None to find it
 ) -> dict:      # Label to its addresses, in order; `DataError` when there is no column of labels
     "The addresses in a list, by label"
@@ -153,13 +339,56 @@ def read_labelled(
 
 # %% ../../../nbs/engine/collect/url_lists.ipynb #f451ca5e
 def local_file(
-    name:str, # A path as a list gives it, with slashes of either kind
+    name:str, # A path as a list gives it, with slashes of either kind, or a `file:` address
     root      # The folder that it is relative to
-):            # The path below `root`; None for what leads out of it
+):            # The path below `root`, or a whole one of a picture; None for what leads out, and for other addresses
     "The file that a list of files means"
-    parts = [o for o in re.split(r'[\\/]+', name) if o not in ('', '.')]
-    if '..' in parts or re.match(r'[A-Za-z]:', name): return None
-    path = Path(root).joinpath(*parts)
-    try: is_below = path.resolve().is_relative_to(Path(root).resolve())
+    if name.lower().startswith('file:'): name = _path_of(name)
+    elif _is_url(name): return None
+    if '..' in re.split(r'[\\/]+', name): return None
+    try: return _whole_path(name) or _below(name, Path(root))
     except (OSError, ValueError, RuntimeError): return None # no name of a file, or a link that leads to itself
-    return path if is_below else None
+
+def _path_of(address):
+    "The path in a `file:` address"
+    from urllib.request import url2pathname
+    return url2pathname(re.sub('^file:(//(localhost)?(?=/))?', '', address, flags=re.I))
+
+def _whole_path(name):
+    "The file of a whole path, where it is there and ends like a picture"
+    path = Path(name).expanduser()
+    is_picture = path.is_absolute() and _is_file(path.name) and path.is_file() and _is_file(path.resolve().name)
+    return path if is_picture else None
+
+# %% ../../../nbs/engine/collect/url_lists.ipynb #3d17d121
+def _below(name, root):
+    "The path of `name` below `root`; None where it leads out of it"
+    if re.match(r'[A-Za-z]:', name): return None
+    path = root.joinpath(*[o for o in re.split(r'[\\/]+', name) if o not in ('', '.')])
+    if not name.isascii() and not path.exists(): path = next(filter(Path.exists, _written(path)), path)
+    return path if path.resolve().is_relative_to(root.resolve()) else None
+
+def _written(path):
+    "The ways in which other systems write the name of a file"
+    for form in ('NFC', 'NFD'): yield Path(unicodedata.normalize(form, str(path)))
+    yield Path(str(path).encode('cp1252', 'replace').decode('utf-8', 'surrogateescape'))
+
+# %% ../../../nbs/engine/collect/url_lists.ipynb #34f05f19
+def listed_hits(
+    addresses:list, # What `read_urls` gave
+    source,         # What it was given: the names in a file are relative to its folder
+    root=None       # The folder that names are relative to; None for that of `source`, or the present one
+) -> list:          # A `Hit` for each; a warning names the first file that is outside of the folder
+    "The entries of a list as what can be fetched: addresses, and files of one's own"
+    is_file = isinstance(source, (str, Path)) and not _is_url(str(source))
+    home = Path(root or (Path(source).parent if is_file else '.'))
+    hits = []
+    outside = []
+    for text in addresses:
+        path = local_file(text, home)
+        hits.append(Hit(path.resolve().as_uri(), title=text, source='files') if path else Hit(text, source='list'))
+        if path and not path.resolve().is_relative_to(home.resolve()): outside.append(text)
+    if outside:
+        first = printable(outside[0])
+        warnings.warn(f'{len(outside)} pictures outside of the folder of the list are read, {first} is the first.')
+    return hits

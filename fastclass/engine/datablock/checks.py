@@ -11,15 +11,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
+from unicodedata import normalize
 
 from ..base.errors import DataError, PictureError, printable
-from ..base.lookalikes import GROUP_LIMIT, COPY_LIMIT
+from ..base.lookalikes import COPY_LIMIT
 from ..base.machine import cpu_count
 from ..base.picture import open_picture, orientation
-from .folder import LEFT_OUT, SPLIT_NAMES
 from .items import applied, item_sources
+from .layout import LEFT_OUT, side_word
 from .loaders import UprightImage
-from .split import like_pairs, looks_of
+from .split import kin_of, like_pairs, looks_of
 
 # %% auto #0
 __all__ = ['UNEVEN', 'FEW_ITEMS', 'STRAY', 'TINY', 'LEAK', 'TOGETHER', 'Finding', 'Report', 'picture_files', 'check_dls']
@@ -357,7 +358,7 @@ def _check_beside(labelled):
 # %% ../../../nbs/engine/datablock/checks.ipynb #fd1f23b0
 def _check_strays(labels, labelled):
     "Are there classes whose names are those of other folders?"
-    split = [l for l in labels if l.lower() in {*SPLIT_NAMES, 'test'}]
+    split = [l for l in labels if side_word(l)]
     if split:
         yield Finding(
             'stray',
@@ -374,7 +375,7 @@ def _check_strays(labels, labelled):
             files=[f for f,l in labelled if l in odd])
 
 def _check_twins(labels):
-    plain = {l:' '.join(l.replace('_', ' ').casefold().split()) for l in labels}
+    plain = {l:' '.join(normalize('NFKC', l).replace('_', ' ').casefold().split()) for l in labels}
     times = Counter(plain.values())
     same = [l for l in labels if times[plain[l]]>1]
     if same:
@@ -472,7 +473,7 @@ def _check_shapes(dls, headers):
 
 # %% ../../../nbs/engine/datablock/checks.ipynb #703067e8
 LEAK = .05 # A larger share of leaked validation pictures is bad
-TOGETHER = '`stable_split(files, labels, groups=near_groups(files))`' # How to keep copies on one side
+TOGETHER = '`stable_split(files, labels, groups=near_groups(files, labels=labels))`' # How to keep copies on one side
 
 def _check_copies(files, looks, labels, n):
     "`files` are those of both sides, the first `n` are for training"
@@ -486,8 +487,7 @@ def _check_copies(files, looks, labels, n):
     yield from _check_leak(files, across, len(leaked), len(files)-n)
     yield from _check_doubles(files, doubles)
 
-    kin = [(i, j) for i,j in like_pairs(looks, GROUP_LIMIT) if i<n<=j]
-    kin = {j for i,j in kin if not labels or labels[i]==labels[j]}
+    kin = {j for i,j in kin_of(looks, labels) if i<n<=j}
     yield from _check_siblings(files, kin-leaked, len(files)-n)
 
 def _pair_count(pairs):

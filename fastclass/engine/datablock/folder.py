@@ -13,17 +13,17 @@ from pathlib import Path
 
 from PIL import Image
 
+from ..base.bars import shows_bars
 from ..base.errors import DataError, PictureError, printable
+from ..base.lookalikes import fingerprint, group_names, is_copied_name, kin_pairs, linking_pairs
 from ..base.machine import cpu_count
 from ..base.picture import flatness, is_card, picture_bytes, read_picture
+from ..collect.manifest import Manifest
+from .layout import Layout, files_below, read_layout
+from .sides import content_split, draw_sides, units_of
 
 # %% auto #0
-__all__ = ['LEFT_OUT', 'SPLIT_NAMES', 'DECODE_SIZE', 'FEW_CARDS', 'CARD_SHARE', 'Folder', 'files_below', 'class_name', 'open_all',
-           'scan_folder', 'content_split', 'split_folder']
-
-# %% ../../../nbs/engine/datablock/folder.ipynb #ca7efc5a
-LEFT_OUT = ('models', '__MACOSX', '@eaDir')       # Folders that tools leave beside the pictures
-SPLIT_NAMES = {'train':False, 'valid':True, 'val':True} # Folders that hold a split which somebody made
+__all__ = ['DECODE_SIZE', 'FEW_CARDS', 'CARD_SHARE', 'Folder', 'open_all', 'scan_folder', 'split_folder']
 
 # %% ../../../nbs/engine/datablock/folder.ipynb #0bc3e929
 @dataclass
@@ -35,7 +35,11 @@ class Folder:
     hashes:list        # SHA-256 of each file's bytes, in the order of `files`
     refused:list = field(default_factory=list) # `(file, reason, message)` of what was set aside
     stray:list = field(default_factory=list)   # Files and folders that are no part of the data
-    given:list|None = None # True for each picture that lies in a `valid` folder; None without such folders
+    given:list|None = None # True for each picture that lies in a folder for validation; None without such folders
+    groups:list = field(default_factory=list)  # Group of each picture, '' for one that stands alone; empty: all do
+    alike:list = field(default_factory=list)   # `(i, j)` of look-alikes, closest first: the pairs that make the groups
+    layout:Layout|None = None # What the folders stand for
+    notes:list = field(default_factory=list)   # What a person should know before training, a sentence each
 
     @property
     def classes(self)->list:
@@ -50,48 +54,6 @@ class Folder:
     def __len__(self):
         return len(self.files)
 
-# %% ../../../nbs/engine/datablock/folder.ipynb #d2475aa4
-def _entries(path):
-    "What lies in `path`, sorted by name, without hidden files"
-    try:
-        with os.scandir(path) as found:
-            entries = [o for o in found if not o.name.startswith('.')]
-    except OSError as e:
-        raise DataError(f'The folder {path} may not be read: {e.strerror}.',
-                        next='Give yourself the right to read it, or copy it.') from e
-    return sorted(entries, key=lambda o: o.name)
-
-def _is_folder(entry):
-    "False also for a link that leads nowhere, or around"
-    try: return entry.is_dir()
-    except OSError: return False
-
-# %% ../../../nbs/engine/datablock/folder.ipynb #caa2d507
-def files_below(
-    folder,           # Path of a folder
-    left_out=LEFT_OUT # Names of folders to pass over
-):                    # Yields paths; raises `DataError` for a folder that may not be read
-    "All files below `folder`, sorted, without hidden ones and without following links out of it"
-    todo = [Path(folder)] # a list: folders may lie in each other more often than a function may call itself
-    while todo:
-        base = todo.pop()
-        deeper = []
-        for o in _entries(base):
-            if not _is_folder(o): yield base/o.name
-            elif not o.is_symlink() and o.name not in left_out: deeper.append(base/o.name)
-        todo += reversed(deeper)
-
-# %% ../../../nbs/engine/datablock/folder.ipynb #f9b93a59
-def _roots(path):
-    "`(folder, for validation)` of what holds class folders: `path` itself, or the train and valid folders in it"
-    dirs = [path/o.name for o in _entries(path) if _is_folder(o) and o.name not in LEFT_OUT]
-    names = {o.name.lower() for o in dirs}
-    split = [(o, SPLIT_NAMES[o.name.lower()]) for o in dirs if o.name.lower() in SPLIT_NAMES]
-    sides_only = names <= {*SPLIT_NAMES, 'test'}
-    if 'train' in names and len(split)>1 and sides_only:
-        return split
-    return [(path, None)]
-
 # %% ../../../nbs/engine/datablock/folder.ipynb #cb7cf673
 @dataclass
 class _Candidate:
@@ -100,6 +62,7 @@ class _Candidate:
     label:str
     valid:bool|None              # Does it lie in a folder for validation? None without such folders
     hash:str|None = None         # Of a picture that can be used
+    look:dict|None = None        # What such a picture looks like, as `fingerprint` says
     error:PictureError|None = None # Why it cannot be used; with a hash: why it looks as if it were no use
 
     @property
@@ -107,42 +70,31 @@ class _Candidate:
         return self.file, self.error.reason, printable(self.error.message)
 
 # %% ../../../nbs/engine/datablock/folder.ipynb #f8797729
-def class_name(
-    name:str # Of a folder
-) -> str:    # The same, but for bytes that are no text in UTF-8: those are escaped
-    "The class that a folder stands for; it will be written into tables and bundles"
-    try: name.encode()
-    except UnicodeEncodeError: return printable(name)
-    return name
-
-def _candidates(path):
-    "The `_Candidate`s in the class folders, and what is stray"
-    found = []
-    stray = []
-    for root,valid in _roots(path):
-        for o in _entries(root):
-            if _is_folder(o) and o.name not in LEFT_OUT:
-                found += [_Candidate(f, class_name(o.name), valid) for f in files_below(root/o.name)]
-            else:
-                stray.append(root/o.name)
-    return found, stray
+def _candidates(layout):
+    "The `_Candidate`s in the class folders"
+    return [_Candidate(file, label, None if side is None else side=='valid')
+            for folder,label,side in layout.parts for file in files_below(folder)]
 
 # %% ../../../nbs/engine/datablock/folder.ipynb #876c914b
 DECODE_SIZE = 512 # Big photos are decoded at a reduced scale whose shorter side is still at least this, in pixels
 
 # %% ../../../nbs/engine/datablock/folder.ipynb #df27ebfd
 def _open_picture(file):
-    "`(hash, None)` for a picture that can be used, `(None, error)` for one that cannot, both for a placeholder"
+    "Hash, error and look: no error for a picture that can be used, the error alone for one that cannot, all for a card"
     try:
         data,name = picture_bytes(file)
         if not data: raise PictureError(f'{file} has zero bytes.', reason='empty')
-        looks_odd = _looks_like_a_card(read_picture(data, near=DECODE_SIZE))
+        im = read_picture(data, near=DECODE_SIZE)
+        looks_odd = _looks_like_a_card(im)
+        is_jpeg = data[:2]==b'\xff\xd8' # decoded once more, small, in less time than a look at `im` would take
+        look = fingerprint(data if is_jpeg else im)
     except PictureError as e:
-        return None, e
+        return None, e, None
     digest = hashlib.sha256(data).hexdigest()
-    if not looks_odd: return digest, None
-    return digest, PictureError(f'{name} looks like a card that says there is no image.',
-                                'Pass placeholders=False to keep such pictures.', reason='placeholder')
+    if not looks_odd: return digest, None, look
+    card = PictureError(f'{name} looks like a card that says there is no image.',
+                        'Pass placeholders=False to keep such pictures.', reason='placeholder')
+    return digest, card, look
 
 # %% ../../../nbs/engine/datablock/folder.ipynb #5f17612f
 def _may_be_flat(im):
@@ -161,11 +113,11 @@ def _looks_like_a_card(im):
 def open_all(
     files,        # Paths
     progress:bool # Show a progress bar
-) -> list:        # For each file `(hash, None)`, or `(None, error)`: the `PictureError` says why it cannot be used
+) -> list:        # For each file `(hash, error, look)`; the `PictureError` says why it cannot be used, None: it can
     "Open all pictures, on as many threads as there are processors; what looks like a placeholder has hash and error"
     with ThreadPoolExecutor(cpu_count()) as pool:
         res = pool.map(_open_picture, files)
-        if not progress: return list(res)
+        if not progress or not shows_bars(): return list(res)
         from fastprogress.fastprogress import progress_bar
         return list(progress_bar(res, total=len(files), leave=False))
 
@@ -193,7 +145,7 @@ def _doubles(candidates):
     keep = []
     out = []
     first = {}
-    for o in candidates:
+    for o in _plain_names_first(candidates):
         if len(labels[o.hash])>1:
             names = ' and '.join(printable(label) for label in sorted(labels[o.hash]))
             out.append((o.file, 'conflict', f'The same picture lies in the classes {names}.'))
@@ -203,6 +155,13 @@ def _doubles(candidates):
             first[o.hash] = o.file
             keep.append(o)
     return keep, out
+
+# %% ../../../nbs/engine/datablock/folder.ipynb #472421c9
+def _plain_names_first(candidates):
+    "The candidates, those last whose names are made from the name of another with the same bytes, as `cat-Copy1` is"
+    names = {}
+    for o in candidates: names.setdefault(o.hash, []).append(o.file.name)
+    return sorted(candidates, key=lambda o: any(is_copied_name(o.file.name, name) for name in names[o.hash]))
 
 # %% ../../../nbs/engine/datablock/folder.ipynb #a5aa80a7
 def scan_folder(
@@ -214,20 +173,22 @@ def scan_folder(
     "Look through a folder of class folders: open each picture once, set aside what cannot be used, and say why"
     path = Path(os.path.expanduser(path))
     _check_place(path)
-    found,stray = _candidates(path)
+    layout = read_layout(path)
+    found = _candidates(layout)
     if not found:
-        raise DataError(f'{path} holds no class folders with pictures in them.', next=_layout_advice(stray))
+        raise DataError(f'{path} holds no class folders with pictures in them.', next=_layout_advice(layout.stray))
 
     looked = open_all([o.file for o in found], progress)
-    for o,(digest,error) in zip(found, looked):
-        o.hash,o.error = digest,error
+    for o,(digest,error,look) in zip(found, looked):
+        o.hash,o.error,o.look = digest,error,look
     _set_cards_aside(found, placeholders)
     good = [o for o in found if o.hash]
     bad = [o for o in found if o.error]
 
     refused,not_a_class = _sort_out(good, bad)
     keep,doubled = _doubles(good)
-    folder = _as_folder(path, keep, refused+doubled, stray+not_a_class)
+    _check_doubled_classes(good, keep)
+    folder = _as_folder(path, keep, refused+doubled, layout.stray+not_a_class, layout)
     _check_classes(folder, len(found), min_per_class)
     return folder
 
@@ -246,22 +207,134 @@ def _layout_advice(stray):
     "What to do with a folder that has no class folders"
     advice = 'Make one sub-folder a class, named after the class, and put at least two pictures into each.'
     if any(o.is_file() for o in stray):
-        return f'The pictures lie side by side in it. {advice}'
+        return f'The pictures lie side by side in it. If it is one class, give the folder above it. Else: {advice}'
     return advice
 
-def _as_folder(path, rows, refused, stray):
+def _as_folder(path, rows, refused, stray, layout):
     rows = sorted(rows, key=lambda o: str(o.file))
     given = None
     if any(o.valid is not None for o in rows):
         given = [bool(o.valid) for o in rows]
-    return Folder(
+    folder = Folder(
         path,
         files=[o.file for o in rows],
         labels=[o.label for o in rows],
         hashes=[o.hash for o in rows],
         refused=sorted(refused),
         stray=sorted(stray),
-        given=given)
+        given=given,
+        layout=layout)
+    folder.notes += _layout_notes(folder)
+    _find_groups(folder, [o.look for o in rows])
+    return folder
+
+# %% ../../../nbs/engine/datablock/folder.ipynb #e1898298
+def _layout_notes(folder):
+    "What the folders said about classes and sides"
+    layout = folder.layout
+    notes = []
+    if layout.root!=folder.path and not layout.root.samefile(folder.path):
+        notes.append(f'The classes lie in {printable(layout.root.relative_to(folder.path).as_posix())}.')
+    if folder.given is not None:
+        train,valid = _names_of(layout, 'train'),_names_of(layout, 'valid')
+        n = folder.given.count(True)
+        notes.append(f'The folders hold the split: {train} ({len(folder)-n} pictures) for training, {valid} ({n}) '
+                     'for validation. --valid and --seed do nothing to it.')
+    if layout.held:
+        names = _names_of(layout, 'test')
+        notes.append(f'Kept for prediction, not trained on: {names}, {len(layout.held)} files.')
+    if layout.doubt: notes.append(layout.doubt)
+    for label,folders in _twice_named(layout).items():
+        names = ' and '.join(ascii(o) for o in folders)
+        notes.append(f'The folders {names} have one name in two Unicode forms: they are one class, {label!r}.')
+    return notes
+
+# %% ../../../nbs/engine/datablock/folder.ipynb #a48ac869
+def _names_of(layout, side):
+    "The names of the folders of a side, those below other folders once"
+    names = dict.fromkeys(o.name for o,s in layout.sides.items() if s==side)
+    return printable(' and '.join(names))
+
+def _twice_named(layout):
+    "Classes whose folders are not all called the same"
+    names = {}
+    for folder,label,side in layout.parts:
+        if folder not in layout.sides: names.setdefault(label, {})[folder.name] = None
+    return {label:list(found) for label,found in names.items() if len(found)>1}
+
+# %% ../../../nbs/engine/datablock/folder.ipynb #9750e3e4
+def _manifest_groups(folder):
+    "The group that a manifest gives each picture, known by its content or its name; '' where there is none"
+    groups = {}
+    for place in {folder.path, folder.layout.root}:
+        if not (place/'manifest.jsonl').is_file(): continue
+        try: rows = Manifest(place).rows()
+        except DataError as e: # somebody else's file of that name
+            folder.notes.append(f'The groups of manifest.jsonl are not known: {e.message}')
+            continue
+        groups.update({place/o['file']:o['group'] for o in rows if o['file']})
+        groups.update({o['hash']:o['group'] for o in rows if o['hash']})
+    return [groups.get(h) or groups.get(f) or '' for h,f in zip(folder.hashes, folder.files)]
+
+def _group_pairs(groups):
+    "Each member of a group with its first one"
+    first = {}
+    return [(first.setdefault(g, i), i) for i,g in enumerate(groups) if g and first.setdefault(g, i)!=i]
+
+# %% ../../../nbs/engine/datablock/folder.ipynb #50da0bf1
+def _find_groups(folder, looks):
+    "Put groups and pairs into a folder, and say what they mean"
+    try:
+        kin = kin_pairs(looks, folder.labels)
+    except DataError as e:
+        folder.notes.append(f'Warning: {e.message} They were not kept on one side of the split.')
+        kin = kin_pairs([])
+    said = _group_pairs(_manifest_groups(folder))
+    groups = group_names(folder.hashes, [*kin[:,:2].tolist(), *said])
+    folder.alike = linking_pairs(len(folder), kin)
+    if any(groups):
+        source = ', some of them named in manifest.jsonl' if said else ''
+        together,n = sum(map(bool, groups)),len(set(filter(None, groups)))
+        group = '1 group' if n==1 else f'{n} groups'
+        found = f'{together} pictures in {group}{source}'
+        folder.notes += _group_notes(folder, groups, found)
+    folder.notes += _two_class_notes(folder)
+    folder.groups = _without_whole_classes(folder.labels, groups)
+
+def _two_class_notes(folder):
+    "Copies under two names of a class"
+    two = [(folder.labels[i], folder.labels[j]) for i,j in folder.alike if folder.labels[i]!=folder.labels[j]]
+    if not two: return []
+    one,other = map(printable, sorted(two[0]))
+    return [f'Warning: {len(two)} pairs of the same picture lie in two classes, the closest in {one} and {other}: '
+            'one of the labels is wrong (pairs in the report).']
+
+# %% ../../../nbs/engine/datablock/folder.ipynb #c22cf497
+def _group_notes(folder, groups, found):
+    "What groups mean for the split, and for what is measured on it"
+    if folder.given is not None:
+        trained = {g for g,valid in zip(groups, folder.given) if g and not valid}
+        leaked = sum(valid and g in trained for g,valid in zip(groups, folder.given))
+        if not leaked: return []
+        n = folder.given.count(True)
+        return [f'Warning: {leaked} of {n} validation pictures look like a training picture: up to '
+                f'{100*leaked/n:.1f} points of the accuracy are memory.']
+
+    notes = [f'Look-alikes: {found}, each kept on one side of the split.']
+    for (label,group),k in Counter(zip(folder.labels, groups)).items():
+        n = folder.counts[label]
+        if not group or k<=n/2: continue
+        what = f'Warning: {k} of {n} pictures of {printable(label)} are one group of look-alikes'
+        if k<n: notes.append(f'{what}, so its accuracy rests on the {n-k} others. Add some of another place or time.')
+        else: notes.append(f'{what}. They lie on both sides of the split, so its accuracy is memory: add others.')
+    return notes
+
+# %% ../../../nbs/engine/datablock/folder.ipynb #d055201b
+def _without_whole_classes(labels, groups):
+    "Groups, but for classes that are one group: those could not be split"
+    whole = {label for label in set(labels) if len({g for l,g in zip(labels, groups) if l==label} - {''})==1}
+    whole = {label for label in whole if '' not in [g for l,g in zip(labels, groups) if l==label]}
+    return ['' if label in whole else g for label,g in zip(labels, groups)]
 
 # %% ../../../nbs/engine/datablock/folder.ipynb #e011df20
 def _sort_out(good, bad):
@@ -278,6 +351,27 @@ def _sort_out(good, bad):
     not_a_class = [o.file for o in bad if o.label not in classes]
     return refused, not_a_class
 
+# %% ../../../nbs/engine/datablock/folder.ipynb #a2e68bf2
+def _check_doubled_classes(good, keep):
+    "Raise `DataError` for a class all of whose pictures lie in other classes too"
+    lost = {o.label for o in good}-{o.label for o in keep}
+    if not lost: return
+    label = min(lost)
+    hashes = {o.hash for o in good if o.label==label}
+    other = Counter(o.label for o in good if o.label!=label and o.hash in hashes).most_common(1)[0][0]
+    raise DataError(f'All pictures of {label!r} lie in other classes too, most of them in {other!r}, '
+                    'so nothing is left to tell them apart.',
+                    next='Take one of the two folders away if it is a copy, or put each picture where it belongs.')
+
+def _why_one_class(folder):
+    "What may be the reason that there is one class only"
+    twice = [o for o in folder.notes if 'Unicode' in o]
+    if twice: return ' '+twice[0]
+    below = {f.relative_to(part).parts[0] for part,_,_ in folder.layout.parts for f in folder.files
+             if f.is_relative_to(part) and len(f.relative_to(part).parts)>1}
+    if below: return f' It holds {", ".join(sorted(map(printable, below)))}, and no second folder lies beside it.'
+    return ''
+
 # %% ../../../nbs/engine/datablock/folder.ipynb #1a13f43e
 def _check_classes(folder, looked_at, min_per_class):
     "Raise `DataError` unless there are two classes or more with enough pictures, and most pictures are good"
@@ -293,7 +387,7 @@ def _check_classes(folder, looked_at, min_per_class):
             next='Something went wrong when they were collected: fetch them again.')
 
     if len(folder.classes)<2:
-        raise DataError(f'{folder.path} holds one class only: {folder.classes[0]!r}.',
+        raise DataError(f'{folder.path} holds one class only: {folder.classes[0]!r}.{_why_one_class(folder)}',
                         next='A classifier needs at least two: add a folder with pictures of something else.')
 
     few = ', '.join(f'{k!r} has {n}' for k,n in folder.counts.items() if n<min_per_class)
@@ -301,43 +395,32 @@ def _check_classes(folder, looked_at, min_per_class):
         raise DataError(f'Too few pictures: {few}.',
                         next=f'Each class needs at least {min_per_class}, better 50; add some or take the folder away.')
 
-# %% ../../../nbs/engine/datablock/folder.ipynb #8ecb105a
-def content_split(
-    labels:list,         # Class of each item
-    hashes:list,         # Hash of each item's content, in the order of `labels`
-    valid_pct:float=0.2, # Share of each class that goes to validation, between 0 and 1
-    seed:int=42          # Another seed, another split
-)->list:                 # True for each item that goes to validation; raises `DataError`
-    "A stratified split in which the content of a file and `seed` decide on its side, whatever its name or place"
-    if len(labels)!=len(hashes):
-        raise DataError(f'{len(hashes)} hashes for {len(labels)} items.', next='One hash an item is needed.')
-    if not 0<valid_pct<1:
-        raise DataError(f'The share for validation is {valid_pct}.',
-                        next='Take a number between 0 and 1, for example 0.2.')
-
-    def place(i): return hashlib.sha256(f'{seed}{hashes[i]}'.encode()).digest()
-    room = {k: min(n-1, max(1, round(n*valid_pct))) for k,n in Counter(labels).items()}
-    valid = [False]*len(labels)
-    for i in sorted(range(len(labels)), key=place):
-        if room[labels[i]]>0:
-            valid[i] = True
-            room[labels[i]] -= 1
-    return valid
-
 # %% ../../../nbs/engine/datablock/folder.ipynb #d848771c
 def split_folder(
     folder:Folder,       # What `scan_folder` found
     valid_pct:float=0.2, # Share of each class for validation, where the folder brings no split
     seed:int=42          # Another seed, another split
 )->list:                 # True for each picture that goes to validation; raises `DataError`
-    "The split that the folder brings along in `train` and `valid` folders, else one by content"
-    if folder.given is None:
-        return content_split(folder.labels, folder.hashes, valid_pct, seed)
+    "The split that the folders state, else one by content with look-alikes on one side"
+    if folder.given is not None: return _checked_split(folder)
+    by_picture = content_split(folder.labels, folder.hashes, valid_pct, seed)
+    if not any(folder.groups): return by_picture
+    sides = [None]*len(folder)
+    units = units_of(folder.hashes, folder.groups)
+    draw_sides(folder.labels, folder.hashes, units, dict(valid=valid_pct), seed, sides)
+    return [side=='valid' for side in sides]
 
+# %% ../../../nbs/engine/datablock/folder.ipynb #9bd2e119
+def _checked_split(folder):
+    "The split that the folders state; raises `DataError` where a class is missing on a side"
+    classes = {side:{l for l,v in zip(folder.labels, folder.given) if v==side} for side in (False, True)}
     for name,side in (('train', False), ('valid', True)):
-        there = {l for l,v in zip(folder.labels, folder.given) if v==side}
-        missing = ', '.join(sorted(set(folder.classes)-there))
-        if missing:
-            raise DataError(f'The {name} folder has no picture of {missing}.',
-                            next='Put some there, or take the train and valid folders away and let the split be made.')
+        missing = ', '.join(sorted(classes[not side]-classes[side]))
+        own = ', '.join(sorted(classes[side]-classes[not side]))
+        if not missing: continue
+        where = folder.layout and _names_of(folder.layout, name) or name
+        alone = f' It alone has {own}.' if own else ''
+        raise DataError(f'The {where} folder has no picture of {missing}.{alone}',
+                        next='Give a class the same name on both sides, and put some of it there, or put all pictures '
+                             'of a class into one folder and let the split be made.')
     return folder.given

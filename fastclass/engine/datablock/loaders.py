@@ -59,7 +59,7 @@ def folder_dls(
     folder,                 # A folder of class folders, or what `scan_folder` gave for it
     size=192,               # Pictures are made this large: one number for a square, or `(height, width)`
     method:str='squish',    # 'squish', 'crop' or 'pad'
-    bs:int=32,              # Pictures a batch; less where the training set is smaller
+    bs:int|None=None,       # Pictures a batch; None: 32, or a quarter of a training set that is smaller than that
     valid_pct:float=0.2,    # Share of each class for validation
     seed:int=42,            # Decides on the split and on the order of the pictures
     batch_tfms=None,        # Augmentation, for example `aug_transforms()`
@@ -67,16 +67,27 @@ def folder_dls(
     device=None             # Where batches go; None: the device that works here
 ):                          # fastai `DataLoaders`; raises `DataError`
     "Stock `DataLoaders` over a folder of class folders, with an honest split"
-    if not isinstance(folder, Folder): folder = scan_folder(folder)
+    if not isinstance(folder, Folder):
+        folder = scan_folder(folder)
+        for note in folder.notes: print(note)
     valid = split_folder(folder, valid_pct, seed)
     set_seed(seed)
     block = _folder_block(folder, valid, item_tfms=Resize(size, method=method), batch_tfms=batch_tfms)
     device = torch.device(pick_device().type if device is None else device)
     if workers is None: workers = worker_count(device)
-    bs = min(bs, valid.count(False))
+    bs = _fitting_batch(bs, valid.count(False))
     return block.dataloaders(folder.files, path=folder.path, bs=bs, device=device, num_workers=workers)
 
 # %% ../../../nbs/engine/datablock/loaders.ipynb #f92e9c3d
+def _fitting_batch(bs, n):
+    "The batch size for `n` training pictures; says it where the one that was asked for leaves one step an epoch"
+    smaller = max(2, n//4)
+    if bs is None: return 32 if n>=32 else smaller
+    if bs<=n: return bs
+    print(f'Warning: batches of {bs} are more than the {n} training pictures, so each epoch is one step. '
+          f'With bs={smaller} it has {n//smaller}.')
+    return n
+
 def _folder_block(folder, valid, **tfms):
     return DataBlock(
         (ImageBlock(cls=UprightImage), CategoryBlock(vocab=folder.classes)),

@@ -12,16 +12,18 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
+from ..base.bars import shows_bars
 from ..base.errors import DataError, PictureError, printable
 from ..base.files import read_limited, write_atomic
-from ..base.lookalikes import COPY_LIMIT, GROUP_LIMIT, connected_components, fingerprint, near_pairs
+from ..base.lookalikes import COPY_LIMIT, GROUP_LIMIT, fingerprint, group_names, kin_pairs, near_pairs
 from ..base.machine import cpu_count
 from ..base.picture import picture_bytes
-from .folder import class_name, content_split, files_below, open_all, scan_folder
+from .folder import open_all, scan_folder
+from .sides import draw_sides, units_of
 
 # %% auto #0
 __all__ = ['SIDES', 'SPLIT_COLUMNS', 'MEANS', 'content_hashes', 'Split', 'stable_split', 'looks_of', 'like_pairs', 'look_alikes',
-           'near_groups', 'save_split', 'read_split', 'split_from_folder', 'split_from_column']
+           'kin_of', 'near_groups', 'save_split', 'read_split', 'split_from_folder', 'split_from_column']
 
 # %% ../../../nbs/engine/datablock/split.ipynb #ff57fcdc
 @lru_cache(100_000)
@@ -117,67 +119,6 @@ def _indices(split, files):
     valid = [i for i,s in enumerate(sides) if s=='valid']
     return train, valid
 
-# %% ../../../nbs/engine/datablock/split.ipynb #6b250d75
-def _units(hashes, groups):
-    "Positions that stay together, as lists: the same bytes, or the same group"
-    first = {}
-    pairs = []
-    for i,(digest,group) in enumerate(zip(hashes, groups)):
-        pairs.append((first.setdefault(('bytes', digest), i), i))
-        if group: pairs.append((first.setdefault(('group', group), i), i))
-
-    units = {}
-    for i,root in enumerate(connected_components(len(hashes), pairs)):
-        units.setdefault(root, []).append(i)
-    return list(units.values())
-
-# %% ../../../nbs/engine/datablock/split.ipynb #bd30b408
-def _quota(labels, share, others):
-    "Pictures of each class that one side gets: at least one, and at least one for each other side"
-    counts = Counter(labels)
-    few = sorted((k,n) for k,n in counts.items() if n<=others)
-    if few:
-        said = ', '.join(f'{k!r} has {n}' for k,n in few)
-        raise DataError(f'Too few pictures to split: {said}.', next=f'Each class needs at least {others+1}.')
-    return {k:min(n-others, max(1, round(n*share))) for k,n in counts.items()}
-
-# %% ../../../nbs/engine/datablock/split.ipynb #c0a414bb
-def _fill_side(side, quota, order, labels, sides):
-    "Give units to `side` while it has room for all that is in them; the classes that it then has nothing of"
-    taken = Counter(labels[i] for i,s in enumerate(sides) if s==side)
-    for unit in order:
-        more = Counter(labels[i] for i in unit)
-        given = any(sides[i] for i in unit)
-        if given or any(taken[k]+n>quota[k] for k,n in more.items()): continue
-        taken.update(more)
-        for i in unit: sides[i] = side
-    return [k for k in quota if not taken[k]]
-
-# %% ../../../nbs/engine/datablock/split.ipynb #60c95c95
-def _fill_up(side, missing, order, labels, sides):
-    "Give `side` the smallest free unit of each class that it has nothing of"
-    for label in missing:
-        places = [i for i,l in enumerate(labels) if l==label]
-        if any(sides[i]==side for i in places): continue
-        smallest = _smallest_free(order, places, sides)
-        if smallest is None and any(sides[i]=='train' for i in places): continue # an earlier split decided so
-        if smallest is None or not _leaves_some(smallest, places, sides):
-            raise DataError(
-                f'The pictures of {label!r} belong to one group or to too few: nothing is left for the {side} side.',
-                next='Add pictures of it that were taken at another time or place, or leave the class out.')
-        for i in smallest: sides[i] = side
-
-# %% ../../../nbs/engine/datablock/split.ipynb #f1df274a
-def _smallest_free(order, places, sides):
-    "The smallest unit that holds one of `places` and has no side yet; None where there is none"
-    places = set(places)
-    free = [u for u in order if not places.isdisjoint(u) and not any(sides[i] for i in u)]
-    return min(free, key=len, default=None)
-
-def _leaves_some(unit, places, sides):
-    "Is one of `places` outside of `unit` still free or for training?"
-    return any(i not in unit and sides[i] in (None, 'train') for i in places)
-
 # %% ../../../nbs/engine/datablock/split.ipynb #6f1caac3
 def _kept(units, hashes, keep, sides):
     "The sides that an earlier split gave, and for what joins one of its units, the side of that unit"
@@ -186,24 +127,6 @@ def _kept(units, hashes, keep, sides):
         have = [known[hashes[i]] for i in unit if hashes[i] in known]
         if not have: continue
         for i in unit: sides[i] = known.get(hashes[i], have[0])
-
-def _draw(labels, hashes, units, shares, seed, sides):
-    "Fill `sides` in place"
-    def place(unit):
-        first = min(hashes[i] for i in unit)
-        return hashlib.sha256(f'{seed}{first}'.encode()).digest()
-
-    if not any(sides) and len(units)==len(labels) and list(shares)==['valid']:
-        _quota(labels, shares['valid'], 1)
-        for_valid = content_split(labels, hashes, shares['valid'], seed)
-        sides[:] = ['valid' if v else 'train' for v in for_valid]
-
-    order = sorted(units, key=place)
-    for side,share in shares.items():
-        quota = _quota(labels, share, len(shares))
-        missing = _fill_side(side, quota, order, labels, sides)
-        _fill_up(side, missing, order, labels, sides)
-    sides[:] = [s or 'train' for s in sides]
 
 # %% ../../../nbs/engine/datablock/split.ipynb #07a4447c
 def stable_split(
@@ -223,10 +146,10 @@ def stable_split(
 
     hashes = content_hashes(files)
     sides = [None]*len(files)
-    units = _units(hashes, groups)
-    if keep is not None: _kept(units, hashes, keep, sides)
+    together = units_of(hashes, groups)
+    if keep is not None: _kept(together, hashes, keep, sides)
     shares = {side:share for side,share in (('test', test), ('valid', valid)) if share}
-    _draw(labels, hashes, units, shares, seed, sides)
+    draw_sides(labels, hashes, together, shares, seed, sides)
     return Split(files, sides, labels, hashes, groups)
 
 # %% ../../../nbs/engine/datablock/split.ipynb #73530038
@@ -265,7 +188,7 @@ def looks_of(
     files = list(files)
     with ThreadPoolExecutor(cpu_count()) as pool:
         res = pool.map(_as_is, [_fingerprint]*len(files), files)
-        if not progress: return list(res)
+        if not progress or not shows_bars(): return list(res)
         from fastprogress.fastprogress import progress_bar
         return list(progress_bar(res, total=len(files), leave=False))
 
@@ -287,21 +210,46 @@ def look_alikes(
     return like_pairs(looks_of(files), limit)
 
 # %% ../../../nbs/engine/datablock/split.ipynb #36216461
+def _good_looks(looks):
+    "Positions of what could be read, and their looks"
+    good = [i for i,o in enumerate(looks) if isinstance(o, dict)]
+    return good, [looks[i] for i in good]
+
+def like_pairs(
+    looks,      # What `looks_of` gave
+    limit=COPY_LIMIT  # Most bits and levels that two may differ in
+) -> list:      # `(i, j)` of positions, i<j; what could not be read is in no pair
+    "Which of these looks are alike"
+    good,found = _good_looks(looks)
+    return [(good[i], good[j]) for i,j in near_pairs(found, limit)]
+
+def kin_of(
+    looks,      # What `looks_of` gave
+    labels      # Class of each, as in `kin_pairs`; None where classes are not known
+) -> list:      # `(i, j)` of positions, i<j; what could not be read is in no pair
+    "Which of these belong on one side of a split"
+    good,found = _good_looks(looks)
+    if labels: labels = [labels[i] for i in good]
+    return [(good[i], good[j]) for i,j in kin_pairs(found, labels)[:,:2].tolist()]
+
+def look_alikes(
+    files,      # Paths of pictures
+    limit=COPY_LIMIT  # Most bits and levels that two may differ in; `GROUP_LIMIT`: for what belongs together
+) -> list:      # `(i, j)` of positions, i<j; pictures that cannot be read are in no pair; raises `DataError`
+    "Which pictures look the same"
+    return like_pairs(looks_of(files), limit)
+
+# %% ../../../nbs/engine/datablock/split.ipynb #f3513a34
 def near_groups(
     files,       # Paths of pictures
-    limit=GROUP_LIMIT  # Most bits and levels that members of a group may differ in
+    limit=GROUP_LIMIT, # Most bits and levels that members of a group may differ in, where no classes are given
+    labels=None  # Class of each: then the groups are those that `folder_dls` makes
 ) -> list:       # A group for each: text that its content decides, '' for one that stands alone; raises `DataError`
     "Groups of pictures that look alike and must stay on one side of a split"
     files = list(files)
-    pairs = look_alikes(files, limit)
-    first = connected_components(len(files), pairs)
-    hashes = content_hashes(files)
-
-    members = {}
-    for i in {k for pair in pairs for k in pair}:
-        members.setdefault(first[i], []).append(hashes[i])
-    names = {root:min(found)[:12] for root,found in members.items()}
-    return [names.get(root, '') for root in first]
+    looks = looks_of(files)
+    pairs = like_pairs(looks, limit) if labels is None else kin_of(looks, labels)
+    return group_names(content_hashes(files), pairs)
 
 # %% ../../../nbs/engine/datablock/split.ipynb #d4da819e
 from ..base.csv_cells import csv_text, plain_row
@@ -374,34 +322,26 @@ def read_split(
 
 # %% ../../../nbs/engine/datablock/split.ipynb #0fca935b
 def _test_rows(folder):
-    "`(file, label, hash)` of the readable pictures of a test folder, and what was set aside"
-    files = list(files_below(folder)) if folder.is_dir() else []
+    "`(file, label, hash)` of the readable pictures that were held for a test, and what was set aside"
+    held = folder.layout.held
     good = []
     refused = []
-    for file,(digest,error) in zip(files, open_all(files, False)):
-        if not digest:
-            refused.append((file, error.reason, printable(error.message)))
-        else:
-            label = '' if file.parent==folder else class_name(file.relative_to(folder).parts[0])
-            good.append((file, label, digest))
+    for (file,label),(digest,error,_) in zip(held, open_all([file for file,_ in held], False)):
+        if digest: good.append((file, label, digest))
+        else: refused.append((file, error.reason, printable(error.message)))
     return good, refused
-
-def _test_folder(path):
-    "The folder called test, however that is written"
-    for o in Path(os.path.expanduser(path)).iterdir():
-        if o.name.lower()=='test': return o
-    return Path(path)/'test'
 
 # %% ../../../nbs/engine/datablock/split.ipynb #2611e897
 def split_from_folder(
-    path,             # Folder with `train` and `valid` folders of class folders, and perhaps `test`
+    path,             # Folder with a folder of class folders for each side, and perhaps a test without classes
     progress:bool=False # Show a progress bar while the pictures are opened
 ) -> Split:           # Raises `DataError`
     "The split that folders hold"
     folder = scan_folder(path, progress=progress)
     if folder.given is None:
-        raise DataError(f'{path} has no train and valid folders.', next='Use `stable_split` to make a split.')
-    test,refused = _test_rows(_test_folder(path))
+        raise DataError(f'{path} has no folders for training and validation with the same class folders in them.',
+                        next='Use `folder_dls` or `stable_split`: they make a split.')
+    test,refused = _test_rows(folder)
     sides = ['valid' if v else 'train' for v in folder.given]
     return Split(
         files=folder.files+[file for file,_,_ in test],

@@ -25,6 +25,7 @@ from torch.utils.data import get_worker_info
 
 from ..base.errors import DataError, UnsupportedError
 from ..base.machine import cpu_count, exit_after, pick_device
+from .fold import beside_norm
 
 # %% auto #0
 __all__ = ['PROCESS_TIMEOUT', 'process_count', 'OwnChance', 'from_first', 'SharedLoader', 'shared_layers', 'joined', 'alone',
@@ -239,7 +240,8 @@ class _SharedNorm:
             self.running_mean.lerp_(mean.to(self.running_mean), share)
             self.running_var.lerp_((var*total/max(1, total-1)).to(self.running_var), share)
         res = (gap*(var+self.eps).rsqrt().view(shape)).to(x)
-        return res*self.weight.view(shape)+self.bias.view(shape) if self.affine else res
+        if self.affine: res = res*self.weight.view(shape)+self.bias.view(shape)
+        return beside_norm(self)(res)
 
 # %% ../../../nbs/engine/finetune/distributed.ipynb #1348ea6d
 class _SharedDropout:
@@ -257,7 +259,10 @@ def _shared_class(layer):
     cls = type(layer)
     if cls is nn.Dropout: return type('SharedDropout', (_SharedDropout, cls), {})
     if not isinstance(layer, nn.modules.batchnorm._BatchNorm) or isinstance(layer, nn.SyncBatchNorm): return None
-    if next(iter(layer.parameters()), torch.empty(0)).device.type=='cuda': return nn.SyncBatchNorm
+    on_gpu = next(iter(layer.parameters()), torch.empty(0)).device.type=='cuda'
+    if on_gpu:
+        from timm.layers.norm_act import SyncBatchNormAct # torch's own, and what timm's layers do after it
+        return SyncBatchNormAct
     return type(f'Shared{cls.__name__}', (_SharedNorm, cls), {})
 
 @contextmanager

@@ -21,14 +21,18 @@ from .features import (FeatureLoader, HeadOnFeatures, batches_vary, compute_feat
     fast_body, head_params, items_vary)
 
 # %% auto #0
-__all__ = ['MAX_VIEWS', 'SMALL', 'check_learner', 'features_of_both_sides', 'train_head', 'batch_seconds']
+__all__ = ['TRAINED_BEFORE', 'MAX_VIEWS', 'SMALL', 'check_learner', 'features_of_both_sides', 'train_head', 'batch_seconds']
 
 # %% ../../../nbs/engine/finetune/head.ipynb #358d5caf
+TRAINED_BEFORE = ('Warning: quick_tune trained this head before. It goes on from there, which often makes it worse. '
+                  'For a fresh start make the learner anew.')
+
 def check_learner(
     learn:Learner # What `quick_tune` was given
 ):                # Raises `UnsupportedError`, `DataError`
     "Raise unless `learn` is one that `quick_tune` can train and leave as `fine_tune` would"
     for dl in (learn.dls.train, learn.dls.valid): _check_loader(dl)
+    if getattr(learn, 'head_trained', False): print(TRAINED_BEFORE)
     found = [o for o in check_dls(learn.dls, look=False) if o.kind!='no_batch'] # it makes batches of its own
     Report(found).raise_if_bad()
     inputs = getattr(learn.dls, 'n_inp', 1)
@@ -67,8 +71,9 @@ def _choose_views(learn, valid, seconds, views):
     return fit_budget
 
 def _choose_bs(n):
-    "A sixth of the pictures, at least 8 and at most 64: with fewer steps an epoch, batch-norm layers do not settle"
-    return max(8, min(64, n//6))
+    """A sixth of the pictures, at least 8 and at most 64: with fewer steps an epoch, batch-norm layers do not settle.
+    Of many thousands a sixty-fourth, at most 256: an epoch has enough steps then, and large batches take less time"""
+    return max(8, min(64, n//6), min(256, n//64))
 
 def _choose_epochs(n, bs, views):
     "Enough epochs for about 48 steps, at least 5 and one a view, at most 30"
@@ -102,7 +107,7 @@ def features_of_both_sides(
     return valid,train
 
 # %% ../../../nbs/engine/finetune/head.ipynb #e7265c37
-SMALL = 8192 # Numbers a picture up to which features count as small
+SMALL = 2**19 # Numbers a batch up to which features count as small
 
 @contextmanager
 def _trains_head(learn, model, dls):
@@ -118,7 +123,7 @@ def _trains_head(learn, model, dls):
 
 @contextmanager
 def _few_threads(device, size):
-    "One thread for a head on small features on the CPU: sharing so little work costs more than it gives"
+    "One thread for a head on small batches on the CPU: sharing so little work costs more than it gives"
     n = torch.get_num_threads()
     if device.type=='cpu' and size<=SMALL: torch.set_num_threads(1)
     try: yield
@@ -132,7 +137,7 @@ def train_head(
     valid,  # Features of the validation pictures
     epochs, # Epochs; None: enough for about 48 steps
     lr,     # Highest learning rate
-    bs,     # Pictures a batch; None: a sixth of them, at least 8 and at most 64
+    bs,     # Pictures a batch; None: a sixth of them, from 8 to 64, and more of many thousands
     wd,     # Weight decay; None: that of the learner
     cbs     # Callbacks
 )->int:     # Epochs that were trained
@@ -142,10 +147,11 @@ def train_head(
     batches = FeatureLoader(train, dls.train, bs, True)
     loaders = DataLoaders(batches, FeatureLoader(valid, dls.valid, 256, False), path=dls.path)
     if epochs is None: epochs = _choose_epochs(train.n, batches.bs, train.views)
-    size = train.x.data[0, 0].numel()
+    size = train.x.data[0, 0].numel()*batches.bs
     model = HeadOnFeatures(learn.model, head)
     with _few_threads(device_of(learn), size), _trains_head(learn, model, loaders):
         learn.fit_one_cycle(epochs, lr, wd=wd, cbs=cbs)
+    learn.head_trained = True
     return epochs
 
 # %% ../../../nbs/engine/finetune/head.ipynb #1b91361f

@@ -15,7 +15,7 @@ from .predictions import as_table, class_probabilities
 
 # %% auto #0
 __all__ = ['TEMPERATURES', 'WRONG_LABELS', 'reliability', 'calibration_error', 'unavoidable_error', 'with_temperature',
-           'fit_temperature', 'cross_tempered', 'plot_reliability', 'describe_reliability']
+           'fit_temperature', 'cross_tempered', 'plot_reliability', 'describe_reliability', 'coverage_table']
 
 # %% ../../../nbs/engine/interpret/calibration.ipynb #89e9c8f1
 def reliability(
@@ -186,3 +186,12 @@ def _verdict(gap):
     if abs(gap)<.02: return 'about as sure as it is right'
     fault = 'sure' if gap>0 else 'modest'
     return f'too {fault} by {abs(gap):.0%} on average'
+
+# %% ../../../nbs/engine/interpret/calibration.ipynb #7f156216
+def coverage_table(
+    table:pd.DataFrame # What `predictions` gave
+)->pd.DataFrame:       # A row a confidence, the highest first: `pictures`, `coverage`, `accuracy` of all from it on
+    "For each confidence in a table: the answers with it or more, their share, and how many of them are right"
+    counts = table.correct.astype(float).groupby(table.probability).agg(['sum', 'size'])[::-1].cumsum()
+    columns = dict(pictures=counts['size'], coverage=counts['size']/len(table), accuracy=counts['sum']/counts['size'])
+    return pd.DataFrame(columns).rename_axis('confidence')

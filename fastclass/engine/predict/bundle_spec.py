@@ -210,12 +210,7 @@ def _find_arch(library, name):
     if library=='torchvision' and name in torchvision.models.list_models(module=torchvision.models):
         return getattr(torchvision.models, name)
     if library=='fastai' and _in_fastai(name): return getattr(fastai_models.xresnet, name)
-    if library!='timm': raise fail
-    try: known = _in_timm(name)
-    except ImportError as e:
-        raise BundleError(f'The arch {short(name)} comes from timm, which is not installed.',
-                          next='pip install timm') from e
-    if not known: raise fail
+    if library!='timm' or not _in_timm(name): raise fail
     return name
 
 def _in_fastai(name):
@@ -414,8 +409,8 @@ def _stat(numbers):
     return torch.tensor(numbers, dtype=torch.float32).view(1, 3, 1, 1)
 
 def own_copy(
-    t # An item transform of fastai
-):    # A copy for one picture, so that threads do not share what it draws
+    t # A transform of fastai
+):    # A copy for one picture or batch, so that threads do not share what it draws
     "A copy of a transform; fastai 2.8.7 keeps a `before_call` in it that belongs to the original"
     t = copy.copy(t)
     vars(t).pop('before_call', None)
@@ -447,7 +442,7 @@ class Prepare:
     ) -> torch.Tensor: # float, n x 3 x height x width
         "A batch of pictures as the model takes it: scaled and normalised"
         xb = xb.float().div_(self.divide_by)
-        if self.resize: xb = self.resize(TensorImage(xb), split_idx=1)
+        if self.resize: xb = own_copy(self.resize)(TensorImage(xb), split_idx=1)
         xb = xb.as_subclass(torch.Tensor)
         if self.stats is None: return xb
         mean,std = self.stats

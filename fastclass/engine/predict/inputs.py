@@ -10,7 +10,7 @@ from fastprogress.fastprogress import progress_bar
 from PIL import Image
 from ..base.errors import DataError, PictureError
 from ..base.picture import picture_bytes, read_picture
-from ..datablock.folder import files_below
+from ..datablock.layout import files_below
 from .predictor import Prediction, Predictor
 
 # %% auto #0

@@ -24,7 +24,8 @@ from fastclass.engine.base.bundle_files import (PACKAGES, TEXT, building_from, c
     refuse, write_store)
 from ..base.errors import BundleError, DataError, PictureError, UnsupportedError
 from ..base.picture import read_picture
-from ..base.torch_tools import evaluating
+from ..base.torch_tools import each_core, evaluating
+from ..finetune.fold import folded
 from .bundle_spec import (PICTURES, Prepare, build_model, data_card as card_of, describe_batch,
     describe_items, describe_model, describe_opener, describe_task, has_own_numbers, own_copy)
 
@@ -181,12 +182,12 @@ class Predictor:
         "A prepared picture; big JPEGs are decoded at a reduced scale where the learner did so"
         how = {'near': self.prepare.near} if self.prepare.near else {}
         return self.prepare.item(read_picture(x, **how))
-    def _run(self, items):
+    def _run(self, items, model=None):
         "Probabilities of a list of prepared pictures: n x classes, on the CPU"
         xb = torch.stack([o.as_subclass(torch.Tensor) for o in items])
         xb = self.prepare.batch(xb.to(self.device))
         xb = xb.contiguous(memory_format=torch.channels_last)
-        with torch.inference_mode(): return self.model(xb).softmax(-1).cpu()
+        with torch.inference_mode(): return (model or self.model)(xb).softmax(-1).cpu()
     def _prediction(self, probs, source):
         "One row of probabilities as a `Prediction`"
         i = int(probs.argmax())
@@ -198,28 +199,29 @@ class Predictor:
         return self._prediction(self._run([self._read(x)])[0], _source(x))
     def predict_many(self,
         sources,          # List of paths, bytes or PIL pictures
-        bs:int=32,        # Pictures at once
+        bs:int=32,        # Pictures at once, at most
         progress:bool=False, # Show a progress bar?
-        workers:int=4     # Threads that read pictures
+        workers:int=4     # Threads that read pictures; on a CPU each looks at them too, at most one a core
     ) -> list:            # One `Prediction` a source, in order; a bad file has its `error` and no label
         "Predict a list of pictures in batches; a picture that cannot be read is reported in its row"
-        chunks = _chunks(sources, max(1, bs))
+        by_core = self.device.type=='cpu'
+        chunks = _chunks(sources, max(1, min(bs, 16) if by_core else bs))
+        run = self._run
+        if len(chunks)>_MANY: run = partial(run, model=folded(self.model.to(self.device)))
         res = []
-        with ThreadPoolExecutor(max(1, workers)) as pool:
-            coming = _next_chunk_ahead(pool, self._try_item, chunks)
-            if progress: coming = progress_bar(coming, total=len(chunks), leave=False)
-            for chunk,items in coming: res += self._rows(chunk, items)
+        with evaluating(self.model):
+            answers = (_by_core if by_core else _read_ahead)(self, chunks, run, workers)
+            if progress: answers = progress_bar(answers, total=len(chunks), leave=False)
+            for rows in answers: res += rows
         return res
     def _try_item(self, x):
         "A prepared picture, or the reason why there is none"
         try: return self._read(x)
         except (PictureError, OSError) as e: return str(e)
-    def _rows(self, sources, items):
-        good = [o for o in items if not isinstance(o, str)]
-        probs = iter(self._run(good) if good else [])
-        return [_answer_or_error(self, _source(source), item, probs) for source,item in zip(sources, items)]
 
 # %% ../../../nbs/engine/predict/predictor.ipynb #e3794ddd
+_MANY = 8 # Batches from which on it is worth the time to fold the batch norms of the model
+
 def _source(x): return os.fspath(x) if isinstance(x, (str, os.PathLike)) else ''
 
 def _answer_or_error(predictor, source, item, probs):
@@ -234,6 +236,25 @@ def _chunks(sources, size):
                         next='Give it a list, or use predict.')
     sources = list(sources)
     return [sources[i:i+size] for i in range(0, len(sources), size)]
+
+# %% ../../../nbs/engine/predict/predictor.ipynb #828b1c97
+def _rows_of(predictor, sources, items, run):
+    "A `Prediction` for each of what `_try_item` gave"
+    items = list(items)
+    good = [o for o in items if not isinstance(o, str)]
+    probs = iter(run(good) if good else [])
+    return [_answer_or_error(predictor, _source(source), item, probs) for source,item in zip(sources, items)]
+
+def _by_core(predictor, chunks, run, workers):
+    "The answers to each chunk, in order; a core takes a chunk all the way from the files to the answers"
+    def work(chunk): return _rows_of(predictor, chunk, map(predictor._try_item, chunk), run)
+    return each_core(work, chunks, workers)
+
+def _read_ahead(predictor, chunks, run, workers):
+    "The answers to each chunk, in order; the next one is read while the model looks at one"
+    with ThreadPoolExecutor(max(1, workers)) as pool:
+        for chunk,items in _next_chunk_ahead(pool, predictor._try_item, chunks):
+            yield _rows_of(predictor, chunk, items, run)
 
 def _next_chunk_ahead(pool, f, chunks):
     "Each chunk with what `f` makes of its members; the next one is on its way while one is used"
@@ -262,13 +283,18 @@ class LearnerPredictor(Predictor):
         x = PILImage(read_picture(x, near=self.near))
         for t in self.dl.after_item.fs: x = own_copy(t)(x, split_idx=1)
         return x
-    def _run(self, items):
+    @property
+    def device(self):
+        "Where the learner computes, a `torch.device`"
+        return self.on
+    def _run(self, items, model=None):
         "Probabilities of a list of pictures: n x classes, on the CPU; the model is left in the mode that it was in"
-        weight = next(self.model.to(self.on).parameters())
+        model = model or self.model.to(self.on)
+        weight = next(model.parameters())
         xb = torch.stack(items).to(self.on)
-        for t in self.dl.after_batch.fs: xb = t(xb, split_idx=1)
+        for t in self.dl.after_batch.fs: xb = own_copy(t)(xb, split_idx=1)
         xb = xb.as_subclass(torch.Tensor).to(weight.dtype, memory_format=torch.channels_last)
-        with evaluating(self.model), torch.no_grad(): return self.model(xb).float().softmax(-1).cpu()
+        with evaluating(model), torch.no_grad(): return model(xb).float().softmax(-1).cpu()
 
 # %% ../../../nbs/engine/predict/predictor.ipynb #801ceee6
 def as_predictor(

@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from fastai.vision.learner import create_body, model_meta
 from torch import nn
 
-from ..base.errors import DataError, UnsupportedError
+from ..base.errors import DataError, UnsupportedError, first_line
 from ..base.torch_tools import evaluating
-from ..finetune.weights import arch_name, find_arch, unwrap
+from ..finetune.weights import DEFAULT_ARCH, arch_name, find_arch, unwrap
 
 # %% auto #0
 __all__ = ['last_of_each_size', 'Scales', 'Decoder', 'enlarge_by', 'segment_model', 'body_and_decoder']
@@ -25,7 +25,7 @@ def last_of_each_size(
     body = unwrap(body)
     if not isinstance(body, nn.Sequential):
         raise UnsupportedError(f'The body is a {type(body).__name__}, not a sequence of layers.',
-                               next='Use squeezenet1_1 or a resnet.')
+                               next=f'Use {DEFAULT_ARCH}, squeezenet1_1 or a resnet.')
     device = next(body.parameters()).device
     x = torch.zeros(1, 3, 128, 128, device=device)
     sizes = []
@@ -40,7 +40,7 @@ def last_of_each_size(
 class Scales(nn.Module):
     "Pictures, float `(n, 3, h, w)`, to what a body says of each place at all scales, float `(n, h/4, w/4, channels)`"
     def __init__(self,
-        body,      # `nn.Sequential`
+        body,      # `nn.Sequential` of layers, or what timm makes with `features_only=True`
         up:int=2,  # Pictures are made this much larger first
         stride:int=4 # Pixels of the picture from one place to the next
     ):
@@ -48,18 +48,23 @@ class Scales(nn.Module):
         self.body = unwrap(body)
         self.up = up
         self.stride = stride
-        self.last = last_of_each_size(body)
+        self.last = last_of_each_size(body) if isinstance(self.body, nn.Sequential) else None
     def forward(self,
         x # Pictures
     ):    # What is said of each place; raises `DataError` for a size that is no multiple of `stride`
         "Run the body and put its scales side by side"
         hw = _places(x.shape[-2:], self.stride)
         if self.up!=1: x = F.interpolate(x, scale_factor=float(self.up), mode='bilinear', align_corners=False)
-        maps = []
+        maps = [F.group_norm(_resize(o, hw), 1) for o in self._maps(x)]
+        return torch.cat(maps, 1).to(maps[0].dtype).permute(0, 2, 3, 1).contiguous()
+    def _maps(self, x):
+        "The last maps of each size, one after the other"
+        if self.last is None:
+            yield from self.body(x)
+            return
         for i,layer in enumerate(self.body):
             x = layer(x)
-            if i in self.last: maps.append(F.group_norm(_resize(x, hw), 1))
-        return torch.cat(maps, 1).to(x.dtype).permute(0, 2, 3, 1).contiguous()
+            if i in self.last: yield x
 
 # %% ../../../nbs/engine/segment/decoder.ipynb #6e2b524e
 def _places(size, stride):
@@ -113,26 +118,38 @@ def enlarge_by(
     "How much larger pictures are made so that the body sees at least about 192 pixels"
     return max(1, round(192/min(size)))
 
+# %% ../../../nbs/engine/segment/decoder.ipynb #bc939a18
+def _body_of(arch, pretrained):
+    "The part of an architecture that makes maps; raises `UnsupportedError`"
+    if isinstance(arch, str): return _timm_maps(arch, pretrained)
+    if arch not in model_meta:
+        raise UnsupportedError(f'fastai does not know where the body of {arch_name(arch)} ends.',
+                               next=f'Use {DEFAULT_ARCH}, squeezenet1_1 or a resnet.')
+    net = arch(weights='DEFAULT' if pretrained else None)
+    return create_body(net, pretrained=pretrained, cut=model_meta[arch]['cut'])
+
+def _timm_maps(arch, pretrained):
+    "A network of timm that gives a list of maps, one for each size"
+    import timm
+    try:
+        net = timm.create_model(arch, pretrained=pretrained, features_only=True)
+        with torch.no_grad(): net.eval()(torch.zeros(1, 3, 64, 96)) # some take one size alone
+        return net
+    except (RuntimeError, AttributeError, AssertionError, TypeError) as e: # each family of timm in its own way
+        raise UnsupportedError(f'timm gives no maps of {arch_name(arch)}: {first_line(e)}',
+                               next=f'Use {DEFAULT_ARCH}, squeezenet1_1 or a resnet.') from e
+
 # %% ../../../nbs/engine/segment/decoder.ipynb #b36c1985
 def segment_model(
-    arch,         # A torchvision function, or its name
+    arch,         # A torchvision function, its name, or the name of a timm architecture
     n_out:int,    # Classes
     size:tuple,   # Height and width of the training pictures
     pretrained:bool=False, # Load torchvision's weights?
     **kwargs      # Passed on to `Decoder`
 ):                # `nn.Sequential` of `Scales` and `Decoder`; raises `UnsupportedError`, `DataError`
     "A frozen body at all its scales, and a light decoder"
-    arch = find_arch(arch)
     _places(size, 4)
-    if isinstance(arch, str):
-        raise UnsupportedError(f'{arch} is an architecture of timm.',
-                               next='Use one of torchvision: squeezenet1_1 or a resnet.')
-    if arch not in model_meta:
-        raise UnsupportedError(f'fastai does not know where the body of {arch_name(arch)} ends.',
-                               next='Use squeezenet1_1 or a resnet.')
-
-    net = arch(weights='DEFAULT' if pretrained else None)
-    body = create_body(net, pretrained=pretrained, cut=model_meta[arch]['cut'])
+    body = _body_of(find_arch(arch), pretrained)
     scales = Scales(body, enlarge_by(size))
     with torch.no_grad(): n_in = scales.eval()(torch.zeros(1, 3, 64, 64)).shape[-1]
     return nn.Sequential(scales.train(), Decoder(n_in, n_out, **kwargs))
