@@ -22,7 +22,7 @@ from .features import (FeatureLoader, HeadOnFeatures, batches_vary, compute_feat
 from .speed import calculating_in
 
 # %% auto #0
-__all__ = ['TRAINED_BEFORE', 'MAX_VIEWS', 'SMALL', 'FEW', 'check_learner', 'features_of_both_sides', 'train_head',
+__all__ = ['TRAINED_BEFORE', 'MAX_VIEWS', 'FEW', 'SMALL', 'check_learner', 'features_of_both_sides', 'train_head',
            'batch_seconds']
 
 # %% ../../../nbs/engine/finetune/head.ipynb #358d5caf
@@ -58,6 +58,7 @@ def _check_loader(dl):
 
 # %% ../../../nbs/engine/finetune/head.ipynb #02188b12
 MAX_VIEWS = 4 # More views of a picture than this have not been worth their time
+FEW = 64 # Pictures a batch for a head on up to some thousands of them
 
 def _choose_views(learn, valid, seconds, views):
     "How many views of each training picture: a number, or a function of what a view costs"
@@ -110,7 +111,6 @@ def features_of_both_sides(
 
 # %% ../../../nbs/engine/finetune/head.ipynb #e7265c37
 SMALL = 2**20 # Numbers a batch up to which features count as small
-FEW = 64      # Pictures a batch for a head on up to some thousands
 
 @contextmanager
 def _trains_head(learn, model, dls):
