@@ -38,8 +38,6 @@ class _Row:
         return was_function and self.now[:1].isupper() and '.' not in self.now
 
 # %% ../../../nbs/engine/datablock/v1.ipynb #b1793ae3
-_PLAIN = {name for kind in (str, list, dict, set, PurePath) for name in dir(kind)} # These methods prove nothing
-
 @functools.cache
 def v1_names() -> dict: # Name to row; '.fit' is the row of that method `fit` that is used most
     "The table of names"
@@ -49,14 +47,14 @@ def v1_names() -> dict: # Name to row; '.fit' is the row of that method `fit` th
     for row in reversed(rows):
         method = row.name.rpartition('.')[2]
         is_method = method!=row.name and '(' not in row.name and row.gives!='module'
-        if is_method and method not in _PLAIN: methods[f'.{method}'] = row
+        if is_method: methods[f'.{method}'] = row
     return methods | {row.name: row for row in rows}
 
 # %% ../../../nbs/engine/datablock/v1.ipynb #692838b3
 def _text_of(code):
     "What was given, or what stands in the file that was named"
     is_name = isinstance(code, str) and re.fullmatch(r'[^\n]*\.(py|ipynb)\s*', code)
-    if not (is_name or isinstance(code, Path)): return code
+    if not is_name and not isinstance(code, Path): return code
     data = read_limited(Path(str(code).strip()).expanduser(), 50_000_000)
     encoding,_ = tokenize.detect_encoding(io.BytesIO(data).readline)
     return data.decode(encoding)
@@ -65,12 +63,11 @@ def _cells(code):
     "`(number, text)` of each code cell"
     text = _text_of(code)
     if isinstance(text, str):
-        if not re.match(r'(?s)\s*\{.*"(cells|worksheets)"\s*:', text): return [(None, text)]
+        is_notebook = re.match(r'(?s)\s*\{.*"cells"\s*:', text)
+        if not is_notebook: return [(None, text)]
         text = json.loads(text)
-    sheets = text.get('worksheets', [text]) # Notebooks had sheets before 2015
-    cells = [cell for sheet in sheets for cell in sheet['cells'] if cell['cell_type']=='code']
-    sources = [cell.get('source', cell.get('input', '')) for cell in cells]
-    return [(number, ''.join(source)) for number,source in enumerate(sources, 1)]
+    cells = [cell for cell in text['cells'] if cell['cell_type']=='code']
+    return [(number, ''.join(cell['source'])) for number,cell in enumerate(cells, 1)]
 
 # %% ../../../nbs/engine/datablock/v1.ipynb #85881cb0
 def _plain(line):
@@ -114,13 +111,7 @@ class _Link:
     "A call of the program"
     row:_Row         # What is called
     arguments:list   # An `_Argument` of each
-    owner:ast.AST    # What it is called on, if there is anything
-
-    @property
-    def can_start(self):
-        "Can it be written without a call before it?"
-        has_owner = self.owner is not None or '{self}' not in self.row.today
-        return has_owner and self.row.today and not self.row.is_link
+    called:ast.AST   # What is called, as the program has it
 
 @dataclass
 class _Meaning:
@@ -132,12 +123,13 @@ class _Meaning:
 _UNKNOWN = _Meaning()
 _FOREIGN = _Meaning(kinds=('foreign',))
 
-# %% ../../../nbs/engine/datablock/v1.ipynb #5e406d70
+# %% ../../../nbs/engine/datablock/v1.ipynb #32793ab0
 def _argument_row(row, name, value):
     "The row of an argument, or None"
-    owners = [row.name, ''] if name in row.arguments.split() else [row.name]
-    for owner in owners:
-        for given in (ast.unparse(value), ''):
+    owners = [row.name]
+    if name in row.arguments.split(): owners.append('') # Rows for all functions that have it
+    for given in (ast.unparse(value), ''):
+        for owner in owners:
             found = v1_names().get(f'{owner}({name}={given})')
             if found: return found
 
@@ -146,10 +138,14 @@ def _arguments(row, call):
     names = row.arguments.split()
     names += [f'*{place}' for place in range(len(call.args))]
     given = list(zip(names, call.args))
-    given += [(o.arg or f'**{ast.unparse(o.value)}', o.value) for o in call.keywords]
+    for keyword in call.keywords:
+        name = keyword.arg or f'**{ast.unparse(keyword.value)}'
+        given.append((name, keyword.value))
     return [_Argument(name, value, _argument_row(row, name, value)) for name,value in given]
 
-# %% ../../../nbs/engine/datablock/v1.ipynb #48d233c0
+# %% ../../../nbs/engine/datablock/v1.ipynb #73cf1918
+_PLAIN = {name for kind in (str, list, dict, set, PurePath) for name in dir(kind)} # These methods prove nothing
+
 def _of_row(row):
     "What a name is that has this row; a row of None is of a name that nobody knows"
     if row is None: return _UNKNOWN
@@ -159,17 +155,21 @@ def _of_row(row):
 
 def _attribute(base, name):
     "What the attribute of something is"
-    names = [f'{kind}.{name}' for kind in base.kinds]
-    is_class = name[:1].isupper() and not base.kinds # `vision.ImageList`, with an unknown `vision`
-    if is_class or 'module' in base.kinds: names.append(name)
-    if 'module' not in base.kinds and 'foreign' not in base.kinds: names.append(f'.{name}')
-    row = next((v1_names()[o] for o in names if o in v1_names()), None)
-    return _FOREIGN if row is None and 'foreign' in base.kinds else _of_row(row)
+    rows = v1_names()
+    for kind in base.kinds:
+        if f'{kind}.{name}' in rows: return _of_row(rows[f'{kind}.{name}'])
+    if 'foreign' in base.kinds: return _FOREIGN
+    if 'module' in base.kinds: return _of_row(rows.get(name))
+    if not base.kinds and name in _PLAIN: return _UNKNOWN
+    is_class = name[:1].isupper() # As in `vision.ImageList`
+    return _of_row(is_class and rows.get(name) or rows.get(f'.{name}'))
 
 def _unwrapped(call):
     "`f(a)` for `partial(f, a)`, any other call as it is"
     is_partial = call.args and ast.unparse(call.func).endswith('partial')
-    return ast.Call(call.args[0], call.args[1:], call.keywords) if is_partial else call
+    if not is_partial: return call
+    function,*given = call.args
+    return ast.Call(function, given, call.keywords)
 
 # %% ../../../nbs/engine/datablock/v1.ipynb #1b97b83d
 _LIBRARIES = {*sys.stdlib_module_names, *'numpy pandas torch torchvision matplotlib sklearn PIL cv2 scipy'.split()}
@@ -180,11 +180,14 @@ class _Names:
 
     def meaning(self, node):
         "What an expression is"
-        if isinstance(node, ast.Name): return self.of_name(node.id)
-        if isinstance(node, ast.Attribute): return _attribute(self.meaning(node.value), node.attr)
-        if isinstance(node, ast.Call): return self.of_call(node)
-        if isinstance(node, (ast.IfExp, ast.BoolOp)): return _UNKNOWN
-        if isinstance(node, ast.Subscript) and self.meaning(node.value)!=_FOREIGN: return _UNKNOWN
+        match node:
+            case ast.Name(): return self.of_name(node.id)
+            case ast.Attribute(): return _attribute(self.meaning(node.value), node.attr)
+            case ast.Call(): return self.of_call(node)
+            case ast.Subscript():
+                is_foreign = self.meaning(node.value)==_FOREIGN
+                return _FOREIGN if is_foreign else _UNKNOWN
+            case ast.IfExp() | ast.BoolOp(): return _UNKNOWN
         return _FOREIGN
 
     def of_name(self, name):
@@ -199,10 +202,9 @@ class _Names:
         called = self.meaning(node.func)
         row = called.row
         if row is None: return _Meaning(kinds=called.kinds)
-        owner = getattr(node.func, 'value', None)
-        link = _Link(row, _arguments(row, node), owner)
+        link = _Link(row, _arguments(row, node), node.func)
         if not row.is_link: return _Meaning(kinds=tuple(row.gives.split()), links=[link])
-        before = self.meaning(owner)
+        before = self.meaning(getattr(node.func, 'value', None))
         kinds = before.kinds if row.gives=='=' else (row.gives,)
         return _Meaning(kinds=kinds, links=[*before.links, link])
 
@@ -253,11 +255,9 @@ class _Writer(ast.NodeTransformer):
         row = meaning.row
         if meaning.kinds==('Transforms',): return self.call(meaning.links) # `tfms` is written out
         if row is None: return self.generic_visit(node)
-        has_owner = '{self}' in row.today
-        if not row.today or has_owner and isinstance(node, ast.Name): return self.by_hand.append(ast.unparse(node))
+        if not row.today: return self.by_hand.append(ast.unparse(node))
         today = row.today if row.is_object else row.today.split('(')[0]
-        owner = self.text(node.value) if has_owner else ''
-        return ast.Name(_fill(today, {'self': owner}))
+        return ast.Name(_fill(today, self.owner(row, node)))
 
     visit_Attribute = visit_Name
 
@@ -270,21 +270,28 @@ class _Writer(ast.NodeTransformer):
 
     def call(self, links):
         "One call of today for the calls of a chain; None where it cannot be told"
-        if not links[0].can_start: return self.by_hand.append(links[-1].row.name)
+        start = links[0].row
+        if start.is_link or not start.today: return self.by_hand.append(links[-1].row.name)
         values = self.values(links[0])
         for link in links[1:]:
-            for name,text in self.added(link, values).items(): values.setdefault(name, text)
+            values = self.added(link, values) | values
         self.by_hand += _left_over(links)
-        return ast.Name(_fill(links[0].row.today, {'seed': self.seed} | values))
+        return ast.Name(_fill(start.today, {'seed': self.seed} | values))
+
+    def owner(self, row, called):
+        "The text of what a method is called on, if its row has a place for it"
+        before = getattr(called, 'value', None)
+        if before is None or '{self}' not in row.today: return {}
+        return {'self': self.text(before) or ast.unparse(before)}
 
     def values(self, link):
         "The texts of a call's arguments, by v1's names and by the names that their rows give"
-        values = {}
-        if '{self}' in link.row.today: values['self'] = self.text(link.owner) or ast.unparse(link.owner)
+        values = self.owner(link.row, link.called)
         for argument in link.arguments:
+            row = argument.row
             if not argument.is_one_value: values[argument.name] = self.text(_for_training(argument))
-            if argument.row and argument.row.today:
-                name,_,today = argument.row.today.partition('=')
+            if row and row.today:
+                name,_,today = row.today.partition('=')
                 values[name] = _fill(today, values)
         return {name: text for name,text in values.items() if text not in ('', 'None', '[]')}
 
@@ -297,22 +304,25 @@ class _Writer(ast.NodeTransformer):
         for place in re.findall(r'{(\w+)', today): values.pop(place, None)
         return {name: text} | values
 
-# %% ../../../nbs/engine/datablock/v1.ipynb #128a1f3e
+# %% ../../../nbs/engine/datablock/v1.ipynb #20e3f8df
 def _for_training(argument):
     "The value of an argument; of v1's two lists of transforms the first, which is for training"
-    lists = getattr(argument.value, 'elts', [])
-    is_pair = argument.name.endswith('tfms') and lists and isinstance(lists[0], (ast.List, ast.Tuple))
-    return lists[0] if is_pair else argument.value
+    value = argument.value
+    if not argument.name.endswith('tfms'): return value
+    lists = getattr(value, 'elts', [])
+    is_pair = lists and isinstance(lists[0], (ast.List, ast.Tuple))
+    return lists[0] if is_pair else value
 
 def _left_over(links):
     "What has no place in the call of today"
     today = ' '.join(link.row.today for link in links)
     left = [link.row.name for link in links if not link.row.today]
-    for argument in itertools.chain(*(link.arguments for link in links)):
-        text = ast.unparse(argument.value)
-        has_row = argument.is_one_value or (argument.row and argument.row.today)
-        has_place = argument.name in _NO_PLACE or f'{{{argument.name}}}' in today
-        if not (has_row or has_place or text in ('None', '[]')): left.append(f'{argument.name}={text}')
+    arguments = [argument for link in links for argument in link.arguments]
+    for argument in arguments:
+        text = ' '.join(ast.unparse(argument.value).split())
+        has_row = argument.is_one_value or argument.row and argument.row.today
+        has_place = has_row or f'{{{argument.name}}}' in today or argument.name in _NO_PLACE
+        if not has_place and text not in ('None', '[]'): left.append(f'{argument.name}={text}')
     return left
 
 # %% ../../../nbs/engine/datablock/v1.ipynb #ae96b766
@@ -332,6 +342,10 @@ class V1Note:
         return f'Line {self.line}' if self.cell is None else f'Cell {self.cell}, line {self.line}'
 
 # %% ../../../nbs/engine/datablock/v1.ipynb #57c3287b
+def _changed(owner):
+    "`data = ` for `data.normalize()`, which changed `data` in v1"
+    return f'{owner.id} = ' if isinstance(owner, ast.Name) else ''
+
 class _Notes:
     "Collects notes"
     def __init__(self, names):
@@ -353,10 +367,12 @@ class _Notes:
         row = link.row
         known = row.arguments.split()
         for argument in link.arguments:
-            was = f'{row.name}({argument.name}=)'
-            is_unknown = known and argument.name not in known and argument.name[0]!='*'
-            if argument.row or is_unknown: self.row(argument.value, argument.row, was)
-            else: self.tell(argument.value, was, row.now, '' if row.now else f'Gone with `{row.name}`.')
+            name = argument.name
+            was = f'{row.name}({name}=)'
+            is_known = name in known or name.startswith('*') or not known
+            if argument.row or not is_known: self.row(argument.value, argument.row, was)
+            elif row.now: self.tell(argument.value, was, row.now)
+            else: self.tell(argument.value, was, '', f'Gone with `{row.name}`.')
 
     def call(self, node, assigned):
         "Notes the whole call of today, where it is another one"
@@ -366,16 +382,20 @@ class _Notes:
         today = writer.text(node)
         is_same = today==ast.unparse(node) and '.fit' not in row.name
         is_unfinished = 'ItemList' in meaning.kinds # There is data after `databunch()` only
-        if is_same or is_unfinished or not today or _parse(today)[1]: return
-        if row.is_link and not assigned and isinstance(node.func.value, ast.Name):
-            assigned = f'{node.func.value.id} = ' # `data.normalize()` changed `data`
-        by_hand = [f'# by hand: {" ".join(text.split())}\n' for text in dict.fromkeys(writer.by_hand)]
-        self.tell(node, row.name, '', call=''.join(by_hand)+assigned+today)
+        is_broken = not today or _parse(today)[1]
+        if is_same or is_unfinished or is_broken: return
+        if row.is_link and not assigned: assigned = _changed(node.func.value)
+        lines = [f'# by hand: {text}' for text in dict.fromkeys(writer.by_hand)]
+        lines.append(assigned+today)
+        self.tell(node, row.name, '', call='\n'.join(lines))
 
     def words(self, text, line):
         "Notes the names in a line that is no Python"
-        for dot,name,equals in re.findall(r'(\.?)\b([A-Za-z_]\w*)(\s*=(?!=))?', text.split('#')[0]):
-            row = v1_names().get(f'.{name}' if dot else f'({name}=)' if equals else name)
+        code = text.split('#')[0]
+        names = re.findall(r'\.?\b[A-Za-z_]\w*', code)
+        names += [f'({name}=)' for name in re.findall(r'(\w+)\s*=(?!=)', code)]
+        for name in names:
+            row = v1_names().get(name)
             if row and row.gives!='other': self.row(ast.Pass(lineno=line), row)
 
 # %% ../../../nbs/engine/datablock/v1.ipynb #63bd68d9
@@ -396,24 +416,28 @@ class _Reader(ast.NodeVisitor):
     def visit_Attribute(self, node):
         base = self.names.meaning(node.value)
         row = self.names.meaning(node).row
-        condition = '' if base.kinds else f'(If `{ast.unparse(node.value)[:40]}` is one of fastai.)'
+        before = ast.unparse(node.value)[:40]
+        condition = '' if base.kinds else f'(If `{before}` is one of fastai.)'
         if row: self.notes.row(node, row, more=condition)
         is_told = row and base.row and row.name.startswith(f'{base.row.name}.')
         if not is_told: self.visit(node.value)
 
     def visit_Call(self, node):
-        if getattr(node.func, 'attr', '')=='seed' and node.args: self.notes.seed = ast.unparse(node.args[0])
+        is_seed = getattr(node.func, 'attr', '')=='seed'
+        if is_seed and node.args: self.notes.seed = ast.unparse(node.args[0])
         links = self.names.meaning(_unwrapped(node)).links
-        if links: self.notes.arguments(links[-1])
+        if not links: return self.generic_visit(node)
+        self.notes.arguments(links[-1])
         outside = not self.inside
-        self.inside = self.inside or bool(links)
+        self.inside = True
         self.generic_visit(node)
         self.inside = not outside
-        if links and outside: self.notes.call(node, self.assigned.get(node, ''))
+        if outside: self.notes.call(node, self.assigned.get(node, ''))
 
     def visit_Assign(self, node):
         meaning = self.names.meaning(node.value)
-        self.assigned[node.value] = ''.join(f'{ast.unparse(target).strip("()")} = ' for target in node.targets)
+        targets = [ast.unparse(target).strip('()') for target in node.targets]
+        self.assigned[node.value] = ' = '.join(targets)+' = '
         self.visit(node.value)
         for target in node.targets:
             self.visit(target)
@@ -432,7 +456,7 @@ class _Reader(ast.NodeVisitor):
         row = v1_names().get(f'({node.arg})') # v1 handed `last_loss` and others to callbacks
         if row and self.own_class.kinds: self.notes.row(node, row, node.arg)
 
-# %% ../../../nbs/engine/datablock/v1.ipynb #bbe46ff8
+# %% ../../../nbs/engine/datablock/v1.ipynb #06f2bff4
 class _Program(_Reader):
     "Reads the cells of a program"
     def visit_ClassDef(self, node):
@@ -441,7 +465,8 @@ class _Program(_Reader):
         self.own_class = _Meaning(kinds=tuple(kinds))
         for part in node.body:
             row = _attribute(self.own_class, getattr(part, 'name', '')).row
-            if row and row.name.split('.')[0] in kinds: self.notes.row(part, row)
+            is_of_base = row and row.name.split('.')[0] in kinds
+            if is_of_base: self.notes.row(part, row)
         self.generic_visit(node)
         self.names.held[node.name] = self.own_class
         self.own_class = _UNKNOWN
@@ -478,10 +503,12 @@ class _Program(_Reader):
 # %% ../../../nbs/engine/datablock/v1.ipynb #efc26a65
 def _told(notes):
     "The lines that tell the notes of one place"
-    changed = [f'  {note.was} -> {note.now or "gone"}. {note.changed}' for note in notes if note.changed]
-    same = [note.was for note in notes if not (note.changed or note.call)]
+    changed,same,calls = [],[],[]
+    for note in notes:
+        if note.changed: changed.append(f'  {note.was} -> {note.now or "gone"}. {note.changed}')
+        elif note.call: calls += ['  Today:', textwrap.indent(note.call, '      ')]
+        else: same.append(note.was)
     if same: changed.append('  The same: '+', '.join(same))
-    calls = ['  Today:\n'+textwrap.indent(note.call, '      ') for note in notes if note.call]
     return changed+calls
 
 class V1Notes(list):
@@ -495,13 +522,23 @@ class V1Notes(list):
             lines += _told(list(notes))
         return '\n'.join(lines) or 'Nothing of fastai v1 was found.'
 
-    def in_order(self):
-        "Each note once, calls below the other notes of their line; of a program of today only what is left of v1"
-        ordered = sorted(dict.fromkeys(self), key=lambda note: (note.cell or 0, note.line, bool(note.call)))
-        if not any(note.was.endswith('.all') for note in ordered): return V1Notes(ordered)
-        return V1Notes(o for o in ordered if not (o.call or '(' in o.was or '(If ' in o.changed or o.now==o.was))
-
 # %% ../../../nbs/engine/datablock/v1.ipynb #a408bc21
+def _order(note):
+    "By cells and lines, and calls below the other notes of their line"
+    return note.cell or 0, note.line, bool(note.call)
+
+def _is_left(note):
+    "Is it a note on something of v1 in a program of today?"
+    is_sure = '(' not in note.was and '(If ' not in note.changed
+    return is_sure and not note.call and note.now!=note.was
+
+def _sorted(notes):
+    "Each note once; of a program of today, which imports `fastai.vision.all`, only what is left of v1"
+    ordered = sorted(dict.fromkeys(notes), key=_order)
+    is_today = any(note.was.endswith('.all') for note in ordered)
+    return V1Notes(filter(_is_left, ordered) if is_today else ordered)
+
+# %% ../../../nbs/engine/datablock/v1.ipynb #58d258bb
 _NO_PROGRAM = (OSError, ValueError, SyntaxError, LookupError, TypeError, AttributeError)
 
 def explain_v1(
@@ -516,7 +553,7 @@ def explain_v1(
     for cell,text in cells:
         program.notes.cell = cell
         errors += [V1Note(line, cell, '', '', said) for line,said in program.read(text).items()]
-    notes = V1Notes(program.notes.found).in_order()
+    notes = _sorted(program.notes.found)
     print(notes)
     if errors:
         raise DataError(f'{errors[0].place} is no Python: {errors[0].changed}. The rest is told above.',
