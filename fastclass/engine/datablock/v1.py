@@ -106,6 +106,7 @@ class _Argument:
         "Is the row for this value alone?"
         return bool(self.row) and not self.row.name.endswith('=)')
 
+# %% ../../../nbs/engine/datablock/v1.ipynb #aaaba6d6
 @dataclass
 class _Link:
     "A call of the program"
@@ -271,8 +272,10 @@ class _Writer(ast.NodeTransformer):
     def call(self, links):
         "One call of today for the calls of a chain; None where it cannot be told"
         start = links[0].row
-        if start.is_link or not start.today: return self.by_hand.append(links[-1].row.name)
         values = self.values(links[0])
+        has_owner = 'self' in values or '{self}' not in start.today # `f = learn.fit` hides it
+        if start.is_link or not start.today or not has_owner:
+            return self.by_hand.append(links[-1].row.name)
         for link in links[1:]:
             values = self.added(link, values) | values
         self.by_hand += _left_over(links)
@@ -501,7 +504,7 @@ class _Program(_Reader):
         return said if is_python else {}
 
 # %% ../../../nbs/engine/datablock/v1.ipynb #efc26a65
-def _told(notes):
+def _lines_at(notes):
     "The lines that tell the notes of one place"
     changed,same,calls = [],[],[]
     for note in notes:
@@ -519,10 +522,10 @@ class V1Notes(list):
         lines = []
         for place,notes in itertools.groupby(self, key=lambda note: note.place):
             lines.append(place)
-            lines += _told(list(notes))
+            lines += _lines_at(list(notes))
         return '\n'.join(lines) or 'Nothing of fastai v1 was found.'
 
-# %% ../../../nbs/engine/datablock/v1.ipynb #a408bc21
+# %% ../../../nbs/engine/datablock/v1.ipynb #8aa93cf6
 def _order(note):
     "By cells and lines, and calls below the other notes of their line"
     return note.cell or 0, note.line, bool(note.call)
