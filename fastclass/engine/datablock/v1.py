@@ -173,8 +173,6 @@ def _unwrapped(call):
     return ast.Call(function, given, call.keywords)
 
 # %% ../../../nbs/engine/datablock/v1.ipynb #1b97b83d
-_LIBRARIES = {*sys.stdlib_module_names, *'numpy pandas torch torchvision matplotlib sklearn PIL cv2 scipy'.split()}
-
 class _Names:
     "What the names and expressions of a program are, as far as it was read"
     def __init__(self): self.held = {}
@@ -209,16 +207,6 @@ class _Names:
         kinds = before.kinds if row.gives=='=' else (row.gives,)
         return _Meaning(kinds=kinds, links=[*before.links, link])
 
-    def of_import(self, full):
-        "What an import of this full name brings"
-        root,*inner = full.split('.')
-        if root=='fastai': return _of_row(_import_row(full))
-        return _FOREIGN if root in _LIBRARIES else _UNKNOWN
-
-def _import_row(full):
-    "The row of a name with its module"
-    return v1_names().get(full) or v1_names().get(full.rpartition('.')[2])
-
 # %% ../../../nbs/engine/datablock/v1.ipynb #21592e1e
 def _part(part, values):
     "A part of a call, or '' where a value is missing"
@@ -236,8 +224,6 @@ def _fill(today, values):
     return re.sub(r'{(\w+)}', lambda found: values.get(found[1]) or found[1], today)
 
 # %% ../../../nbs/engine/datablock/v1.ipynb #a086e4b3
-_NO_PLACE = {'learn', 'tfm_y'} # Arguments that today needs no more
-
 class _Writer(ast.NodeTransformer):
     "Writes expressions as they are today"
     def __init__(self, names, seed=''):
@@ -307,7 +293,9 @@ class _Writer(ast.NodeTransformer):
         for place in re.findall(r'{(\w+)', today): values.pop(place, None)
         return {name: text} | values
 
-# %% ../../../nbs/engine/datablock/v1.ipynb #20e3f8df
+# %% ../../../nbs/engine/datablock/v1.ipynb #57c5924e
+_NO_PLACE = {'learn', 'tfm_y'} # Arguments that today needs no more
+
 def _for_training(argument):
     "The value of an argument; of v1's two lists of transforms the first, which is for training"
     value = argument.value
@@ -344,11 +332,12 @@ class V1Note:
         "Where it stands, in words"
         return f'Line {self.line}' if self.cell is None else f'Cell {self.cell}, line {self.line}'
 
-# %% ../../../nbs/engine/datablock/v1.ipynb #57c3287b
+# %% ../../../nbs/engine/datablock/v1.ipynb #a584d54c
 def _changed(owner):
     "`data = ` for `data.normalize()`, which changed `data` in v1"
     return f'{owner.id} = ' if isinstance(owner, ast.Name) else ''
 
+# %% ../../../nbs/engine/datablock/v1.ipynb #57c3287b
 class _Notes:
     "Collects notes"
     def __init__(self, names):
@@ -459,7 +448,10 @@ class _Reader(ast.NodeVisitor):
         row = v1_names().get(f'({node.arg})') # v1 handed `last_loss` and others to callbacks
         if row and self.own_class.kinds: self.notes.row(node, row, node.arg)
 
-# %% ../../../nbs/engine/datablock/v1.ipynb #06f2bff4
+# %% ../../../nbs/engine/datablock/v1.ipynb #0f9d7dfe
+_LIBRARIES = {*sys.stdlib_module_names, *'numpy pandas torch torchvision matplotlib sklearn PIL cv2 scipy'.split()}
+
+# %% ../../../nbs/engine/datablock/v1.ipynb #48574d81
 class _Program(_Reader):
     "Reads the cells of a program"
     def visit_ClassDef(self, node):
@@ -474,24 +466,27 @@ class _Program(_Reader):
         self.names.held[node.name] = self.own_class
         self.own_class = _UNKNOWN
 
-    def imported(self, node, full):
-        "Notes a name that is imported, if it is of fastai"
-        if full.split('.')[0]=='fastai': self.notes.row(node, _import_row(full), full)
+    def imported(self, node, full, name=None):
+        "Notes what is imported, if it is of fastai, and holds it by the name that it has in the program"
+        parts = full.split('.')
+        row = v1_names().get(full) or v1_names().get(parts[-1])
+        meaning = _FOREIGN if parts[0] in _LIBRARIES else _UNKNOWN
+        if parts[0]=='fastai':
+            self.notes.row(node, row, full)
+            meaning = _of_row(row)
+        if name: self.names.held[name] = meaning
 
     def visit_Import(self, node):
         for alias in node.names:
-            self.imported(node, alias.name)
             root = alias.name.split('.')[0]
-            held = self.names.of_import(alias.name if alias.asname else root)
-            self.names.held[alias.asname or root] = held
+            if alias.asname is None: self.imported(node, root, root)
+            self.imported(node, alias.name, alias.asname)
 
     def visit_ImportFrom(self, node):
         module = '.'*node.level+(node.module or '')
         self.imported(node, module)
         for alias in node.names:
-            full = f'{module}.{alias.name}'
-            if alias.name!='*': self.imported(node, full)
-            self.names.held[alias.asname or alias.name] = self.names.of_import(full)
+            if alias.name!='*': self.imported(node, f'{module}.{alias.name}', alias.asname or alias.name)
 
     def read(self, text):
         "Notes a cell; gives what Python says of the lines that had to be left out"
