@@ -144,7 +144,7 @@ def _arguments(row, call):
         given.append((name, keyword.value))
     return [_Argument(name, value, _argument_row(row, name, value)) for name,value in given]
 
-# %% ../../../nbs/engine/datablock/v1.ipynb #73cf1918
+# %% ../../../nbs/engine/datablock/v1.ipynb #1da30aed
 _PLAIN = {name for kind in (str, list, dict, set, PurePath) for name in dir(kind)} # These methods prove nothing
 
 def _of_row(row):
@@ -162,8 +162,8 @@ def _attribute(base, name):
     if 'foreign' in base.kinds: return _FOREIGN
     if 'module' in base.kinds: return _of_row(rows.get(name))
     if not base.kinds and name in _PLAIN: return _UNKNOWN
-    is_class = name[:1].isupper() # As in `vision.ImageList`
-    return _of_row(is_class and rows.get(name) or rows.get(f'.{name}'))
+    if name[:1].isupper() and name in rows: return _of_row(rows[name]) # As in `vision.ImageList`
+    return _of_row(rows.get(f'.{name}'))
 
 def _unwrapped(call):
     "`f(a)` for `partial(f, a)`, any other call as it is"
@@ -252,15 +252,16 @@ class _Writer(ast.NodeTransformer):
         whole = _unwrapped(node)
         links = self.names.meaning(whole).links
         if not links: return self.generic_visit(node)
-        is_function = whole is not node and not links[0].row.is_object
-        return self.generic_visit(node) if is_function else self.call(links)
+        is_partial = whole is not node
+        if is_partial and not links[0].row.is_object: return self.generic_visit(node) # It stays one
+        return self.call(links)
 
     def call(self, links):
         "One call of today for the calls of a chain; None where it cannot be told"
         start = links[0].row
         values = self.values(links[0])
-        has_owner = 'self' in values or '{self}' not in start.today # `f = learn.fit` hides it
-        if start.is_link or not start.today or not has_owner:
+        is_headless = '{self}' in start.today and 'self' not in values # After `fit = learn.fit`
+        if start.is_link or is_headless or not start.today:
             return self.by_hand.append(links[-1].row.name)
         for link in links[1:]:
             values = self.added(link, values) | values
@@ -293,7 +294,7 @@ class _Writer(ast.NodeTransformer):
         for place in re.findall(r'{(\w+)', today): values.pop(place, None)
         return {name: text} | values
 
-# %% ../../../nbs/engine/datablock/v1.ipynb #57c5924e
+# %% ../../../nbs/engine/datablock/v1.ipynb #c64fd886
 _NO_PLACE = {'learn', 'tfm_y'} # Arguments that today needs no more
 
 def _for_training(argument):
@@ -311,9 +312,10 @@ def _left_over(links):
     arguments = [argument for link in links for argument in link.arguments]
     for argument in arguments:
         text = ' '.join(ast.unparse(argument.value).split())
-        has_row = argument.is_one_value or argument.row and argument.row.today
-        has_place = has_row or f'{{{argument.name}}}' in today or argument.name in _NO_PLACE
-        if not has_place and text not in ('None', '[]'): left.append(f'{argument.name}={text}')
+        has_row = argument.row and argument.row.today or argument.is_one_value
+        has_place = '{'+argument.name+'}' in today or argument.name in _NO_PLACE
+        is_default = text in ('None', '[]')
+        if not (has_row or has_place or is_default): left.append(f'{argument.name}={text}')
     return left
 
 # %% ../../../nbs/engine/datablock/v1.ipynb #ae96b766
@@ -415,7 +417,7 @@ class _Reader(ast.NodeVisitor):
         if not is_told: self.visit(node.value)
 
     def visit_Call(self, node):
-        is_seed = getattr(node.func, 'attr', '')=='seed'
+        is_seed = ast.unparse(node.func).endswith('random.seed')
         if is_seed and node.args: self.notes.seed = ast.unparse(node.args[0])
         links = self.names.meaning(_unwrapped(node)).links
         if not links: return self.generic_visit(node)
@@ -451,7 +453,7 @@ class _Reader(ast.NodeVisitor):
 # %% ../../../nbs/engine/datablock/v1.ipynb #0f9d7dfe
 _LIBRARIES = {*sys.stdlib_module_names, *'numpy pandas torch torchvision matplotlib sklearn PIL cv2 scipy'.split()}
 
-# %% ../../../nbs/engine/datablock/v1.ipynb #48574d81
+# %% ../../../nbs/engine/datablock/v1.ipynb #6572c5d6
 class _Program(_Reader):
     "Reads the cells of a program"
     def visit_ClassDef(self, node):
@@ -491,6 +493,7 @@ class _Program(_Reader):
     def read(self, text):
         "Notes a cell; gives what Python says of the lines that had to be left out"
         tree,said = _parse(text)
+        self.inside = False
         try: self.visit(tree or ast.Pass())
         except RecursionError: tree = None # Nested too deeply
         for line,words in enumerate(text.split('\n'), 1):
