@@ -79,6 +79,7 @@ def _train(learn, epochs, seconds, seed):
     epochs = _whole_epochs(learn, epochs, seconds)
     learn.fit_one_cycle(epochs, WHOLE_LR[learn.weights.source], cbs=ChannelsLast())
 
+# %% ../nbs/quickstart.ipynb #e67a032b
 def _whole_epochs(learn, epochs, seconds):
     "How many epochs of the whole network to train: as asked, or those of a time, or enough steps"
     from fastclass.finetune import epochs_within, seconds_per_epoch

@@ -12,7 +12,7 @@ from fastai.tabular.learner import tabular_learner
 from fastclass.engine.packs.packs import pack
 from fastclass.engine.tabular import model as model_module
 from fastclass.engine.base.errors import BundleError, DataError, UnsupportedError
-from fastclass.engine.tabular.columns import choose_columns, column_kind, split_rows, tabular_report
+from fastclass.engine.tabular.columns import choose_columns, column_kind, split_rows, tabular_report, target_kind
 from fastclass.engine.tabular.model import RowModel, fit_rows, load_rows, plan_of, save_rows
 from fastclass.tabular import compare_models, partial_dependence, permutation_importance, train_table
 
@@ -60,9 +60,9 @@ def test_arguments_that_are_refused(census, kwargs, match):
     assert e.value.next
 
 
-def test_a_number_is_no_class(census):
-    with pytest.raises(UnsupportedError, match='not a class') as e: train_table(census, 'savings')
-    assert 'qcut' in e.value.next
+def test_names_are_no_classes(census):
+    with pytest.raises(UnsupportedError, match='not classes'): train_table(census.assign(name=[f'person {o}' for o in census.index]), 'name')
+    with pytest.raises(UnsupportedError, match='not classes'): train_table(census.assign(n=census.index*3%2500), 'n', kind='classes')
 
 
 def test_empty_columns_are_left_out_or_refused(census):
@@ -101,7 +101,7 @@ def test_a_clean_table_has_no_findings(census):
     assert not len(found)
 
 
-@pytest.mark.parametrize('values,kind', [([True, False]*20, 'category'), (list(range(40)), 'number'), ([1, 2]*20, 'category'), ([.5, 1.5]*20, 'number'),
+@pytest.mark.parametrize('values,kind', [([True, False]*20, 'category'), ([o%40*3 for o in range(80)], 'number'), ([1, 2]*20, 'category'), ([.5, 1.5]*20, 'number'),
     ([[1], [2]]*20, 'category'), (pd.Series(['a', None]*20, dtype='category'), 'category'), (pd.array([1, None]*20, dtype='Int64'), 'category')])
 def test_kinds(values, kind): assert column_kind(pd.Series(values).map(str) if isinstance(values, list) and isinstance(values[0], list) else pd.Series(values))[0]==kind
 
@@ -191,6 +191,193 @@ def test_importance_and_dependence(model, census):
     with pytest.raises(DataError, match='not there'): permutation_importance(model, census.drop(columns='income'))
 
 
+# ---- numbers as targets
+
+@pytest.fixture(scope='module')
+def flats():
+    "400 flats whose rent is known but for a noise with a standard deviation of 50"
+    rng = np.random.default_rng(0); n = 400
+    df = pd.DataFrame(dict(area=rng.uniform(20, 120, n).round(1), district=rng.choice(['centre', 'north', 'harbour'], n), floor=rng.integers(0, 9, n)))
+    df['rent'] = (100+df.area*df.district.map(dict(centre=15., north=8., harbour=11.))+20*df.floor+rng.normal(0, 50, n)).round()
+    return df
+
+
+@pytest.fixture(scope='module')
+def rents(flats): return train_table(flats, 'rent')
+
+
+def test_a_number_is_predicted_as_one(rents, flats, capsys):
+    assert rents.classes is None and rents.about['kind']=='number' and 'a number' in repr(rents)
+    rmse,low,high = rents.scores(rents.valid_rows)['rmse']
+    assert low<rmse<high and rmse==pytest.approx(rents.about['metrics']['rmse']) and set(rents.about['metrics'])=={'rmse', 'mae', 'r2'}
+    table = compare_models(rents)
+    assert list(table.index)==['mean', 'linear regression', 'random forest', 'gradient boosting', 'network']
+    assert rmse<1.3*table.rmse['gradient boosting']<table.rmse['mean'] and table.r2['network']>.9 and table.seconds.notna().all()
+    shown = rents.predict(flats.iloc[:3].assign(area=[None, 50, 60], district='moon'))
+    assert list(shown.columns)==['prediction', 'notes'] and 'area is missing' in shown.notes.iloc[0] and "'moon' was never seen" in shown.notes.iloc[1]
+    assert rents.predict(flats.iloc[:0]).empty
+
+
+def test_importance_and_dependence_of_numbers(rents):
+    worth = permutation_importance(rents, rents.valid_rows, repeats=2).set_index('column').loss
+    assert set(worth.index)=={'area', 'district', 'floor'} and worth.idxmax()=='area' and worth['area']>100
+    curve = partial_dependence(rents, rents.valid_rows, 'area', values=[30, 100])['mean']
+    assert curve[1]>curve[0]+400
+    with pytest.raises(DataError, match='does not know the class'): partial_dependence(rents, rents.valid_rows, 'area', label='rent')
+
+
+@pytest.mark.parametrize('ask', ['probabilities', 'accuracy'])
+def test_a_number_has_no_classes(rents, flats, ask):
+    with pytest.raises(UnsupportedError, match='is a number') as e: getattr(rents, ask)(flats)
+    assert e.value.next
+
+
+def test_bundles_of_numbers(rents, flats, tmp_path):
+    again = load_rows(save_rows(rents, tmp_path/'m.zip'))
+    np.testing.assert_allclose(again.predict(flats).prediction, rents.predict(flats).prediction, rtol=1e-5)
+    assert again.scores(flats)['rmse']==pytest.approx(rents.scores(flats)['rmse'], rel=1e-5) and not again.learn
+
+
+def test_a_range_of_numbers(flats, tmp_path):
+    model = train_table(flats, 'rent', y_range=(0, 2500), epochs=30)
+    assert model.predict(flats.assign(area=10_000)).prediction.between(0, 2500).all() and model.about['metrics']['r2']>.8
+    again = load_rows(save_rows(model, tmp_path/'m'))
+    np.testing.assert_allclose(again.predict(flats).prediction, model.predict(flats).prediction, rtol=1e-4)
+    with pytest.raises(DataError, match='does not hold it'): train_table(flats, 'rent', y_range=(0, 500))
+    with pytest.raises(DataError, match='have no y_range'): train_table(flats, 'district', y_range=(0, 500))
+
+
+@pytest.mark.parametrize('scale,shift', [(1e-6, 0), (1e6, 0), (1, 1e5), (-1, 0)])
+def test_the_unit_of_a_number_changes_nothing(flats, scale, shift):
+    model = train_table(flats.assign(rent=flats.rent*scale+shift+1e-9), 'rent', epochs=40, kind='number')
+    assert model.about['metrics']['r2']>.9
+
+
+@pytest.mark.parametrize('change', [lambda d: d.pop('scale'), lambda d: d.update(scale=[1]), lambda d: d.update(n_classes=2), lambda d: d.update(y_range='x'), lambda d: d.update(scale=[0, 'nan'])])
+def test_bundles_of_numbers_that_were_changed(rents, tmp_path, change):
+    path = save_rows(rents, tmp_path/'m')
+    d = json.loads((path/'bundle.json').read_text()); change(d['sizes']); (path/'bundle.json').write_text(json.dumps(d))
+    if 'scale' not in d['sizes']: assert load_rows(path).classes is None
+    else:
+        with pytest.raises(BundleError): load_rows(path)
+
+
+RNG = np.random.default_rng(1)
+
+@pytest.mark.parametrize('values,kind', [(RNG.integers(18, 89, 300), 'number'), (RNG.integers(3, 9, 300), 'classes'), (RNG.integers(0, 2, 300), 'classes'), (RNG.normal(0, 1, 300), 'number'),
+    (RNG.integers(1, 11, 300)/2, 'number'), (RNG.choice([0., 1.], 300), 'classes'), (RNG.integers(18, 89, 300).astype(str), 'number'), (RNG.choice(['a', 'b'], 300), 'classes'), (range(30), 'number')])
+def test_what_a_target_is(values, kind):
+    df = pd.DataFrame(dict(x=RNG.normal(0, 1, len(values)), y=values))
+    assert target_kind(df.y)[0]==kind
+    assert train_table(df, 'y', epochs=1).about['kind']==kind
+    report = tabular_report(df, 'y')
+    assert ('a number from' in str(report))==(kind=='number')
+
+
+def test_a_target_can_be_forced(flats, capsys):
+    df = flats.assign(floor=flats.floor.astype(float), rooms=(flats.area//20).astype(int))
+    assert train_table(df, 'rooms', epochs=1).classes
+    assert 'rooms: whole numbers' in capsys.readouterr().out
+    model = train_table(df, 'rooms', epochs=40, kind='number')
+    assert model.classes is None and model.about['metrics']['r2']>.8
+    assert train_table(df, 'floor', epochs=1, kind='classes').classes[:2]==['0', '1']
+    with pytest.raises(DataError, match='is not known'): train_table(df, 'rent', kind='regression')
+    with pytest.raises(DataError, match='used as a number'): train_table(df, 'district', kind='number')
+    rare = df.assign(rooms=np.where(np.arange(len(df))==5, 19, df.rooms))
+    rest = [o for o in range(len(df)) if o!=5]
+    with pytest.raises(DataError, match="'19' has no row") as e: train_table(rare, 'rooms', valid=(rest, [5]), kind='classes')
+    assert 'kind="number"' in e.value.next
+
+
+# ---- files as they are
+
+GERMAN = 'length;width;kind\n'+'\n'.join(f'{o/7:.2f};{o/9:.2f};{"ab"[o%2]}'.replace('.', ',') for o in range(60))
+
+
+def test_semicolons_and_decimal_commas(tmp_path):
+    file = tmp_path/'t.csv'; file.write_text(GERMAN)
+    for wrong in (pd.read_csv(file), pd.read_csv(file, sep='#')):
+        for target in ('kind', 'length;width;kind'):
+            with pytest.raises(DataError) as e: train_table(wrong, target)
+            assert "sep=';', decimal=','" in e.value.next
+    half = pd.read_csv(file, sep=';')
+    with pytest.raises(DataError, match='used as a number') as e: train_table(half, 'kind')
+    assert "decimal=','" in e.value.next and "decimal=','" in str(tabular_report(half, 'kind'))
+    assert train_table(pd.read_csv(file, sep=';', decimal=','), 'kind', epochs=1).columns.numbers==['length', 'width']
+
+
+@pytest.mark.parametrize('write,as_number', [(lambda v: f'${v:,}', True), (lambda v: f'{v:,}', True), (lambda v: f'{v} km', True), (lambda v: f'{v/10}%', True), (lambda v: f'€ {v}', True),
+    (lambda v: f'{v/10:.2f}'.replace('.', ','), True), (lambda v: f'k{v}', False), (lambda v: f'{v} {"abcdefg"[v%7]*4}', False)])
+def test_numbers_written_as_text(write, as_number):
+    df = pd.DataFrame(dict(x=[write(o*37+500) for o in range(90)], z=np.arange(90)%7, y=[o%2 for o in range(90)]))
+    assert (column_kind(df.x)[0]=='broken number')==as_number
+    if not as_number: return
+    with pytest.raises(DataError, match="'x' is used as a number") as e: train_table(df, 'y')
+    code = 'df'+e.value.next.split('df', 1)[1].removesuffix('.')
+    exec(code, dict(pd=pd, df=df))
+    assert column_kind(df.x)[0]=='number'
+    with pytest.raises(DataError, match="The target 'x'"): train_table(pd.DataFrame(dict(x=[write(o*37+500) for o in range(150)], z=1.)), 'x')
+
+
+@pytest.mark.parametrize('form', ['%Y-%m-%d', '%d.%m.%Y', '%m/%d/%y', '%Y-%m-%dT%H:%M:%S', '%B %d, %Y', '%d %b %Y', '%Y%m%d'])
+def test_dates_as_text(form):
+    df = pd.DataFrame(dict(when=pd.date_range('2020-02-03', periods=99).strftime(form), x=np.arange(99)%7, y=np.arange(99)%2))
+    if form=='%Y%m%d': df['when'] = df.when.astype(int)
+    assert 'add_datepart' in str(tabular_report(df, 'y')) and 'when' in choose_columns(df, 'y').left_out
+    with pytest.raises(UnsupportedError, match='dates'): train_table(df, 'when')
+
+
+@pytest.mark.parametrize('name,values', [('Unnamed: 0', range(200)), ('row', range(1, 201)), ('customer', RNG.permutation(200)*31+7), ('customer_id', RNG.integers(0, 90, 200)), ('PassengerId', RNG.permutation(9999)[:200]),
+    ('n', np.cumsum(RNG.integers(1, 3, 200))), ('id', [float(o) for o in range(200)]), ('id', [str(o) for o in range(200)])])
+def test_row_numbers_and_keys_are_no_numbers(name, values):
+    df = pd.DataFrame({name: values, 'x': RNG.normal(0, 1, 200), 'y': RNG.choice(['a', 'b'], 200)})
+    assert name in choose_columns(df, 'y').left_out
+    assert name in set(tabular_report(df, 'y').findings.column)
+    assert choose_columns(df, 'y', numbers=[name]).numbers==[name]
+
+
+@pytest.mark.parametrize('name,values', [('age', RNG.integers(18, 80, 200)), ('orders', RNG.integers(0, 60, 200)), ('year', range(1801, 2001)), ('width', RNG.integers(0, 60, 200)), ('price', RNG.permutation(9999)[:200]), ('sorted', np.cumsum(RNG.integers(1, 9, 200)))])
+def test_amounts_are_numbers(name, values):
+    df = pd.DataFrame({name: values, 'y': RNG.choice(['a', 'b'], 200)})
+    assert choose_columns(df, 'y').numbers==[name]
+
+
+# ---- enough training
+
+def test_a_small_table_is_trained_for_long_enough():
+    rng = np.random.default_rng(0); n = 400
+    df = pd.DataFrame(dict(a=rng.normal(0, 1, n), b=rng.normal(0, 1, n), size=rng.choice([97, 98, 140, 141, 250, 251], n)/1.5))
+    df['y'] = np.where((df.a*df.b>0)^(df['size']*1.5%2>.5), 'yes', 'no')
+    model = train_table(df[['a', 'b', 'y']].assign(y=np.where(df.a*df.b>0, 'yes', 'no')), 'y')
+    assert model.about['epochs']>4 and model.about['metrics']['accuracy']>.85
+
+
+def test_the_validation_rows_choose_nothing():
+    rng = np.random.default_rng(0); n = 200
+    df = pd.DataFrame(dict(a=rng.normal(0, 1, n), b=rng.integers(0, 30, n), y=rng.choice(['p', 'q'], n)))
+    sides = list(range(150)),list(range(150, n))
+    other = df.assign(y=np.where(df.index<150, df.y, 'p'), a=df.a.where(df.index<150, 7.))
+    one,two = train_table(df, 'y', valid=sides),train_table(other, 'y', valid=sides)
+    np.testing.assert_array_equal(one.probabilities(df), two.probabilities(df))
+
+
+def test_values_that_come_back_are_categories_too(tmp_path):
+    rng = np.random.default_rng(0); n = 500
+    df = pd.DataFrame(dict(size=rng.integers(30, 90, n)*1.5, x=rng.normal(0, 1, n)))
+    df['y'] = np.where(df['size']//1.5%2==0, 'even', 'odd')
+    model = train_table(df, 'y')
+    assert model.plan['exact']=={'size (exact)': 'size'} and model.about['metrics']['accuracy']>.9
+    again = load_rows(save_rows(model, tmp_path/'m'))
+    odd = pd.DataFrame(dict(size=['45', None, 1.], x=0))
+    np.testing.assert_allclose(again.probabilities(odd), model.probabilities(odd), atol=1e-6)
+    assert again.predict(odd).notes.tolist()[::2]==['', ''] and 'size is missing' in again.predict(odd).notes[1]
+    worth = permutation_importance(model, model.valid_rows, repeats=2).set_index('column').loss
+    assert set(worth.index)=={'size', 'x'} and worth['size']>.3
+    assert len(compare_models(model, ['logistic regression', 'gradient boosting']))==3
+    d = json.loads((tmp_path/'m'/'bundle.json').read_text()); d['plan']['exact'] = {'size (exact)': 'y'}; (tmp_path/'m'/'bundle.json').write_text(json.dumps(d))
+    with pytest.raises(BundleError, match='do not fit'): load_rows(tmp_path/'m')
+
+
 # ---- bundles
 
 def change(path, f):
@@ -225,7 +412,7 @@ def test_learners_that_are_refused(census, model, tmp_path):
     def learner(procs=(Categorify, FillMissing, Normalize), y='income', cats=('education',), **kwargs):
         to = TabularPandas(census, list(procs), list(cats), ['age'], y, splits=split_rows(census), **kwargs)
         return tabular_learner(to.dataloaders(bs=64), **({'n_out': 1} if y!='income' else {}))
-    with pytest.raises(UnsupportedError, match='one column of classes'): plan_of(learner(y='savings', y_block=RegressionBlock()))
+    assert plan_of(learner(y='savings', y_block=RegressionBlock()))['classes'] is None
     changed = RowModel(torch.nn.Linear(2, 2), model.plan)
     with pytest.raises(UnsupportedError, match='Linear'): save_rows(changed, tmp_path/'m')
     bare = learner(procs=[Categorify]); plan = plan_of(bare)

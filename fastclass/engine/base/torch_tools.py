@@ -4,7 +4,7 @@
 
 # %% ../../../nbs/engine/base/torch_tools.ipynb #3b3dfcd8
 from __future__ import annotations
-import math, os
+import ctypes, math, os, sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import lru_cache
@@ -16,7 +16,8 @@ from .errors import UnsupportedError
 from .machine import system_text
 
 # %% auto #0
-__all__ = ['CPU_DTYPES', 'evaluating', 'device_of', 'each_core', 'MemoryLoader', 'has_bfloat16', 'fast_dtype']
+__all__ = ['MMAP_THRESHOLD', 'TRIM_THRESHOLD', 'MMAP_MAX', 'KEEP_ALL', 'GIVE_BACK', 'CPU_DTYPES', 'evaluating', 'device_of',
+           'each_core', 'memory_kept', 'MemoryLoader', 'has_bfloat16', 'fast_dtype']
 
 # %% ../../../nbs/engine/base/torch_tools.ipynb #433f7259
 @contextmanager
@@ -54,6 +55,38 @@ def each_core(
     finally:
         pool.shutdown(cancel_futures=True)
         torch.set_num_threads(threads)
+
+# %% ../../../nbs/engine/base/torch_tools.ipynb #42798c62
+# Numbers of glibc's mallopt
+MMAP_THRESHOLD = -3
+TRIM_THRESHOLD = -1
+MMAP_MAX = -4
+KEEP_ALL = {MMAP_THRESHOLD:1<<30, MMAP_MAX:0, TRIM_THRESHOLD:(1<<31)-1}
+GIVE_BACK = {MMAP_THRESHOLD:32<<20, MMAP_MAX:65536, TRIM_THRESHOLD:64<<20} # what glibc comes to with large pieces
+
+@lru_cache
+def _libc():
+    "The C library, where it is glibc; None elsewhere"
+    if not sys.platform.startswith('linux'): return None
+    try: libc = ctypes.CDLL('libc.so.6')
+    except OSError: return None
+    return libc if hasattr(libc, 'mallopt') and hasattr(libc, 'malloc_trim') else None
+
+# %% ../../../nbs/engine/base/torch_tools.ipynb #93062c02
+@contextmanager
+def memory_kept(
+    device # `torch.device` on which something is computed batch by batch
+):         # Yields True where memory is kept: on a CPU with glibc
+    "While the block runs, this process keeps what it freed; then it gives it back"
+    libc = _libc() if device.type=='cpu' else None
+    if libc is None:
+        yield False
+        return
+    for what,value in KEEP_ALL.items(): libc.mallopt(what, value)
+    try: yield True
+    finally:
+        for what,value in GIVE_BACK.items(): libc.mallopt(what, value)
+        libc.malloc_trim(0)
 
 # %% ../../../nbs/engine/base/torch_tools.ipynb #e0c2e190
 class MemoryLoader(GetAttr):

@@ -23,7 +23,7 @@ from fasttransform import Pipeline
 
 from ..base.errors import DataError, UnsupportedError, storage_guard
 from ..base.machine import cache_dir, cpu_count, free_memory
-from ..base.torch_tools import MemoryLoader, each_core, evaluating, fast_dtype
+from ..base.torch_tools import MemoryLoader, each_core, evaluating, fast_dtype, memory_kept
 from .fold import folded
 
 # %% auto #0
@@ -62,7 +62,7 @@ def fast_body(
         xb = torch.as_tensor(xb).as_subclass(torch.Tensor).contiguous(memory_format=torch.channels_last)
         fast = torch.autocast(device.type, dtype=dtype, enabled=dtype!=torch.float32)
         with torch.inference_mode(), fast: return quick(xb)
-    with evaluating(model):
+    with evaluating(model), memory_kept(device):
         try:
             model.to(device=device, memory_format=torch.channels_last)
             quick = folded(model)

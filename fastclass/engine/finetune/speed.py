@@ -5,11 +5,10 @@
 # %% ../../../nbs/engine/finetune/speed.ipynb #f69d5782
 from __future__ import annotations
 
-import ctypes, gc, re, sys
+import gc, re
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from multiprocessing import get_all_start_methods, get_start_method
 
 import torch
@@ -23,12 +22,11 @@ from torch.amp import GradScaler, autocast
 
 from ..base.errors import UnsupportedError
 from ..base.machine import cpu_count, free_memory
-from ..base.torch_tools import device_of, fast_dtype
+from ..base.torch_tools import device_of, fast_dtype, memory_kept
 from .features import items_vary
 
 # %% auto #0
-__all__ = ['MMAP_THRESHOLD', 'TRIM_THRESHOLD', 'MMAP_MAX', 'KEEP_ALL', 'GIVE_BACK', 'FULL', 'Settings', 'Precision', 'KeptItems',
-           'speed_up', 'is_out_of_memory', 'within_memory']
+__all__ = ['FULL', 'Settings', 'Precision', 'KeptItems', 'calculating_in', 'speed_up', 'is_out_of_memory', 'within_memory']
 
 # %% ../../../nbs/engine/finetune/speed.ipynb #50878827
 @dataclass
@@ -164,37 +162,6 @@ def _pictures_kept(learn, limit, settings):
             vars(dl).pop('do_item', None)
             dl.fake_l.num_workers = n
 
-# %% ../../../nbs/engine/finetune/speed.ipynb #7ae215ad
-# Numbers of glibc's mallopt
-MMAP_THRESHOLD = -3
-TRIM_THRESHOLD = -1
-MMAP_MAX = -4
-KEEP_ALL = {MMAP_THRESHOLD:1<<30, MMAP_MAX:0, TRIM_THRESHOLD:(1<<31)-1}
-GIVE_BACK = {MMAP_THRESHOLD:32<<20, MMAP_MAX:65536, TRIM_THRESHOLD:64<<20} # what glibc comes to with large pieces
-
-@lru_cache
-def _libc():
-    "The C library, where it is glibc; None elsewhere"
-    if not sys.platform.startswith('linux'): return None
-    try: libc = ctypes.CDLL('libc.so.6')
-    except OSError: return None
-    return libc if hasattr(libc, 'mallopt') and hasattr(libc, 'malloc_trim') else None
-
-# %% ../../../nbs/engine/finetune/speed.ipynb #2ba1f082
-@contextmanager
-def _memory_kept(device, settings):
-    "While the block runs, this process keeps what it freed; then it gives it back"
-    libc = _libc() if device.type=='cpu' else None
-    settings.memory_kept = libc is not None
-    if libc is None:
-        yield
-        return
-    for what,value in KEEP_ALL.items(): libc.mallopt(what, value)
-    try: yield
-    finally:
-        for what,value in GIVE_BACK.items(): libc.mallopt(what, value)
-        libc.malloc_trim(0)
-
 # %% ../../../nbs/engine/finetune/speed.ipynb #cd4c341f
 @contextmanager
 def _channels_last(learn, device, settings):
@@ -207,17 +174,22 @@ def _channels_last(learn, device, settings):
     finally:
         if settings.channels_last: model.to(memory_format=torch.contiguous_format)
 
+# %% ../../../nbs/engine/finetune/speed.ipynb #5608b0b7
 @contextmanager
-def _precision(learn, device, dtype, settings):
+def calculating_in(
+    learn,  # A fastai `Learner`
+    device, # `torch.device` on which it trains
+    dtype   # `torch.float32`, `torch.bfloat16` or `torch.float16`
+):          # Yields the name of the number format; a format of the learner's own stays
     "While the block runs, `learn` calculates in `dtype`"
+    name = str(dtype).split('.')[1]
     own = any(isinstance(cb, MixedPrecision) for cb in learn.cbs)
-    settings.dtype = 'as the learner says' if own else str(dtype).split('.')[1]
     if own or dtype==torch.float32:
-        yield
+        yield 'as the learner says' if own else name
         return
     cb = Precision(device, dtype)
     learn.add_cb(cb)
-    try: yield
+    try: yield name
     finally:
         cb.close()
         learn.remove_cb(cb)
@@ -233,10 +205,10 @@ def speed_up(
     device = device_of(learn)
     settings = Settings()
     with ExitStack() as stack:
-        stack.enter_context(_memory_kept(device, settings))
+        settings.memory_kept = stack.enter_context(memory_kept(device))
         stack.enter_context(_channels_last(learn, device, settings))
         if dtype is None: dtype = fast_dtype(device.type)
-        stack.enter_context(_precision(learn, device, dtype, settings))
+        settings.dtype = stack.enter_context(calculating_in(learn, device, dtype))
         stack.enter_context(_pictures_kept(learn, memory_limit, settings))
         yield settings
 

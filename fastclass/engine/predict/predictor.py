@@ -24,7 +24,7 @@ from fastclass.engine.base.bundle_files import (PACKAGES, TEXT, building_from, c
     refuse, write_store)
 from ..base.errors import BundleError, DataError, PictureError, UnsupportedError
 from ..base.picture import read_picture
-from ..base.torch_tools import each_core, evaluating
+from ..base.torch_tools import each_core, evaluating, memory_kept
 from ..finetune.fold import folded
 from .bundle_spec import (PICTURES, Prepare, build_model, data_card as card_of, describe_batch,
     describe_items, describe_model, describe_opener, describe_task, has_own_numbers, own_copy)
@@ -209,7 +209,7 @@ class Predictor:
         run = self._run
         if len(chunks)>_MANY: run = partial(run, model=folded(self.model.to(self.device)))
         res = []
-        with evaluating(self.model):
+        with evaluating(self.model), memory_kept(self.device):
             answers = (_by_core if by_core else _read_ahead)(self, chunks, run, workers)
             if progress: answers = progress_bar(answers, total=len(chunks), leave=False)
             for rows in answers: res += rows

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import torch
 from ..base.errors import DataError
-from ..base.intervals import accuracy_interval
 from .columns import as_numbers, as_text
-from .model import read_rows
+from .model import read_rows, used_columns
+from .scores import class_scores, number_scores
 
 # %% auto #0
 __all__ = ['compare_models', 'permutation_importance', 'partial_dependence']
@@ -39,68 +39,87 @@ def _prepared(columns, encode, model):
     return make_pipeline(both, model)
 
 # %% ../../../nbs/engine/tabular/baselines.ipynb #bf6e359f
-def _baselines(columns, seed):
-    "Name to an untrained scikit-learn model"
-    from sklearn.compose import make_column_transformer
-    from sklearn.dummy import DummyClassifier
-    from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
-    one_hot = OneHotEncoder(handle_unknown='ignore')
-    codes = OrdinalEncoder(handle_unknown='use_encoded_value', unknown_value=-1, encoded_missing_value=-1)
-    logistic = LogisticRegression(max_iter=500)
-    forest = RandomForestClassifier(100, min_samples_leaf=5, random_state=seed)
-    gaps = OrdinalEncoder(handle_unknown='use_encoded_value', unknown_value=np.nan) # it knows what to do with them
-    boosting = HistGradientBoostingClassifier(
-        categorical_features=range(len(columns.categories)),
-        random_state=seed)
+def _untrained(number, n_categories, seed):
+    "Name to a scikit-learn model: the constant answer, a linear one, trees"
+    from sklearn.dummy import DummyClassifier, DummyRegressor
+    from sklearn.ensemble import (HistGradientBoostingClassifier, HistGradientBoostingRegressor,
+        RandomForestClassifier, RandomForestRegressor)
+    from sklearn.linear_model import LogisticRegression, Ridge
+    forest = dict(n_estimators=100, min_samples_leaf=5, random_state=seed)
+    boosting = dict(categorical_features=range(n_categories), random_state=seed)
+    if number: return {
+        'mean': DummyRegressor(),
+        'linear regression': Ridge(),
+        'random forest': RandomForestRegressor(**forest),
+        'gradient boosting': HistGradientBoostingRegressor(**boosting),
+    }
     return {
         'commonest class': DummyClassifier(),
-        'logistic regression': _prepared(columns, one_hot, logistic),
-        'random forest': _prepared(columns, codes, forest),
-        'gradient boosting': make_pipeline(
+        'logistic regression': LogisticRegression(max_iter=500),
+        'random forest': RandomForestClassifier(**forest),
+        'gradient boosting': HistGradientBoostingClassifier(**boosting),
+    }
+
+# %% ../../../nbs/engine/tabular/baselines.ipynb #5d83f50f
+def _baselines(columns, number, seed):
+    "Name to an untrained scikit-learn model behind what it needs"
+    from sklearn.compose import make_column_transformer
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
+    codes = dict(handle_unknown='use_encoded_value', unknown_value=-1, encoded_missing_value=-1)
+    gaps = OrdinalEncoder(handle_unknown='use_encoded_value', unknown_value=np.nan) # boosting knows them
+    models = _untrained(number, len(columns.categories), seed)
+    constant,linear,forest,boosting = models
+    return {
+        constant: models[constant],
+        linear: _prepared(columns, OneHotEncoder(handle_unknown='ignore'), models[linear]),
+        forest: _prepared(columns, OrdinalEncoder(**codes), models[forest]),
+        boosting: make_pipeline(
             make_column_transformer((gaps, columns.categories), remainder='passthrough'),
-            boosting),
+            models[boosting]),
     }
 
 # %% ../../../nbs/engine/tabular/baselines.ipynb #0e9f7537
-def _row_of_scores(name, p, classes, answers, seconds):
-    "One row of `compare_models`"
+def _flat(scores, **more):
+    "Scores as one row of a table: the ends of an interval are columns of their own"
+    row = {}
+    for name,(value,low,high) in scores.items():
+        ends = ('from', 'to') if len(scores)==1 else (f'{name} from', f'{name} to')
+        row |= {name: value, ends[0]: low, ends[1]: high}
+    return {**row, **more}
+
+def _class_row(p, classes, answers, seconds):
+    "One row of `compare_models`, from probabilities"
     from sklearn.metrics import log_loss
-    n = len(answers)
-    said = np.array(classes)[p.argmax(1)]
-    right = int((said==np.array(answers)).sum())
-    low,high = accuracy_interval(right, n)
-    loss = log_loss(answers, p, labels=list(classes))
-    return name, right/n, low, high, loss, seconds
+    scores = class_scores(answers, np.array(classes)[p.argmax(1)])
+    return _flat(scores, **{'log loss': log_loss(answers, p, labels=list(classes)), 'seconds': seconds})
 
 # %% ../../../nbs/engine/tabular/baselines.ipynb #653ff81c
 def compare_models(
     model,      # What `train_table` returned
     names=None, # Which baselines; None for all of them
     seed:int=0  # For those that draw numbers
-):              # DataFrame: accuracy with its 95% interval, log loss, seconds; the network is the last row
+):              # DataFrame: accuracy and log loss, or rmse, mae and r2, with 95% intervals; seconds. Network last
     "scikit-learn's baselines beside the network, on the same rows and columns"
     if model.train_rows is None:
         raise DataError('This model came without the rows that it was trained on.',
                         next='Compare the model that train_table returned.')
-    target = model.plan['target']
-    x = _frame(model, model.train_rows)
-    y = as_text(model.train_rows[target]).tolist()
-    x_valid = _frame(model, model.valid_rows)
-    y_valid = as_text(model.valid_rows[target]).tolist()
-    rows = []
-    for name,baseline in _baselines(model.columns, seed).items():
+    target,classes = model.plan['target'],model.classes
+    values = as_text if classes else as_numbers
+    x,x_valid = _frame(model, model.train_rows),_frame(model, model.valid_rows)
+    y,answers = values(model.train_rows[target]).to_numpy(),values(model.valid_rows[target]).to_numpy()
+    rows = {}
+    for name,baseline in _baselines(model.columns, not classes, seed).items():
         if names and name not in names: continue
         start = time.perf_counter()
-        p = baseline.fit(x, y).predict_proba(x_valid)
+        baseline.fit(x, y)
         seconds = time.perf_counter()-start
-        rows.append(_row_of_scores(name, p, baseline.classes_, y_valid, seconds))
-    p = model.probabilities(model.valid_rows)
-    rows.append(_row_of_scores('network', p, model.classes, y_valid, float('nan')))
-    names = ['model', 'accuracy', 'from', 'to', 'log loss', 'seconds']
-    return pd.DataFrame(rows, columns=names).set_index('model').round(4)
+        if classes: rows[name] = _class_row(baseline.predict_proba(x_valid), baseline.classes_, answers, seconds)
+        else: rows[name] = _flat(number_scores(answers, baseline.predict(x_valid)), seconds=seconds)
+    seconds = model.about.get('seconds', float('nan'))
+    if classes: rows['network'] = _class_row(model.probabilities(model.valid_rows), classes, answers, seconds)
+    else: rows['network'] = _flat(model.scores(model.valid_rows), seconds=seconds)
+    return pd.DataFrame.from_dict(rows, orient='index').rename_axis('model').round(4)
 
 # %% ../../../nbs/engine/tabular/baselines.ipynb #72f6a4a9
 def permutation_importance(
@@ -108,16 +127,16 @@ def permutation_importance(
     df,            # Rows with the target, not those that it trained on
     repeats:int=5, # Shuffles a column
     seed:int=0     # Of the shuffles
-):                 # DataFrame: column, loss (mean fall of accuracy), spread (standard deviation); largest first
-    "How much accuracy each column is worth to the model"
+):                 # DataFrame: column, loss (mean of accuracy lost, or of RMSE added), spread (its deviation)
+    "How much each column is worth to the model, the most important first"
     plan = model.plan
     target = plan['target']
     if target not in df:
         raise DataError(f'The target {target!r} is not there.', next='Give rows whose answer is known.')
     from sklearn.inspection import permutation_importance as shuffle_columns
     df = df[df[target].notna()]
-    answers = as_text(df[target]).to_numpy()
-    names = [*plan['categories'], *plan['numbers']]
+    answers = (as_text if model.classes else as_numbers)(df[target]).to_numpy()
+    names = used_columns(plan)
     places = pd.DataFrame({name: np.arange(len(df)) for name in names})
     found = shuffle_columns(_ByPlace(model, df), places, answers, n_repeats=repeats, random_state=seed)
     found = pd.DataFrame(dict(column=names, loss=found.importances_mean, spread=found.importances_std))
@@ -131,9 +150,10 @@ class _ByPlace:
         self.xc,self.xn,_ = read_rows(df, model.plan)
     def fit(self, places, answers): return self # it is trained; scikit-learn asks whether there is one
     def score(self, places, answers):
-        "The share of rows with the class that they have, 0 to 1"
-        said = np.array(self.model.classes)[self.model._run(*self._taken(places)).argmax(1)]
-        return (said==answers).mean()
+        "The share of rows with the class that they have, 0 to 1; of numbers the RMSE, with a minus"
+        said = self.model.run(*self._taken(places))
+        if not self.model.classes: return -np.sqrt(np.square(said[:,0]-answers).mean())
+        return (np.array(self.model.classes)[said.argmax(1)]==answers).mean()
     def _taken(self, places):
         "Both tensors, with each value from the row that its column names; a number brings the mark for its gap along"
         xc,xn = self.xc.clone(),self.xn.clone()
@@ -141,7 +161,8 @@ class _ByPlace:
         for name,rows in places.items():
             rows = torch.as_tensor(rows.to_numpy())
             if name in numbers: xn[:,numbers.index(name)] = self.xn[rows,numbers.index(name)]
-            for coded in {name, f'{name}_na'} & set(order):
+            exact = [k for k,number in self.model.plan.get('exact', {}).items() if number==name]
+            for coded in {name, f'{name}_na', *exact} & set(order):
                 xc[:,order.index(coded)] = self.xc[rows,order.index(coded)]
         return xc,xn
 
@@ -151,27 +172,34 @@ def partial_dependence(
     df,          # Rows to start from
     column:str,  # The column that is set
     values=None, # What it is set to; None for its categories, or 12 values between its 2nd and 98th percentile
-    label=None,  # Whose probability; None for the last class
+    label=None,  # Whose probability; None for the last class. Not for a number
     rows:int=500 # At most so many rows are used
-):               # DataFrame: value, mean probability, low and high (the middle 80% of the rows); raises `DataError`
+):               # DataFrame: value, mean of what is said, low and high (the middle 80% of the rows); raises `DataError`
     "What the model would say if the column were different and all else as it is"
-    categories = model.plan['categories']
-    numbers = model.plan['numbers']
-    known = categories.get(column)
-    if known is None and column not in numbers:
-        used = ', '.join([*categories, *numbers])
-        raise DataError(f'The model does not use {column!r}.', next=f'It uses {used}.')
-    if label is None: label = model.classes[-1]
-    i = model.classes.index(label)
+    used = used_columns(model.plan)
+    if column not in used:
+        raise DataError(f'The model does not use {column!r}.', next=f'It uses {", ".join(used)}.')
+    known = model.plan['categories'].get(column)
+    i = _output_of(model.classes, label)
     df = df.sample(min(rows, len(df)), random_state=0)
     if values is None: values = known or _spread(df[column])
     curve = []
     for v in values:
-        p = model.probabilities(df.assign(**{column: v}))[:,i]
+        xc,xn,_ = read_rows(df.assign(**{column: v}), model.plan)
+        p = model.run(xc, xn)[:,i]
         curve.append((v, p.mean(), *np.quantile(p, [.1, .9])))
     return pd.DataFrame(curve, columns=['value', 'mean', 'low', 'high'])
 
 # %% ../../../nbs/engine/tabular/baselines.ipynb #4f986cde
+def _output_of(classes, label):
+    "Which output of the model tells about `label`"
+    classes = classes or [None]
+    if label is None: return len(classes)-1
+    if label in classes: return classes.index(label)
+    known = 'Leave label out: it predicts a number.'
+    if classes!=[None]: known = f'It knows {", ".join(classes[:20])}.'
+    raise DataError(f'The model does not know the class {label!r}.', next=known)
+
 def _spread(s):
     "12 values between the 2nd and the 98th percentile of a column of numbers"
     low,high = np.nanquantile(as_numbers(s), [.02, .98])

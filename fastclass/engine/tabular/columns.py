@@ -4,7 +4,7 @@
 
 # %% ../../../nbs/engine/tabular/columns.ipynb #e40e4a56
 from __future__ import annotations
-import math
+import math, re
 from dataclasses import dataclass, field
 from html import escape
 import numpy as np
@@ -13,8 +13,9 @@ from pandas.api import types
 from ..base.errors import DataError, UnsupportedError
 
 # %% auto #0
-__all__ = ['MOST_CLASSES', 'MAX_CARD', 'as_text', 'clean_texts', 'as_numbers', 'check_table', 'column_kind', 'leaks_target',
-           'TableReport', 'tabular_report', 'Columns', 'choose_columns', 'split_rows']
+__all__ = ['MAX_CARD', 'MOST_CLASSES', 'KINDS', 'ROWS_A_CLASS', 'as_text', 'clean_texts', 'to_numbers', 'as_numbers',
+           'column_kind', 'could_be_number', 'target_kind', 'check_table', 'leaks_target', 'TableReport',
+           'tabular_report', 'Columns', 'choose_columns', 'split_rows']
 
 # %% ../../../nbs/engine/tabular/columns.ipynb #e6799caf
 def _one_text(v):
@@ -53,6 +54,56 @@ def _as_categories(text):
     codes,values = pd.factorize(text)
     return pd.Series(pd.Categorical.from_codes(codes, pd.Index(values, dtype=object)), index=text.index)
 
+# %% ../../../nbs/engine/tabular/columns.ipynb #b7b7c5ff
+MAX_CARD = 20 # Whole numbers with no more different values than this are categories, as in fastai's cont_cat_split
+_ABSENT = ('?', '-', 'na', 'n/a', 'nan', 'none', 'null', 'unknown', 'missing')
+_DATE = re.compile(r"""(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.](\d{4}|\d{2}))([T ,].*)?
+                       |\d{1,2}\.?[ -][A-Za-z]{3,9}\.?[ ,-]+\d{2,4}|[A-Za-z]{3,9}\.?[ ]\d{1,2},?[ ]\d{4}""", re.VERBOSE)
+_AROUND = re.compile(r"""([+-]?(?:[^\w\s,.'+-]{1,3}|[A-Z]{3})?)\s?  # a currency
+                         ([+-]?\d[\d.,']*)\s?                      # the number
+                         ([^\W\d]{1,6}\d?|[^\w\s,.'+-]{1,3})?     # a unit""", re.VERBOSE)
+_PLAIN = re.compile(r'[+-]?\d+(\.\d+)?')
+_THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}([,']\d{3})+(\.\d+)?")
+_COMMA = re.compile(r'[+-]?(\d+|\d{1,3}(\.\d{3})+),\d+')
+
+def _share_of_numbers(text):
+    "How many of the values that are there can be read as numbers, 0 to 1"
+    there = text.dropna()
+    if not len(there): return 0.
+    return pd.to_numeric(there, errors='coerce').notna().mean()
+
+def _are_dates(text):
+    "Are nearly all of these texts dates?"
+    some = text.dropna().unique()[:200]
+    return sum(bool(_DATE.fullmatch(o)) for o in some)>.9*len(some)
+
+# %% ../../../nbs/engine/tabular/columns.ipynb #3c6e55bf
+def _written_as(text):
+    "How numbers are written that pandas reads as text: comma, thousands, unit; '' where the texts are no numbers"
+    some = text.dropna().unique()[:200]
+    parts = [found.groups() for found in map(_AROUND.fullmatch, some) if found]
+    ways = dict(comma=0, thousands=0, unit=0)
+    for _,number,_ in parts:
+        if _PLAIN.fullmatch(number): ways['unit'] += 1
+        elif _THOUSANDS.fullmatch(number): ways['thousands'] += 1
+        elif _COMMA.fullmatch(number): ways['comma'] += 1
+    around = {(before.strip('+-'), after) for before,_,after in parts}
+    if len(around)>3 or sum(ways.values())<=.9*len(some): return ''
+    return next(way for way in ways if ways[way])
+
+def to_numbers(
+    s # A pandas Series of texts
+) -> str: # Code, in words
+    "How to make numbers of texts such as '12,5', '$1,000' and '5 km'"
+    column = f'df[{s.name!r}]'
+    way = _written_as(as_text(s))
+    if way=='comma':
+        return (f"Read the file with pd.read_csv(file, sep=';', decimal=','), or: {column} = pd.to_numeric({column}"
+                ".str.replace(r'[^0-9,-]', '', regex=True).str.replace(',', '.')).")
+    if way: return f"{column} = pd.to_numeric({column}.str.replace(r'[^0-9.-]', '', regex=True))."
+    missing = f"{column} = pd.to_numeric({column}, errors='coerce')."
+    return f'Correct them, take the column as a category, or make them missing: {missing}'
+
 # %% ../../../nbs/engine/tabular/columns.ipynb #7b76c1f1
 def as_numbers(
     column, # A pandas Series
@@ -73,9 +124,7 @@ def _refuse_text(name, odd, n):
     "Raise for the values `odd` of `n`, which are no numbers"
     where,first = odd.index[0],odd.iloc[0]
     found = f'{len(odd)} of {n} values are not: {first!r:.40} in row {where}.'
-    raise DataError(f'{name!r} is used as a number, and {found}',
-                    next='Correct them, take the column as a category, or make them missing: '
-                         f"df[{name!r}] = pd.to_numeric(df[{name!r}], errors='coerce').")
+    raise DataError(f'{name!r} is used as a number, and {found}', next=to_numbers(odd.rename(name)))
 
 def _refuse_infinite(name, big):
     "Raise for values that are too large"
@@ -89,6 +138,16 @@ MOST_CLASSES = 100 # More different answers than this are no classes
 
 def _first_names(df): return ', '.join(map(str, df.columns[:20]))
 
+def _how_to_read(df):
+    "What to give to `read_csv` where the names of columns were read as one name, else ''"
+    apart = [o for o in (';', '\t', '|') if any(o in name for name in df.columns)]
+    if not apart: return ''
+    if not isinstance(df.index, pd.RangeIndex): comma = True # the commas of the numbers have parted the cells
+    else: comma = df.head(50).astype(str).apply(lambda column: column.str.contains(r'\d,\d')).to_numpy().any()
+    decimal = ", decimal=','" if comma else ''
+    return f'The cells are parted by {apart[0]!r}: pd.read_csv(file, sep={apart[0]!r}{decimal}).'
+
+# %% ../../../nbs/engine/tabular/columns.ipynb #0eea38a5
 def _check_frame(df, target):
     "Refuse what is no table with this column and another one"
     if not isinstance(df, pd.DataFrame):
@@ -103,15 +162,105 @@ def _check_frame(df, target):
         raise DataError('The names of the columns must be texts.', next='df.columns = df.columns.map(str)')
     if target not in df:
         raise DataError(f'There is no column {target!r}; there are {_first_names(df)}.',
-                        next='Name the column to predict as it is written.')
+                        next=_how_to_read(df) or 'Name the column to predict as it is written.')
     if df.shape[1]<2:
-        raise DataError(f'{target!r} is the only column.', next='A model needs columns to predict it from.')
+        raise DataError(f'{target!r} is the only column.',
+                        next=_how_to_read(df) or 'A model needs columns to predict it from.')
+
+# %% ../../../nbs/engine/tabular/columns.ipynb #26dca062
+_NAMED_KEY = re.compile(r'(?i:(^|[\W_])(id|key|idx|index|uuid|guid|rowid)$|^unnamed: ?\d+$)|[a-z](Id|ID|Key)$')
+_SOUNDS_LIKE_KEY = re.compile(r"""(?i)customer|client|user|account|order|invoice|passenger|patient|student|employee
+                                  |member|serial|ticket|person|(^|[\W_])(no|nr|num|number|code)$""", re.VERBOSE)
+
+def _why_a_key(s, values):
+    "Why whole numbers `values` are names of rows and no amounts; '' where they are not"
+    there = values.dropna()
+    if not len(there) or (there%1!=0).any() or re.search('(?i)year', str(s.name)): return ''
+    distinct = there.nunique()
+    if _NAMED_KEY.search(str(s.name)): return f'{distinct} different whole numbers, called an id or an index'
+    if distinct<len(there): return ''
+    span = there.max()-there.min()+1
+    if span==len(there): return f'row numbers, {there.min():.0f} to {there.max():.0f}'
+    if there.is_monotonic_increasing and span<2*len(there): return 'row numbers, with some left out'
+    if _SOUNDS_LIKE_KEY.search(str(s.name)): return 'every row has a whole number of its own: a key'
+    return ''
+
+def _are_day_numbers(values):
+    "Are these whole numbers dates such as 20120131?"
+    there = values.dropna()
+    if not there.between(19000101, 21001231).all() or (there%1!=0).any(): return False
+    return pd.to_datetime(there.astype(int).astype(str), format='%Y%m%d', errors='coerce').notna().all()
+
+# %% ../../../nbs/engine/tabular/columns.ipynb #f3acf84b
+def column_kind(
+    s # A pandas Series
+):    # `(kind, why)`; kind is number, category, date, name, constant, empty, or broken number
+    "What a column holds, and how that was found out"
+    n = s.notna().sum()
+    if not n: return 'empty', 'every value is missing'
+    if types.is_datetime64_any_dtype(s): return 'date', 'dates'
+    text = as_text(s)
+    distinct = text.nunique()
+    if distinct==1 and n==len(s): return 'constant', f'{text.iloc[0]!r} in every row'
+    if types.is_bool_dtype(s): return 'category', 'true or false'
+    if not types.is_numeric_dtype(s): return _kind_of_text(s, text, distinct, n)
+    if distinct>MAX_CARD and not types.is_complex_dtype(s): return _kind_of_numbers(s, s.astype(float), 'numbers')
+    if types.is_float_dtype(s) or distinct>MAX_CARD: return 'number', 'numbers'
+    return 'category', f'whole numbers, {distinct} different ones'
+
+def _kind_of_numbers(s, values, why):
+    "The kind of a column of many different numbers"
+    if _are_day_numbers(values): return 'date', 'dates as whole numbers'
+    key = _why_a_key(s, values)
+    return ('name', key) if key else ('number', why)
+
+# %% ../../../nbs/engine/tabular/columns.ipynb #e70ad19d
+def _kind_of_text(s, text, distinct, n):
+    "The kind of a column of `n` texts, `distinct` of them different"
+    if distinct>MAX_CARD:
+        share = _share_of_numbers(text)
+        if share==1: return _kind_of_numbers(s, pd.to_numeric(text).astype(float), 'numbers stored as text')
+        if share>.9: return 'broken number', f'numbers as text, but {1-share:.1%} are not'
+        first = text.dropna().iloc[0]
+        if _are_dates(text): return 'date', f'dates as text, such as {first!r:.40}'
+        if _written_as(text): return 'broken number', f'numbers written as text, such as {first!r:.40}'
+    if distinct>max(50, .5*n): return 'name', f'{distinct} different texts in {n} rows: names or keys'
+    return 'category', f'text, {distinct} different values'
+
+# %% ../../../nbs/engine/tabular/columns.ipynb #f354e7d9
+KINDS = ('classes', 'number') # What a target can be
+ROWS_A_CLASS = 3 # Whole numbers with fewer rows a value are no classes
+
+def could_be_number(
+    s # A pandas Series
+) -> bool: # False where nothing is there
+    "Can each of its values be read as a number?"
+    return _share_of_numbers(as_text(s))==1
+
+def target_kind(
+    s,            # A column, as a pandas Series
+    kind:str=None # 'classes' or 'number' to decide it yourself
+) -> tuple:       # `(kind, why)`; raises `DataError` for another `kind`
+    "Is a target one of some classes, or a number?"
+    if kind is not None:
+        if kind in KINDS: return kind, 'asked for'
+        raise DataError(f'A target of the kind {kind!r:.40} is not known.', next=f'Give one of {", ".join(KINDS)}.')
+    text = as_text(s)
+    distinct = text.nunique()
+    named = types.is_bool_dtype(s) or isinstance(s.dtype, pd.CategoricalDtype)
+    if named or distinct<3 or _share_of_numbers(text)<1: return 'classes', f'{distinct} different values'
+    values = as_numbers(s).dropna()
+    if (values%1!=0).any(): return 'number', f'numbers with fractions, {distinct} different ones'
+    some = f'whole numbers, {distinct} different ones'
+    few = distinct<=MAX_CARD and len(values)>=ROWS_A_CLASS*distinct
+    return ('classes' if few else 'number'), some
 
 # %% ../../../nbs/engine/tabular/columns.ipynb #51b5c2d1
 def check_table(
-    df,        # A pandas DataFrame
-    target:str # Name of the column to predict
-):             # The target as text, without rows; raises `DataError`, `UnsupportedError`
+    df,           # A pandas DataFrame
+    target:str,   # Name of the column to predict
+    kind:str=None # 'classes' or 'number'; None: see `target_kind`
+):                # The target: a number each as float64, or classes as text. Raises `DataError`, `UnsupportedError`
     "Refuse a table from which nothing can be learned"
     _check_frame(df, target)
     y = as_text(df[target])
@@ -123,93 +272,72 @@ def check_table(
         answer = y.dropna().iloc[0]
         raise DataError(f'The target {target!r} is {answer!r} in every row.',
                         next='A model needs rows of at least two kinds.')
-    most = 20 if types.is_float_dtype(df[target]) else MOST_CLASSES
-    if n>most:
-        raise UnsupportedError(f'The target {target!r} has {n} different values: '
-                               'that is a number or a name, not a class.',
-                               next=f"Cut a number into classes first: pd.qcut(df[{target!r}], 4).")
+    if kind is None: _refuse_odd_target(df[target])
+    if target_kind(df[target], kind)[0]=='number': return as_numbers(df[target])
+    if n>MOST_CLASSES:
+        raise UnsupportedError(f'The target {target!r} has {n} different texts: those are names, not classes.',
+                               next='Choose another column, or join them into fewer classes.')
     return y
 
-# %% ../../../nbs/engine/tabular/columns.ipynb #f3acf84b
-MAX_CARD = 20 # Whole numbers with no more different values than this are categories, as in fastai's cont_cat_split
-_ABSENT = ('?', '-', 'na', 'n/a', 'nan', 'none', 'null', 'unknown', 'missing')
-
-def _share_of_numbers(text):
-    "How many of the values that are there can be read as numbers, 0 to 1"
-    there = text.dropna()
-    if not len(there): return 0.
-    return pd.to_numeric(there, errors='coerce').notna().mean()
-
-def column_kind(
-    s # A pandas Series
-):    # `(kind, why)`; kind is number, category, date, name, constant, empty, or broken number
-    "What a column holds, and how that was found out"
-    n = s.notna().sum()
-    if not n: return 'empty', 'every value is missing'
-    if types.is_datetime64_any_dtype(s): return 'date', "dates: fastai's add_datepart makes columns of them"
-    text = as_text(s)
-    distinct = text.nunique()
-    if distinct==1 and n==len(s): return 'constant', f'{text.iloc[0]!r} in every row'
-    if types.is_bool_dtype(s): return 'category', 'true or false'
-    if types.is_float_dtype(s): return 'number', 'numbers'
-    if not types.is_numeric_dtype(s): return _kind_of_text(text, distinct, n)
-    if distinct>MAX_CARD: return 'number', 'numbers'
-    return 'category', f'whole numbers, {distinct} different ones'
-
-# %% ../../../nbs/engine/tabular/columns.ipynb #e70ad19d
-def _kind_of_text(text, distinct, n):
-    "The kind of a column of `n` texts, `distinct` of them different"
-    if distinct>MAX_CARD:
-        share = _share_of_numbers(text)
-        if share==1: return 'number', 'numbers stored as text'
-        if share>.9: return 'broken number', f'numbers as text, but {1-share:.1%} are not'
-    if distinct>max(50, .5*n): return 'name', f'{distinct} different texts in {n} rows: names or keys'
-    return 'category', f'text, {distinct} different values'
+# %% ../../../nbs/engine/tabular/columns.ipynb #f58744a3
+def _refuse_odd_target(s):
+    "Raise for dates, and for texts that were meant as numbers"
+    what,why = column_kind(s)
+    if what=='broken number': raise DataError(f'The target {s.name!r}: {why}.', next=to_numbers(s))
+    if what=='date':
+        raise UnsupportedError(f'The target {s.name!r} holds {why}.',
+                               next=f'Predict a number of days: (dates-dates.min()).dt.days, with '
+                                    f'dates = pd.to_datetime(df[{s.name!r}]).')
 
 # %% ../../../nbs/engine/tabular/columns.ipynb #a24998cb
 def _guess(s, y, seen, new):
-    "The answers for the rows `new`, from a column of the rows `seen`: a category's commonest class, or a tree"
+    "The answers for the rows `new`, from a column of the rows `seen`: a tree, or what is usual in the category"
+    from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
     numeric = types.is_numeric_dtype(s) and not types.is_bool_dtype(s)
     if numeric and s.nunique()>MAX_CARD:
-        from sklearn.tree import DecisionTreeClassifier
         x = s.astype(float).replace([np.inf, -np.inf], np.nan)
         x = x.fillna(x.min()-1).to_numpy()[:,None] # a tree takes no gaps before scikit-learn 1.3
-        tree = DecisionTreeClassifier(max_leaf_nodes=20, min_samples_leaf=5, random_state=0)
+        kind = DecisionTreeRegressor if y.dtype.kind=='f' else DecisionTreeClassifier
+        tree = kind(max_leaf_nodes=20, min_samples_leaf=5, random_state=0)
         return tree.fit(x[seen], y[seen]).predict(x[new])
     codes,_ = pd.factorize(as_text(s))
-    table = pd.crosstab(codes[seen], y[seen])
-    commonest = table.sum().idxmax()
-    answers = pd.Series(codes[new]).map(table.idxmax(axis=1))
-    return answers.fillna(commonest).to_numpy()
+    if y.dtype.kind=='f': usual,answers = y[seen].mean(),pd.Series(y[seen]).groupby(codes[seen]).mean()
+    else:
+        table = pd.crosstab(codes[seen], y[seen])
+        usual,answers = table.sum().idxmax(),table.idxmax(axis=1)
+    return pd.Series(codes[new]).map(answers).fillna(usual).to_numpy()
 
 # %% ../../../nbs/engine/tabular/columns.ipynb #bca02ef8
 def leaks_target(
     s, # A column
-    y  # The target, in the same order
-) -> float: # 0: no better than the commonest class; 1: always right
-    "How much of what the commonest class leaves open this one column settles, on rows that were not counted"
-    y,_ = pd.factorize(y)
-    order = np.random.default_rng(0).permutation(len(y))
-    base = np.bincount(y).max()
+    y  # The target, in the same order: numbers as float64, or classes
+) -> float: # 0: no better than the commonest class or the mean; 1: always right
+    "How much of what a constant answer leaves open this one column settles, on rows that were not counted"
+    y = np.asarray(y) if types.is_float_dtype(y) else pd.factorize(y)[0]
     if len(y)<4: return 0.
-    right = 0
+    order = np.random.default_rng(0).permutation(len(y))
     one,other = order[::2],order[1::2]
-    for seen,new in ((one, other), (other, one)):
-        right += (_guess(s, y, seen, new)==y[new]).sum()
-    return max(0., float(right-base)/max(1, len(y)-base))
+    said = np.empty(len(y))
+    for seen,new in ((one, other), (other, one)): said[new] = _guess(s, y, seen, new)
+    if y.dtype.kind=='f': # the share of the variance
+        left,all_of_it = ((said-y)**2).sum(),((y-y.mean())**2).sum()
+        return max(0., float(1-left/all_of_it)) if all_of_it else 0.
+    base = np.bincount(y).max()
+    return max(0., float((said==y).sum()-base)/max(1, len(y)-base))
 
 # %% ../../../nbs/engine/tabular/columns.ipynb #0eb5969e
 @dataclass
 class TableReport:
     "What `tabular_report` found"
     target:str       # The column to predict
-    shares:dict      # Share of each class, the commonest first
+    shares:dict      # Share of each class, the commonest first; empty where the target is a number
     columns:pd.DataFrame  # A row a column: kind, why, missing, distinct
     findings:pd.DataFrame # A row a finding: column, finding, advice
     rows:int = 0     # Of the table
+    answers:str = '' # The target in a few words
     def __str__(self):
         lines = [
-            f'{self.rows} rows, target {self.target!r}: {self._classes()}.',
+            f'{self.rows} rows, target {self.target!r}: {self.answers}.',
             self.columns.to_string(),
             f'{len(self.findings)} findings.',
         ]
@@ -217,13 +345,19 @@ class TableReport:
         return '\n'.join(lines)
     def _repr_html_(self):
         target = escape(self.target)
-        classes = escape(self._classes())
+        answers = escape(self.answers)
         columns = self.columns.to_html()
         findings = self.findings.to_html(index=False)
-        return f'<p>{self.rows} rows, target {target}: {classes}</p>{columns}{findings}'
-    def _classes(self):
-        commonest = list(self.shares.items())[:5]
-        return ', '.join(f'{k} {v:.1%}' for k,v in commonest)
+        return f'<p>{self.rows} rows, target {target}: {answers}</p>{columns}{findings}'
+
+# %% ../../../nbs/engine/tabular/columns.ipynb #b454bb87
+def _answers_in_words(y, shares):
+    "The target in a few words: its commonest classes, or where its numbers lie"
+    if not shares:
+        spread = f'mean {y.mean():.4g}, standard deviation {y.std():.4g}'
+        return f'a number from {y.min():g} to {y.max():g}, {spread}'
+    commonest = list(shares.items())[:5]
+    return ', '.join(f'{k} {v:.1%}' for k,v in commonest)
 
 # %% ../../../nbs/engine/tabular/columns.ipynb #fd64b2a5
 def _value_findings(name, s, raw, kind):
@@ -247,17 +381,28 @@ def _value_findings(name, s, raw, kind):
         yield name, 'There are infinite values.', 'Find out where they come from: training refuses them.'
 
 # %% ../../../nbs/engine/tabular/columns.ipynb #f5c6b6d9
+def _why_unused(s, kind):
+    "What to do about a column that is left out"
+    if kind=='date':
+        return (f'It is left out. Make columns of it: df[{s.name!r}] = pd.to_datetime(df[{s.name!r}]), then '
+                f'add_datepart(df, {s.name!r}) of fastai.tabular.core.')
+    if str(s.name).startswith('Unnamed: '): return 'It is left out; read_csv(index_col=0) reads it as the index.'
+    return 'It is left out.'
+
 def _column_findings(name, s, raw, kind, why, y):
     "`(column, finding, advice)` of one column, from the cleaned column and as it was"
     yield from _value_findings(name, s, raw, kind)
     if kind in ('empty', 'constant', 'name', 'date'):
-        yield name, f'Of no use as it is: {why}.', 'It is left out.'
+        yield name, f'Of no use as it is: {why}.', _why_unused(s, kind)
     if kind=='broken number':
-        yield name, f'{why}.', 'Correct them, or name the column as a category.'
-    if kind in ('number', 'category') and leaks_target(s, y)>.9:
+        yield name, f'{why}.', to_numbers(raw)
+    if kind=='number' and len(s)>50 and s.nunique()==len(s) and types.is_integer_dtype(s):
+        yield (name, 'Every row has a whole number of its own.', 'It is used as a number. Leave it out if it is a key.')
+    if kind in ('number', 'category') and leaks_target(s, y)>(.98 if types.is_float_dtype(y) else .9):
         yield (name, 'It gives the target away almost alone.',
                'Would you know it before the answer? If not, leave it out.')
 
+# %% ../../../nbs/engine/tabular/columns.ipynb #5d07d53d
 def _table_findings(df, y, shares):
     "`(column, finding, advice)` of the table as a whole"
     twice = int(df.duplicated().sum())
@@ -266,34 +411,41 @@ def _table_findings(df, y, shares):
     unknown = y.isna().sum()
     if unknown:
         yield y.name, f'The target is missing in {unknown} rows.', 'They are left out of training.'
-    rarest = min(shares.values())
-    if rarest<.1:
-        yield (y.name, f'The rarest class has {rarest:.1%} of the rows.',
+    if shares and min(shares.values())<.1:
+        yield (y.name, f'The rarest class has {min(shares.values()):.1%} of the rows.',
                'Look at more than the accuracy: who always says the commonest class is often right.')
+
+def _target_findings(s, kind, why):
+    "`(column, finding, advice)` where a target of whole numbers could be meant in another way"
+    if not why.startswith('whole numbers'): return
+    other = next(o for o in KINDS if o!=kind)
+    if other=='classes' and s.nunique()>MOST_CLASSES: return
+    yield s.name, f'{why}: predicted as {kind}.'.capitalize(), f'Where you mean it otherwise, give kind={other!r}.'
 
 # %% ../../../nbs/engine/tabular/columns.ipynb #40464799
 def tabular_report(
     df,        # A pandas DataFrame
-    target:str # Name of the column to predict
+    target:str, # Name of the column to predict
+    kind:str=None # 'classes' or 'number'; None: see `target_kind`
 ) -> TableReport: # Raises `DataError` or `UnsupportedError` where nothing can be learned
     "What each column holds, what is wrong with the table, and what to do about it"
-    y = check_table(df, target).rename(target)
-    shares = y.value_counts(normalize=True).to_dict()
+    y = check_table(df, target, kind).rename(target)
+    shares = {} if types.is_float_dtype(y) else y.value_counts(normalize=True).to_dict()
     there = y.notna()
-    answers = y[there]
     clean = clean_texts(df)
     rows,found = [],[]
     for name in df.columns.drop(target):
         s = clean[name]
-        kind,why = column_kind(s)
+        what,why = column_kind(s)
         missing = df[name].isna().mean()
         distinct = as_text(s).nunique()
-        rows.append(dict(column=name, kind=kind, why=why, missing=f'{missing:.1%}', distinct=distinct))
-        found += _column_findings(name, s[there], df[name][there], kind, why, answers)
+        rows.append(dict(column=name, kind=what, why=why, missing=f'{missing:.1%}', distinct=distinct))
+        found += _column_findings(name, s[there], df[name][there], what, why, y[there])
+    found += _target_findings(df[target], *target_kind(df[target], kind))
     found += _table_findings(df, y, shares)
     columns = pd.DataFrame(rows).set_index('column')
     findings = pd.DataFrame(found, columns=['column', 'finding', 'advice'])
-    return TableReport(target, shares, columns, findings, len(df))
+    return TableReport(target, shares, columns, findings, len(df), _answers_in_words(y, shares))
 
 # %% ../../../nbs/engine/tabular/columns.ipynb #47a33f9f
 @dataclass
