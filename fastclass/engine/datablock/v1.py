@@ -263,8 +263,7 @@ class _Writer(ast.NodeTransformer):
         is_headless = '{self}' in start.today and 'self' not in values # After `fit = learn.fit`
         if start.is_link or is_headless or not start.today:
             return self.by_hand.append(links[-1].row.name)
-        for link in links[1:]:
-            values = self.added(link, values) | values
+        for link in links[1:]: values = self.added(link, values) | values
         self.by_hand += _left_over(links)
         return ast.Name(_fill(start.today, {'seed': self.seed} | values))
 
