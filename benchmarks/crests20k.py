@@ -5,7 +5,7 @@
 The pictures are drawn by `write_series` (200 scenes of each bundled crest, 5 frames of each, 160 pixels). Each run is a process of its own, so that its peak of memory is its own, and counts from the folder:
 finding the files, DataLoaders (128 pixels, no augmentation), a learner, `quick_tune`. Two splits: leaky (random: frames of one scene on both sides) and grouped (scenes stay together).
 The floor is decoding alone plus the body alone, each with all threads, on a part of the same pictures. The reference is `vision_learner(...).fine_tune(1)` with 64 pictures a batch,
-estimated from `--batches` measured batches of each of its two stages. crests20k.json beside this file is what a run with `--growth --predict --json` printed. `--growth` runs 1,000 and 5,000 pictures too; `--predict` compares `predict_files` with `get_preds`.
+estimated from `--batches` measured batches of each of its two stages. crests20k.json beside this file is what a run with `--growth --json` printed. `--growth` runs 1,000 and 5,000 pictures too; `--predict` compares `predict_files` with `get_preds`.
 """
 import argparse, json, random, resource, subprocess, sys, time
 from contextlib import redirect_stdout
