@@ -5,7 +5,7 @@
 The pictures are drawn by `write_series` (200 scenes of each bundled crest, 5 frames of each, 160 pixels). Each run is a process of its own, so that its peak of memory is its own, and counts from the folder:
 finding the files, DataLoaders (128 pixels, no augmentation), a learner, `quick_tune`. Two splits: leaky (random: frames of one scene on both sides) and grouped (scenes stay together).
 The floor is decoding alone plus the body alone, each with all threads, on a part of the same pictures. The reference is `vision_learner(...).fine_tune(1)` with 64 pictures a batch,
-estimated from `--batches` measured batches of each of its two stages. `--growth` runs 1,000 and 5,000 pictures too; `--predict` compares `predict_files` with `get_preds`.
+estimated from `--batches` measured batches of each of its two stages. crests20k.json beside this file is what a run with `--growth --json` printed. `--growth` runs 1,000 and 5,000 pictures too; `--predict` compares `predict_files` with `get_preds`.
 """
 import argparse, json, random, resource, subprocess, sys, time
 from contextlib import redirect_stdout
@@ -162,6 +162,12 @@ def compare(folder, arch, args):
     return res
 
 
+def machine():
+    "What the figures were measured on"
+    return dict(threads=torch.get_num_threads(), dtype=str(fast_dtype('cpu')).split('.')[1], torch=torch.__version__.partition('+')[0],
+                date=time.strftime('%Y-%m-%d'))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--pictures', type=int, default=20_000)
@@ -181,7 +187,7 @@ def main():
     for o in rows:
         print(f"{o['arch']}: {o['seconds']:.0f} s for {o['pictures']:,} pictures, {o['floor_ratio']:.2f} times the floor, {o['ratio']:.0f} times as fast as the recipe (estimated: "
               f"{o['seconds_reference']:.0f} s); error {o['error_leaky']:.4f} leaky, {o['error_grouped']:.4f} grouped; peak {o['peak_mb']:.0f} MB", file=stderr)
-    if args.json: print(json.dumps(dict(rows[-1], others=rows[:-1])))
+    if args.json: print(json.dumps(dict(rows[-1], others=rows[:-1], machine=machine()), indent=1))
 
 
 if __name__ == '__main__': main()

@@ -55,11 +55,11 @@ def main():
     with redirect_stdout(stderr):
         folder, weights = scan_folder(args.data or photos('crests', 'train'), progress=False), find_weights(args.arch)
         run = lambda seed, faster: timed(folder, args.arch, seed, weights.from_photos, args.epochs, faster)
-        print(f'{len(folder)} pictures of {folder.path.name}, {weights} {torch.get_num_threads()} threads, {fast_dtype("cpu", train=True)}')
+        print(f'{len(folder)} pictures of {folder.path.name}, {weights} {torch.get_num_threads()} threads, {fast_dtype("cpu")}')
         rows = [(*run(s, True), *run(s, False)) for s in range(args.seeds)]
     ours, reference = median(r[0] for r in rows), median(r[2] for r in rows)
     res = dict(arch=args.arch, ratio=reference/ours, score_ours=mean(r[1] for r in rows), score_reference=mean(r[3] for r in rows), seconds_ours=ours,
-               seconds_reference=reference, seeds=args.seeds, epochs=args.epochs, dtype=str(fast_dtype('cpu', train=True)).split('.')[1], weights=weights.source)
+               seconds_reference=reference, seeds=args.seeds, epochs=args.epochs, dtype=str(fast_dtype("cpu")).split('.')[1], weights=weights.source)
     print(json.dumps(res) if args.json else f"{res['ratio']:.2f} times as fast ({res['dtype']}); accuracy {res['score_ours']:.3f} against {res['score_reference']:.3f}")
 
 

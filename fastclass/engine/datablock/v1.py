@@ -6,315 +6,556 @@
 from __future__ import annotations
 
 import ast, builtins, copy, csv, functools, io, itertools, json, re, sys, textwrap, tokenize
+from dataclasses import dataclass, field
 from pathlib import Path, PurePath
-from types import SimpleNamespace
 
 from ..base.errors import DataError
 from ..base.files import read_limited
 
 # %% auto #0
-__all__ = ['v1_names', 'V1Notes', 'explain_v1']
+__all__ = ['v1_names', 'V1Note', 'V1Notes', 'explain_v1']
+
+# %% ../../../nbs/engine/datablock/v1.ipynb #d8d4837c
+@dataclass(frozen=True)
+class _Row:
+    "What the table says of a name of v1"
+    name:str       # `Learner.fit`; `Learner.fit(lr=)` is an argument
+    arguments:str  # v1's arguments, in their order
+    now:str        # The name today; '' where it is gone
+    changed:str    # What is different today
+    gives:str      # Classes of what a call gives; `=`, `module`, or `other` for what is not of fastai
+    today:str      # The call of today; '' where there is none
+
+    @property
+    def is_link(self):
+        "Does a call of it only add to the call that it is called on?"
+        return self.gives=='=' or self.today.startswith('+')
+
+    @property
+    def is_object(self):
+        "Is an object given today, where v1 gave a function (`dice`) or a class (`ShowGraph`)?"
+        was_function = self.name[0].islower() or self.gives.endswith('Callback')
+        return was_function and self.now[:1].isupper() and '.' not in self.now
 
 # %% ../../../nbs/engine/datablock/v1.ipynb #b1793ae3
-@functools.lru_cache(maxsize=1)
-def v1_names() -> dict: # A row of each name; '.fit' is the row of that method `fit` that is used most
-    "The table of names: name, arguments (in v1, in their order), now, changed, gives, today"
+@functools.cache
+def v1_names() -> dict: # Name to row; '.fit' is the row of that method `fit` that is used most
+    "The table of names"
     text = Path(__file__).with_name('v1_names.csv').read_text(encoding='utf-8')
-    rows = {row['name']: SimpleNamespace(**row) for row in csv.DictReader(io.StringIO(text))}
-    methods = [o for o in rows.values() if '.' in o.name and '(' not in o.name and not o.gives.endswith('module')]
-    return {'.'+o.name.split('.')[-1]: o for o in reversed(methods)} | rows
+    rows = [_Row(**row) for row in csv.DictReader(io.StringIO(text))]
+    methods = {}
+    for row in reversed(rows):
+        method = row.name.rpartition('.')[2]
+        is_method = method!=row.name and '(' not in row.name and row.gives!='module'
+        if is_method: methods[f'.{method}'] = row
+    return methods | {row.name: row for row in rows}
 
 # %% ../../../nbs/engine/datablock/v1.ipynb #692838b3
+def _text_of(code):
+    "What was given, or what stands in the file that was named"
+    is_name = isinstance(code, str) and re.fullmatch(r'[^\n]*\.(py|ipynb)\s*', code)
+    if not is_name and not isinstance(code, Path): return code
+    data = read_limited(Path(str(code).strip()).expanduser(), 50_000_000)
+    encoding,_ = tokenize.detect_encoding(io.BytesIO(data).readline)
+    return data.decode(encoding)
+
 def _cells(code):
-    # `(number, text)` of each code cell; the number is None where the code is no notebook
-    if isinstance(code, Path) or isinstance(code, str) and re.fullmatch(r'[^\n]*\.(py|ipynb)\s*', code):
-        data = read_limited(Path(str(code).strip()).expanduser(), 50_000_000)
-        code = data.decode(tokenize.detect_encoding(io.BytesIO(data).readline)[0])
-    if isinstance(code, str) and re.match(r'(?s)\s*\{.*"(cells|worksheets)"\s*:', code): code = json.loads(code)
-    if isinstance(code, str): return [(None, code)]
-    cells = [cell for sheet in code.get('worksheets', [code]) for cell in sheet['cells'] if cell['cell_type']=='code']
-    return [(number, ''.join(cell.get('source', cell.get('input', '')))) for number,cell in enumerate(cells, 1)]
+    "`(number, text)` of each code cell"
+    text = _text_of(code)
+    if isinstance(text, str):
+        is_notebook = re.match(r'(?s)\s*\{.*"cells"\s*:', text)
+        if not is_notebook: return [(None, text)]
+        text = json.loads(text)
+    cells = [cell for cell in text['cells'] if cell['cell_type']=='code']
+    return [(number, ''.join(cell['source'])) for number,cell in enumerate(cells, 1)]
 
 # %% ../../../nbs/engine/datablock/v1.ipynb #85881cb0
 def _plain(line):
-    # A line as Python alone can read it
+    "A line of Jupyter as Python alone can read it"
     line = re.sub(r'^(\s*)%(time|timeit|prun|memit)( -\w+( \d+)?)* +(?=\S)', r'\1', line)
     line = re.sub(r'^(\s*)[%!].*', r'\1pass', line)
     line = re.sub(r'^(\s*)\?+|\?+\s*;?\s*$', r'\1', line)
     return re.sub(r'=\s*(?:!|%\w).*', '= None', line)
 
 def _parse(text):
-    # The program, and what Python says of each line that was left out; the tree is None where too many were
-    lines,broken = re.split(r'\r\n|\r|\n', text),{}
-    for attempt in range(500):
-        try: return ast.parse('\n'.join(lines)),broken
-        except (SyntaxError, ValueError, RecursionError, MemoryError) as e:
-            at = min(getattr(e, 'lineno', None) or 1, len(lines))-1
-            if _plain(lines[at])!=lines[at]: lines[at] = _plain(lines[at])
-            elif at+1 in broken: break
-            else: broken[at+1],lines[at] = str(e.args[0]),re.match(r'\s*', lines[at])[0]+'pass'
-    return None,broken
+    "The program as a tree (None where it is hopeless), and what Python says of each line that was left out"
+    lines = text.replace('\r\n', '\n').split('\n')
+    said = {}
+    for _ in range(500):
+        try: return ast.parse('\n'.join(lines)),said
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            at = min(getattr(error, 'lineno', None) or 1, len(lines))-1
+            plain = _plain(lines[at])
+            if plain==lines[at]:
+                if at+1 in said: break
+                said[at+1] = str(error.args[0])
+                plain = re.match(r'\s*', plain)[0]+'pass'
+            lines[at] = plain
+    return None,said
 
 # %% ../../../nbs/engine/datablock/v1.ipynb #9e4f4c2d
-_OTHER = ('foreign',)
-_LIBRARIES = {*sys.stdlib_module_names, *'numpy pandas torch torchvision matplotlib sklearn PIL cv2 scipy'.split()}
+@dataclass
+class _Argument:
+    "An argument of a call in the program"
+    name:str        # v1's name of it; `*2` and `**more` where there is none
+    value:ast.AST   # What was given
+    row:_Row = None # Its row of the table
+
+    @property
+    def is_one_value(self):
+        "Is the row for this value alone?"
+        return bool(self.row) and not self.row.name.endswith('=)')
+
+# %% ../../../nbs/engine/datablock/v1.ipynb #aaaba6d6
+@dataclass
+class _Link:
+    "A call of the program"
+    row:_Row         # What is called
+    arguments:list   # An `_Argument` of each
+    called:ast.AST   # What is called, as the program has it
+
+@dataclass
+class _Meaning:
+    "What an expression of the program is"
+    row:_Row = None                             # If it is a name of v1
+    kinds:tuple = ()                            # The classes that its attributes are looked up in
+    links:list = field(default_factory=list)    # The calls that made it, the first of them first
+
+_UNKNOWN = _Meaning()
+_FOREIGN = _Meaning(kinds=('foreign',))
+
+# %% ../../../nbs/engine/datablock/v1.ipynb #32793ab0
+def _argument_row(row, name, value):
+    "The row of an argument, or None"
+    owners = [row.name]
+    if name in row.arguments.split(): owners.append('') # Rows for all functions that have it
+    for given in (ast.unparse(value), ''):
+        for owner in owners:
+            found = v1_names().get(f'{owner}({name}={given})')
+            if found: return found
+
+def _arguments(row, call):
+    "The arguments of a call of v1"
+    names = row.arguments.split()
+    names += [f'*{place}' for place in range(len(call.args))]
+    given = list(zip(names, call.args))
+    for keyword in call.keywords:
+        name = keyword.arg or f'**{ast.unparse(keyword.value)}'
+        given.append((name, keyword.value))
+    return [_Argument(name, value, _argument_row(row, name, value)) for name,value in given]
+
+# %% ../../../nbs/engine/datablock/v1.ipynb #1da30aed
+_PLAIN = {name for kind in (str, list, dict, set, PurePath) for name in dir(kind)} # These methods prove nothing
+
+def _of_row(row):
+    "What a name is that has this row; a row of None is of a name that nobody knows"
+    if row is None: return _UNKNOWN
+    if row.gives=='other': return _FOREIGN
+    if row.gives=='module': return _Meaning(kinds=(row.name, 'module'))
+    return _Meaning(row, (row.name, *row.gives.split()))
+
+def _attribute(base, name):
+    "What the attribute of something is"
+    rows = v1_names()
+    for kind in base.kinds:
+        if f'{kind}.{name}' in rows: return _of_row(rows[f'{kind}.{name}'])
+    if 'foreign' in base.kinds: return _FOREIGN
+    if 'module' in base.kinds: return _of_row(rows.get(name))
+    if not base.kinds and name in _PLAIN: return _UNKNOWN
+    if name[:1].isupper() and name in rows: return _of_row(rows[name]) # As in `vision.ImageList`
+    return _of_row(rows.get(f'.{name}'))
+
+def _unwrapped(call):
+    "`f(a)` for `partial(f, a)`, any other call as it is"
+    is_partial = call.args and ast.unparse(call.func).endswith('partial')
+    if not is_partial: return call
+    function,*given = call.args
+    return ast.Call(function, given, call.keywords)
 
 # %% ../../../nbs/engine/datablock/v1.ipynb #1b97b83d
-class _Values:
-    # `held`: what each name of the program is, and the links of the chain that made it
-    def named(self, o): return isinstance(o, SimpleNamespace) and not o.gives.endswith('module')
+class _Names:
+    "What the names and expressions of a program are, as far as it was read"
+    def __init__(self): self.held = {}
 
-    def value(self, node):
-        if isinstance(node, ast.Name): return self.of_name(node.id)
-        if isinstance(node, ast.Attribute): return self.of_attribute(self.value(node.value), node.attr)
-        if isinstance(node, ast.Subscript): return _OTHER if self.value(node.value)==_OTHER else None
-        if not isinstance(node, ast.Call): return None if isinstance(node, (ast.IfExp, ast.BoolOp)) else _OTHER
-        row = self.value(node.func)
-        if not isinstance(row, SimpleNamespace): return row
-        if row.gives!='=': return tuple(row.gives.split()) or None
-        base = self.value(getattr(node.func, 'value', None))
-        return tuple(base.gives.split()) if isinstance(base, SimpleNamespace) else base
+    def meaning(self, node):
+        "What an expression is"
+        match node:
+            case ast.Name(): return self.of_name(node.id)
+            case ast.Attribute(): return _attribute(self.meaning(node.value), node.attr)
+            case ast.Call(): return self.of_call(node)
+            case ast.Subscript():
+                is_foreign = self.meaning(node.value)==_FOREIGN
+                return _FOREIGN if is_foreign else _UNKNOWN
+            case ast.IfExp() | ast.BoolOp(): return _UNKNOWN
+        return _FOREIGN
 
     def of_name(self, name):
-        if name in self.held: return self.held[name][0]
-        row = v1_names().get(name)
-        return _OTHER if (row.gives=='other' if row else hasattr(builtins, name) and name!='super') else row
+        "What a name holds; it is v1's own unless the program made it"
+        if name in self.held: return self.held[name]
+        is_builtin = hasattr(builtins, name) and name!='super'
+        if is_builtin and name not in v1_names(): return _FOREIGN
+        return _of_row(v1_names().get(name))
 
-    def of_attribute(self, base, name):
-        if base is None:
-            plain = any(hasattr(o, name) for o in (str, list, dict, set, PurePath))
-            return None if plain else v1_names().get(name if name[:1].isupper() else '') or v1_names().get(f'.{name}')
-        kinds = (base.name, *base.gives.split()) if isinstance(base, SimpleNamespace) else base
-        found = [v1_names()[f'{o}.{name}'] for o in kinds if f'{o}.{name}' in v1_names()]
-        if found or 'foreign' in kinds: return found[0] if found else _OTHER
-        return v1_names().get(name) if 'module' in kinds else v1_names().get(f'.{name}')
+    def of_call(self, node):
+        "What a call gives"
+        called = self.meaning(node.func)
+        row = called.row
+        if row is None: return _Meaning(kinds=called.kinds)
+        link = _Link(row, _arguments(row, node), node.func)
+        if not row.is_link: return _Meaning(kinds=tuple(row.gives.split()), links=[link])
+        before = self.meaning(getattr(node.func, 'value', None))
+        kinds = before.kinds if row.gives=='=' else (row.gives,)
+        return _Meaning(kinds=kinds, links=[*before.links, link])
 
 # %% ../../../nbs/engine/datablock/v1.ipynb #21592e1e
+def _part(part, values):
+    "A part of a call, or '' where a value is missing"
+    unless,text = re.fullmatch(r'(?s)(?:!(\w+):)?(.*)', part).groups()
+    if values.get(unless): return ''
+    places = re.findall(r'{(\w+)}', text)
+    return text if all(values.get(place) for place in places) else ''
+
 def _fill(today, values):
-    # A call of today with the text of values in its places
-    def part(found):
-        unless,text = re.fullmatch(r'(?s)(?:!(\w+):)?(.*)', found[1]).groups()
-        there = all(values.get(o) for o in re.findall(r'{(\w+)}', text))
-        return text if there and not (unless and values.get(unless)) else ''
-    while '<' in today: today = re.sub('<([^<>]*)>', part, today)
-    today = re.sub(r'([([])\s*, *', r'\1', re.sub(r',\s*\w+=(\[\]|tabular_config\(\))', '', today))
-    return re.sub(r'{(\w+)}', lambda o: values.get(o[1]) or o[1], today)
-
-# %% ../../../nbs/engine/datablock/v1.ipynb #566b9cfc
-class _Chains(_Values):
-    def arguments(self, row, node):
-        names = row.arguments.split()+[f'*{place}' for place,_ in enumerate(node.args)]
-        return dict(zip(names, node.args)) | {o.arg or f'**{ast.unparse(o.value)}': o.value for o in node.keywords}
-
-    def special(self, row, name, value):
-        # The row of an argument, if it has one
-        held = self.value(value)
-        text = held.name if isinstance(held, SimpleNamespace) else ast.unparse(value)
-        owners = (row.name, '') if name in row.arguments.split() else (row.name,)
-        keys = [f'{owner}({name}={end}' for end in (f'{text})', ')') for owner in owners]
-        return next((v1_names()[o] for o in keys if o in v1_names()), None)
-
-    def chain(self, node):
-        # `(row, arguments)` of a call and of those that it is called on, the first of them last
-        if isinstance(node, ast.Name): return self.held.get(node.id, (None, []))[1]
-        row = self.value(node.func) if isinstance(node, ast.Call) else None
-        if not isinstance(row, SimpleNamespace): return []
-        given,owner = self.arguments(row, node),getattr(node.func, 'value', None)
-        if row.gives=='=' or row.today=='data': return [(row, given), *self.chain(owner)]
-        return [(row, ({'self': owner} if owner and '{self}' in row.today else {}) | given)]
-
-    def whole(self, node):
-        # The call that a `partial` stands for, of metrics and callbacks that are made once today
-        row = self.value(node.args[0]) if node.args and ast.unparse(node.func).endswith('partial') else None
-        once = isinstance(row, SimpleNamespace) and row.now[:1].isupper()
-        return ast.Call(func=node.args[0], args=node.args[1:], keywords=node.keywords) if once else node
+    "A call of today with the texts of values in its places"
+    while '<' in today:
+        today = re.sub('<([^<>]*)>', lambda found: _part(found[1], values), today)
+    today = re.sub(r',\s*\w+=(\[\]|tabular_config\(\))', '', today) # Nothing is left of these arguments
+    today = re.sub(r'([([])\s*, *', r'\1', today)                   # The comma before the first one
+    return re.sub(r'{(\w+)}', lambda found: values.get(found[1]) or found[1], today)
 
 # %% ../../../nbs/engine/datablock/v1.ipynb #a086e4b3
-class _Today(_Chains, ast.NodeTransformer):
-    def today(self, node):
-        # The text of an expression today; '' where nothing is left of it
-        try: return ast.unparse(self.visit(copy.deepcopy(node)))
-        except AttributeError: return ''
+class _Writer(ast.NodeTransformer):
+    "Writes expressions as they are today"
+    def __init__(self, names, seed=''):
+        self.names = names
+        self.seed = seed     # Of `np.random.seed`, which decided the split in v1
+        self.by_hand = []    # What has no place in the calls of today
+
+    def text(self, node):
+        "The text of an expression today; '' where nothing is left of it"
+        new = self.visit(copy.deepcopy(node))
+        try: return ast.unparse(new)
+        except AttributeError: return '' # A part without which there is no expression
 
     def visit_Name(self, node):
-        row = self.value(node)
-        if row==('Transforms',): return self.call(self.chain(node))
-        if not self.named(row): return self.generic_visit(node)
-        if not row.today: return self.left.append(ast.unparse(node))
-        once = row.gives.endswith('Callback') or row.now[:1].isupper() and row.name[:1].islower()
-        owner = {'self': self.today(node.value) or ast.unparse(node.value)} if '{self}' in row.today else {}
-        return ast.Name(_fill(row.today if once else row.today.split('(')[0], owner))
+        meaning = self.names.meaning(node)
+        row = meaning.row
+        if meaning.kinds==('Transforms',): return self.call(meaning.links) # `tfms` is written out
+        if row is None: return self.generic_visit(node)
+        if not row.today: return self.by_hand.append(ast.unparse(node))
+        today = row.today if row.is_object else row.today.split('(')[0]
+        return ast.Name(_fill(today, self.owner(row, node)))
+
     visit_Attribute = visit_Name
 
     def visit_Call(self, node):
-        node = self.whole(node)
-        links = self.chain(node)
-        return self.call(links) if links else self.generic_visit(node)
+        whole = _unwrapped(node)
+        links = self.names.meaning(whole).links
+        if not links: return self.generic_visit(node)
+        is_partial = whole is not node
+        if is_partial and not links[0].row.is_object: return self.generic_visit(node) # It stays one
+        return self.call(links)
 
     def call(self, links):
-        # One call of today for the links of a chain; None where it cannot be told
-        start = links[-1][0]
-        if not start.today or start.today.startswith('_('): return self.left.append(links[0][0].name)
-        places = {'self', 'learn', 'tfm_y', 'seed', *re.findall(r'{(\w+)', ' '.join(row.today for row,_ in links))}
-        values = {'seed': self.seed}
-        for row,given in reversed(links):
-            own = {}
-            for name,value in given.items():
-                special,first = self.special(row, name, value),next(iter(getattr(value, 'elts', ())), None)
-                if name.endswith('tfms') and isinstance(first, (ast.List, ast.Tuple)): value = first
-                if not special or special.name.endswith('=)'): own[name] = self.today(value)
-                key,_,part = (special.today if special else '').partition('=')
-                if key in places: values[key] = _fill(part, own)
-                if part: places.add(name)
-            own = {name: text for name,text in own.items() if text not in ('', 'None', '[]')}
-            start_too = {name: values.get(name) for name in ('df', 'path', 'seed')} | own
-            parts = _fill(row.today if row.today.startswith('_(') else '_()', start_too)
-            own = {name: text for name,text in own.items() if row is start or name not in start.arguments.split()}
-            values = own | {o.arg: ast.unparse(o.value) for o in ast.parse(parts).body[0].value.keywords} | values
-        self.left += [f'{name}={text}' for name,text in values.items() if name not in places]
-        return ast.Name(_fill(start.today, values))
+        "One call of today for the calls of a chain; None where it cannot be told"
+        start = links[0].row
+        values = self.values(links[0])
+        is_headless = '{self}' in start.today and 'self' not in values # After `fit = learn.fit`
+        if start.is_link or is_headless or not start.today:
+            return self.by_hand.append(links[-1].row.name)
+        for link in links[1:]: values = self.added(link, values) | values
+        self.by_hand += _left_over(links)
+        return ast.Name(_fill(start.today, {'seed': self.seed} | values))
+
+    def owner(self, row, called):
+        "The text of what a method is called on, if its row has a place for it"
+        before = getattr(called, 'value', None)
+        if before is None or '{self}' not in row.today: return {}
+        return {'self': self.text(before) or ast.unparse(before)}
+
+    def values(self, link):
+        "The texts of a call's arguments, by v1's names and by the names that their rows give"
+        values = self.owner(link.row, link.called)
+        for argument in link.arguments:
+            row = argument.row
+            if not argument.is_one_value: values[argument.name] = self.text(_for_training(argument))
+            if row and row.today:
+                name,_,today = row.today.partition('=')
+                values[name] = _fill(today, values)
+        return {name: text for name,text in values.items() if text not in ('', 'None', '[]')}
+
+    def added(self, link, before):
+        "What a link adds to the values of the calls before it"
+        values = self.values(link)
+        name,_,today = link.row.today[1:].partition('=')
+        shared = {place: before.get(place) for place in ('df', 'path')}
+        text = _fill(today, {'seed': self.seed} | shared | values)
+        for place in re.findall(r'{(\w+)', today): values.pop(place, None)
+        return {name: text} | values
+
+# %% ../../../nbs/engine/datablock/v1.ipynb #c64fd886
+_NO_PLACE = {'learn', 'tfm_y'} # Arguments that today needs no more
+
+def _for_training(argument):
+    "The value of an argument; of v1's two lists of transforms the first, which is for training"
+    value = argument.value
+    if not argument.name.endswith('tfms'): return value
+    lists = getattr(value, 'elts', [])
+    is_pair = lists and isinstance(lists[0], (ast.List, ast.Tuple))
+    return lists[0] if is_pair else value
+
+def _left_over(links):
+    "What has no place in the call of today"
+    today = ' '.join(link.row.today for link in links)
+    left = [link.row.name for link in links if not link.row.today]
+    arguments = [argument for link in links for argument in link.arguments]
+    for argument in arguments:
+        text = ' '.join(ast.unparse(argument.value).split())
+        has_row = argument.row and argument.row.today or argument.is_one_value
+        has_place = '{'+argument.name+'}' in today or argument.name in _NO_PLACE
+        is_default = text in ('None', '[]')
+        if not (has_row or has_place or is_default): left.append(f'{argument.name}={text}')
+    return left
+
+# %% ../../../nbs/engine/datablock/v1.ipynb #ae96b766
+@dataclass(frozen=True)
+class V1Note:
+    "A note on a place in a program"
+    line:int         # Its line, from 1, in its cell
+    cell:int         # The number of its cell; None in a program without cells
+    was:str          # The name in v1; an argument as `Learner.fit(lr=)`
+    now:str          # The name today; '' where it is gone
+    changed:str = '' # What is different
+    call:str = ''    # The whole call of today, in a note of its own
+
+    @property
+    def place(self):
+        "Where it stands, in words"
+        return f'Line {self.line}' if self.cell is None else f'Cell {self.cell}, line {self.line}'
+
+# %% ../../../nbs/engine/datablock/v1.ipynb #a584d54c
+def _changed(owner):
+    "`data = ` for `data.normalize()`, which changed `data` in v1"
+    return f'{owner.id} = ' if isinstance(owner, ast.Name) else ''
 
 # %% ../../../nbs/engine/datablock/v1.ipynb #57c3287b
-class _Reader(_Chains, ast.NodeVisitor):
-    cell,seed,kinds,target,outer = None,None,None,(None, ''),True
+class _Notes:
+    "Collects notes"
+    def __init__(self, names):
+        self.names = names
+        self.found = []
+        self.cell = None # The number of the cell that is read
+        self.seed = ''   # Of `np.random.seed`
 
-    def __init__(self): self.held,self.notes = {},[]
+    def tell(self, node, was, now, changed='', call=''):
+        self.found.append(V1Note(node.lineno, self.cell, was, now, changed, call))
 
-    def tell(self, line, was, now, changed='', call=''):
-        self.notes.append(SimpleNamespace(line=line, cell=self.cell, was=was, now=now, changed=changed, call=call))
+    def row(self, node, row, was='', more=''):
+        "Notes a name or an argument by its row"
+        if row: self.tell(node, was or row.name, row.now, f'{row.changed} {more}'.strip())
+        else: self.tell(node, was, '', 'The table does not know it: look at it by hand.')
 
-    def note(self, node, row, name='', more=''):
-        if row: self.tell(node.lineno, name or row.name, row.now, f'{row.changed} {more}'.strip())
-        else: self.tell(node.lineno, name, '', 'The table does not know it: look at it by hand.')
+    def arguments(self, link):
+        "Notes the arguments of a call"
+        row = link.row
+        known = row.arguments.split()
+        for argument in link.arguments:
+            name = argument.name
+            was = f'{row.name}({name}=)'
+            is_known = name in known or name.startswith('*') or not known
+            if argument.row or not is_known: self.row(argument.value, argument.row, was)
+            elif row.now: self.tell(argument.value, was, row.now)
+            else: self.tell(argument.value, was, '', f'Gone with `{row.name}`.')
 
-    def visit_Name(self, node):
-        row = self.value(node)
-        if isinstance(node.ctx, ast.Store): self.held[node.id] = None,[]
-        elif self.named(row): self.note(node, row)
+    def call(self, node, assigned):
+        "Notes the whole call of today, where it is another one"
+        meaning = self.names.meaning(_unwrapped(node))
+        row = meaning.links[-1].row
+        writer = _Writer(self.names, self.seed)
+        today = writer.text(node)
+        is_same = today==ast.unparse(node) and '.fit' not in row.name
+        is_unfinished = 'ItemList' in meaning.kinds # There is data after `databunch()` only
+        is_broken = not today or _parse(today)[1]
+        if is_same or is_unfinished or is_broken: return
+        if row.is_link and not assigned: assigned = _changed(node.func.value)
+        lines = [f'# by hand: {text}' for text in dict.fromkeys(writer.by_hand)]
+        lines.append(assigned+today)
+        self.tell(node, row.name, '', call='\n'.join(lines))
 
-    def visit_Attribute(self, node):
-        base,row = self.value(node.value),self.value(node)
-        condition = '' if base else f'(If `{ast.unparse(node.value)[:40]}` is one of fastai.)'
-        if self.named(row): self.note(node, row, more=condition)
-        if not (self.named(row) and self.named(base) and row.name.startswith(f'{base.name}.')): self.visit(node.value)
-
-    def visit_Call(self, node):
-        row,outer,whole = self.value(node.func),self.outer,self.whole(node)
-        if ast.unparse(node.func).endswith('random.seed') and node.args: self.seed = ast.unparse(node.args[0])
-        ours = self.named(row)
-        if ours or whole is not node: self.notes_of(self.value(whole.func), whole)
-        self.outer = outer and not ours
-        self.generic_visit(node)
-        self.outer = outer
-        if outer and ours: self.show(node)
-
-    def notes_of(self, row, node):
-        # The arguments of a call
-        for place,(name,value) in enumerate(self.arguments(row, node).items()):
-            special,was = self.special(row, name, value),f'{row.name}({name}=)'
-            if special and (place>=len(node.args) or special.changed!='The name today.'): self.note(value, special, was)
-            elif row.arguments and name not in row.arguments.split() and name[0]!='*': self.note(value, None, was)
-            else: self.tell(value.lineno, was, row.now, '' if row.now else f'Gone with `{row.name}`.')
-
-    def show(self, node):
-        # A note with the whole call of today
-        links,old,writer = self.chain(node),ast.unparse(node),_Today()
-        writer.held,writer.seed,writer.left = self.held,self.seed,[]
-        root,new = old.split('.')[0],writer.today(node)
-        again = f'{root} = ' if len(links)>1 and self.held.get(root, (0, 0))[1] else ''
-        unfinished = '.dataloaders(' in links[-1][0].today and all(o.today!='data' for o,_ in links)
-        if unfinished or new in ('', old) and '.fit' not in links[0][0].name or _parse(new)[1]: return
-        parts = [f'# by hand: {" ".join(o.split())}\n' for o in dict.fromkeys(writer.left)]
-        parts += [self.target[1] if self.target[0] is node else again, new]
-        self.tell(node.lineno, links[0][0].name, '', call=''.join(parts))
+    def words(self, text, line):
+        "Notes the names in a line that is no Python"
+        code = text.split('#')[0]
+        names = re.findall(r'\.?\b[A-Za-z_]\w*', code)
+        names += [f'({name}=)' for name in re.findall(r'(\w+)\s*=(?!=)', code)]
+        for name in names:
+            row = v1_names().get(name)
+            if row and row.gives!='other': self.row(ast.Pass(lineno=line), row)
 
 # %% ../../../nbs/engine/datablock/v1.ipynb #63bd68d9
-class _Program(_Reader):
+class _Reader(ast.NodeVisitor):
+    "Reads the statements that give names, and hands the rest on to be noted"
+    def __init__(self):
+        self.names = _Names()
+        self.notes = _Notes(self.names)
+        self.own_class = _UNKNOWN # What `self` is
+        self.inside = False       # Within a call of v1, which is shown as a whole
+        self.assigned = {}        # The call that is assigned, to `data = `
+
+    def visit_Name(self, node):
+        row = self.names.meaning(node).row
+        if isinstance(node.ctx, ast.Store): self.names.held[node.id] = _UNKNOWN
+        elif row: self.notes.row(node, row)
+
+    def visit_Attribute(self, node):
+        base = self.names.meaning(node.value)
+        row = self.names.meaning(node).row
+        before = ast.unparse(node.value)[:40]
+        condition = '' if base.kinds else f'(If `{before}` is one of fastai.)'
+        if row: self.notes.row(node, row, more=condition)
+        is_told = row and base.row and row.name.startswith(f'{base.row.name}.')
+        if not is_told: self.visit(node.value)
+
+    def visit_Call(self, node):
+        is_seed = ast.unparse(node.func).endswith('random.seed')
+        if is_seed and node.args: self.notes.seed = ast.unparse(node.args[0])
+        links = self.names.meaning(_unwrapped(node)).links
+        if not links: return self.generic_visit(node)
+        self.notes.arguments(links[-1])
+        outside = not self.inside
+        self.inside = True
+        self.generic_visit(node)
+        self.inside = not outside
+        if outside: self.notes.call(node, self.assigned.get(node, ''))
+
     def visit_Assign(self, node):
-        self.target = node.value,''.join(f'{ast.unparse(o).strip("()")} = ' for o in node.targets)
-        held = self.value(node.value),self.chain(node.value)
+        meaning = self.names.meaning(node.value)
+        targets = [ast.unparse(target).strip('()') for target in node.targets]
+        self.assigned[node.value] = ' = '.join(targets)+' = '
         self.visit(node.value)
-        for o in node.targets:
-            self.visit(o)
-            if isinstance(o, ast.Name): self.held[o.id] = held
+        for target in node.targets:
+            self.visit(target)
+            if isinstance(target, ast.Name): self.names.held[target.id] = meaning
 
     def visit_FunctionDef(self, node):
-        outside = dict(self.held)
+        outside = dict(self.names.held)
         self.generic_visit(node)
-        self.held = outside | {getattr(node, 'name', ''): (None, [])}
+        self.names.held = outside | {getattr(node, 'name', ''): _UNKNOWN}
+
     visit_AsyncFunctionDef = visit_Lambda = visit_FunctionDef
 
     def visit_arg(self, node):
         self.generic_visit(node)
-        self.held[node.arg] = self.kinds if node.arg=='self' else None,[]
-        if self.kinds and f'({node.arg})' in v1_names(): self.note(node, v1_names()[f'({node.arg})'], node.arg)
+        self.names.held[node.arg] = self.own_class if node.arg=='self' else _UNKNOWN
+        row = v1_names().get(f'({node.arg})') # v1 handed `last_loss` and others to callbacks
+        if row and self.own_class.kinds: self.notes.row(node, row, node.arg)
 
+# %% ../../../nbs/engine/datablock/v1.ipynb #0f9d7dfe
+_LIBRARIES = {*sys.stdlib_module_names, *'numpy pandas torch torchvision matplotlib sklearn PIL cv2 scipy'.split()}
+
+# %% ../../../nbs/engine/datablock/v1.ipynb #6572c5d6
+class _Program(_Reader):
+    "Reads the cells of a program"
     def visit_ClassDef(self, node):
-        bases = [o.gives for o in map(self.value, node.bases) if isinstance(o, SimpleNamespace)]
-        self.kinds = tuple(' '.join(bases).split()) or None
-        for o in node.body:
-            row = self.of_attribute(self.kinds, getattr(o, 'name', '')) if self.kinds else None
-            if isinstance(row, SimpleNamespace) and row.name.split('.')[0] in self.kinds: self.note(o, row)
+        bases = [self.names.meaning(base) for base in node.bases]
+        kinds = [kind for base in bases if base!=_FOREIGN for kind in base.kinds]
+        self.own_class = _Meaning(kinds=tuple(kinds))
+        for part in node.body:
+            row = _attribute(self.own_class, getattr(part, 'name', '')).row
+            is_of_base = row and row.name.split('.')[0] in kinds
+            if is_of_base: self.notes.row(part, row)
         self.generic_visit(node)
-        self.held[node.name],self.kinds = (self.kinds, []),None
+        self.names.held[node.name] = self.own_class
+        self.own_class = _UNKNOWN
+
+    def imported(self, node, full, name=None):
+        "Notes what is imported, if it is of fastai, and holds it by the name that it has in the program"
+        parts = full.split('.')
+        row = v1_names().get(full) or v1_names().get(parts[-1])
+        meaning = _FOREIGN if parts[0] in _LIBRARIES else _UNKNOWN
+        if parts[0]=='fastai':
+            self.notes.row(node, row, full)
+            meaning = _of_row(row)
+        if name: self.names.held[name] = meaning
 
     def visit_Import(self, node):
-        module = getattr(node, 'module', '') or ''
-        for o in node.names:
-            full = f'{module}.{o.name}'.strip('.')
-            ours = full.split('.')[0]=='fastai' and not getattr(node, 'level', 0)
-            row = v1_names().get(full) or v1_names().get(o.name if module else '')
-            if ours and module: self.note(node, v1_names().get(module), module)
-            if ours and o.name!='*': self.note(node, row, full)
-            held = row if module or o.asname else v1_names()['fastai']
-            library = _OTHER if full.split('.')[0] in _LIBRARIES else None
-            self.held[o.asname or o.name.split('.')[0]] = held if ours else library,[]
-    visit_ImportFrom = visit_Import
+        for alias in node.names:
+            root = alias.name.split('.')[0]
+            if alias.asname is None: self.imported(node, root, root)
+            self.imported(node, alias.name, alias.asname)
 
-    def words(self, text, line):
-        # Notes the names in a line that is no Python
-        for dot,name,equals in re.findall(r'(\.?)\b([A-Za-z_]\w*)(\s*=(?!=))?', text.split('#')[0]):
-            row = v1_names().get(f'.{name}' if dot else f'({name}=)' if equals else name)
-            if row and row.gives!='other': self.note(ast.Pass(lineno=line), row)
+    def visit_ImportFrom(self, node):
+        module = '.'*node.level+(node.module or '')
+        self.imported(node, module)
+        for alias in node.names:
+            if alias.name!='*': self.imported(node, f'{module}.{alias.name}', alias.asname or alias.name)
+
+    def read(self, text):
+        "Notes a cell; gives what Python says of the lines that had to be left out"
+        tree,said = _parse(text)
+        self.inside = False
+        try: self.visit(tree or ast.Pass())
+        except RecursionError: tree = None # Nested too deeply
+        for line,words in enumerate(text.split('\n'), 1):
+            if tree is None or line in said: self.notes.words(words, line)
+        is_python = not text.lstrip().startswith('%%') # It may be a cell of the shell
+        return said if is_python else {}
 
 # %% ../../../nbs/engine/datablock/v1.ipynb #efc26a65
-def _place(note): return f'Line {note.line}' if note.cell is None else f'Cell {note.cell}, line {note.line}'
+def _lines_at(notes):
+    "The lines that tell the notes of one place"
+    changed,same,calls = [],[],[]
+    for note in notes:
+        if note.changed: changed.append(f'  {note.was} -> {note.now or "gone"}. {note.changed}')
+        elif note.call: calls += ['  Today:', textwrap.indent(note.call, '      ')]
+        else: same.append(note.was)
+    if same: changed.append('  The same: '+', '.join(same))
+    return changed+calls
 
 class V1Notes(list):
-    "Notes with `line`, `cell` (None where there is none), `was`, `now`, `changed`, and `call`, the whole call of today"
+    "The `V1Note`s of a program, in the order of its lines"
     def __repr__(self): return f'{len(self)} notes on fastai v1'
 
     def __str__(self):
         lines = []
-        for place,notes in ((place, list(group)) for place,group in itertools.groupby(self, key=_place)):
-            lines += [place, *(f'  {o.was} -> {o.now or "gone"}. {o.changed}' for o in notes if o.changed)]
-            same = ', '.join(o.was for o in notes if not o.changed and not o.call)
-            lines += [f'  The same: {same}']*bool(same)
-            lines += ['  Today:\n'+textwrap.indent(o.call, '      ') for o in notes if o.call]
+        for place,notes in itertools.groupby(self, key=lambda note: note.place):
+            lines.append(place)
+            lines += _lines_at(list(notes))
         return '\n'.join(lines) or 'Nothing of fastai v1 was found.'
 
-# %% ../../../nbs/engine/datablock/v1.ipynb #a408bc21
+# %% ../../../nbs/engine/datablock/v1.ipynb #8aa93cf6
+def _order(note):
+    "By cells and lines, and calls below the other notes of their line"
+    return note.cell or 0, note.line, bool(note.call)
+
+def _is_left(note):
+    "Is it a note on something of v1 in a program of today?"
+    is_sure = '(' not in note.was and '(If ' not in note.changed
+    return is_sure and not note.call and note.now!=note.was
+
+def _sorted(notes):
+    "Each note once; of a program of today, which imports `fastai.vision.all`, only what is left of v1"
+    ordered = sorted(dict.fromkeys(notes), key=_order)
+    is_today = any(note.was.endswith('.all') for note in ordered)
+    return V1Notes(filter(_is_left, ordered) if is_today else ordered)
+
+# %% ../../../nbs/engine/datablock/v1.ipynb #58d258bb
+_NO_PROGRAM = (OSError, ValueError, SyntaxError, LookupError, TypeError, AttributeError)
+
 def explain_v1(
     code          # The text of a program or notebook, the path of one (.py, .ipynb), or a notebook's JSON
 ) -> V1Notes:     # A note a place; raises `DataError` where a line is no Python, after all the rest was told
     "Print what of fastai v1 a program names, what each is today, and the calls of today for data and training"
     try: cells = _cells(code)
-    except (OSError, ValueError, SyntaxError, LookupError, TypeError, AttributeError) as e:
+    except _NO_PROGRAM as e:
         raise DataError(f'This is no program: {e}', next='Give its text, or the path of a .py or .ipynb file.') from e
-    reader,errors = _Program(),[]
-    for reader.cell,text in cells:
-        tree,broken = _parse(text)
-        try: reader.visit(tree or ast.Pass())
-        except RecursionError: tree = None # Nested too deeply
-        for line,o in enumerate(text.splitlines(), 1):
-            if not tree or line in broken: reader.words(o, line)
-        python = not re.match(r'\s*%%(?!time|capture|prun)', text)
-        errors += [SimpleNamespace(line=line, cell=reader.cell, said=said) for line,said in broken.items() if python]
-    notes = {repr(o): o for o in sorted(reader.notes, key=lambda o: (o.cell or 0, o.line, bool(o.call)))}.values()
-    if any(o.was.endswith('.all') for o in notes): # A program of today, with something of v1 in it
-        notes = [o for o in notes if not o.call and '(' not in o.was and '(If ' not in o.changed and o.now!=o.was]
-    print(V1Notes(notes))
+    program = _Program()
+    errors = []
+    for cell,text in cells:
+        program.notes.cell = cell
+        errors += [V1Note(line, cell, '', '', said) for line,said in program.read(text).items()]
+    notes = _sorted(program.notes.found)
+    print(notes)
     if errors:
-        raise DataError(f'{_place(errors[0])} is no Python: {errors[0].said}. The rest is told above.',
+        raise DataError(f'{errors[0].place} is no Python: {errors[0].changed}. The rest is told above.',
                         next='Python 2 has `print x`, Python 3 `print(x)`: mend the line and ask again.')
-    return V1Notes(notes)
+    return notes

@@ -53,11 +53,12 @@ def split_model(
 # %% ../../../nbs/engine/finetune/features.ipynb #2ed93b8c
 @contextmanager
 def fast_body(
-    model, # What is run, a `nn.Module`
-    device # `torch.device` on which it is run
-):         # Yields a function from a batch of pictures, float `(n, 3, h, w)`, to features, float `(n, ...)`
+    model,  # What is run, a `nn.Module`
+    device, # `torch.device` on which it is run
+    dtype=None # Number format, for example `torch.float32`; None: the fastest on this device
+):          # Yields a function from a batch of pictures, float `(n, 3, h, w)`, to features, float `(n, ...)`
     "`model` in evaluation mode, without gradients, in the fastest format; as it was when the block ends"
-    dtype = fast_dtype(device.type)
+    if dtype is None: dtype = fast_dtype(device.type)
     def run(xb):
         xb = torch.as_tensor(xb).as_subclass(torch.Tensor).contiguous(memory_format=torch.channels_last)
         fast = torch.autocast(device.type, dtype=dtype, enabled=dtype!=torch.float32)

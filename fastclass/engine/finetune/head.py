@@ -15,13 +15,15 @@ from fastai.data.core import DataLoaders, TfmdDL
 from fastprogress.fastprogress import progress_bar
 
 from ..base.errors import DataError, UnsupportedError
-from ..base.torch_tools import device_of
+from ..base.torch_tools import device_of, fast_dtype
 from ..datablock.checks import Report, check_dls
 from .features import (FeatureLoader, HeadOnFeatures, batches_vary, compute_features,
     fast_body, head_params, items_vary)
+from .speed import calculating_in
 
 # %% auto #0
-__all__ = ['TRAINED_BEFORE', 'MAX_VIEWS', 'SMALL', 'check_learner', 'features_of_both_sides', 'train_head', 'batch_seconds']
+__all__ = ['TRAINED_BEFORE', 'MAX_VIEWS', 'FEW', 'SMALL', 'check_learner', 'features_of_both_sides', 'train_head',
+           'batch_seconds']
 
 # %% ../../../nbs/engine/finetune/head.ipynb #358d5caf
 TRAINED_BEFORE = ('Warning: quick_tune trained this head before. It goes on from there, which often makes it worse. '
@@ -56,6 +58,7 @@ def _check_loader(dl):
 
 # %% ../../../nbs/engine/finetune/head.ipynb #02188b12
 MAX_VIEWS = 4 # More views of a picture than this have not been worth their time
+FEW = 64 # Pictures a batch for a head on up to some thousands of them
 
 def _choose_views(learn, valid, seconds, views):
     "How many views of each training picture: a number, or a function of what a view costs"
@@ -73,7 +76,7 @@ def _choose_views(learn, valid, seconds, views):
 def _choose_bs(n):
     """A sixth of the pictures, at least 8 and at most 64: with fewer steps an epoch, batch-norm layers do not settle.
     Of many thousands a sixty-fourth, at most 256: an epoch has enough steps then, and large batches take less time"""
-    return max(8, min(64, n//6), min(256, n//64))
+    return max(8, min(FEW, n//6), min(256, n//64))
 
 def _choose_epochs(n, bs, views):
     "Enough epochs for about 48 steps, at least 5 and one a view, at most 30"
@@ -107,7 +110,7 @@ def features_of_both_sides(
     return valid,train
 
 # %% ../../../nbs/engine/finetune/head.ipynb #e7265c37
-SMALL = 2**19 # Numbers a batch up to which features count as small
+SMALL = 2**20 # Numbers a batch up to which features count as small
 
 @contextmanager
 def _trains_head(learn, model, dls):
@@ -129,6 +132,12 @@ def _few_threads(device, size):
     try: yield
     finally: torch.set_num_threads(n)
 
+# %% ../../../nbs/engine/finetune/head.ipynb #2705b3dc
+def _short_numbers(learn, device, bs):
+    "Numbers with 16 bits for a head on many thousands of pictures, where the CPU is faster with them"
+    many = device.type=='cpu' and bs>FEW
+    return calculating_in(learn, device, fast_dtype(device.type) if many else torch.float32)
+
 # %% ../../../nbs/engine/finetune/head.ipynb #b0071b59
 def train_head(
     learn,  # A learner that `check_learner` let pass
@@ -147,9 +156,9 @@ def train_head(
     batches = FeatureLoader(train, dls.train, bs, True)
     loaders = DataLoaders(batches, FeatureLoader(valid, dls.valid, 256, False), path=dls.path)
     if epochs is None: epochs = _choose_epochs(train.n, batches.bs, train.views)
-    size = train.x.data[0, 0].numel()*batches.bs
+    device,size = device_of(learn),train.x.data[0, 0].numel()*batches.bs
     model = HeadOnFeatures(learn.model, head)
-    with _few_threads(device_of(learn), size), _trains_head(learn, model, loaders):
+    with _few_threads(device, size), _short_numbers(learn, device, batches.bs), _trains_head(learn, model, loaders):
         learn.fit_one_cycle(epochs, lr, wd=wd, cbs=cbs)
     learn.head_trained = True
     return epochs

@@ -26,7 +26,7 @@ from ..base.torch_tools import device_of, fast_dtype, memory_kept
 from .features import items_vary
 
 # %% auto #0
-__all__ = ['FULL', 'Settings', 'Precision', 'KeptItems', 'speed_up', 'is_out_of_memory', 'within_memory']
+__all__ = ['FULL', 'Settings', 'Precision', 'KeptItems', 'calculating_in', 'speed_up', 'is_out_of_memory', 'within_memory']
 
 # %% ../../../nbs/engine/finetune/speed.ipynb #50878827
 @dataclass
@@ -174,17 +174,22 @@ def _channels_last(learn, device, settings):
     finally:
         if settings.channels_last: model.to(memory_format=torch.contiguous_format)
 
+# %% ../../../nbs/engine/finetune/speed.ipynb #5608b0b7
 @contextmanager
-def _precision(learn, device, dtype, settings):
+def calculating_in(
+    learn,  # A fastai `Learner`
+    device, # `torch.device` on which it trains
+    dtype   # `torch.float32`, `torch.bfloat16` or `torch.float16`
+):          # Yields the name of the number format; a format of the learner's own stays
     "While the block runs, `learn` calculates in `dtype`"
+    name = str(dtype).split('.')[1]
     own = any(isinstance(cb, MixedPrecision) for cb in learn.cbs)
-    settings.dtype = 'as the learner says' if own else str(dtype).split('.')[1]
     if own or dtype==torch.float32:
-        yield
+        yield 'as the learner says' if own else name
         return
     cb = Precision(device, dtype)
     learn.add_cb(cb)
-    try: yield
+    try: yield name
     finally:
         cb.close()
         learn.remove_cb(cb)
@@ -203,7 +208,7 @@ def speed_up(
         settings.memory_kept = stack.enter_context(memory_kept(device))
         stack.enter_context(_channels_last(learn, device, settings))
         if dtype is None: dtype = fast_dtype(device.type)
-        stack.enter_context(_precision(learn, device, dtype, settings))
+        settings.dtype = stack.enter_context(calculating_in(learn, device, dtype))
         stack.enter_context(_pictures_kept(learn, memory_limit, settings))
         yield settings
 

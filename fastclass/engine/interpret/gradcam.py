@@ -143,7 +143,7 @@ def mapper(
             yield lambda x, of=None: _inside(model, asked, x, of)
         else:
             body,head = parts
-            with fast_body(body, xb.device) as run:
+            with fast_body(body, xb.device, torch.float32) as run: # a map shows differences of large sums
                 yield lambda x, of=None: _behind_body(run, head, x, of)
 
 # %% ../../../nbs/engine/interpret/gradcam.ipynb #9aacdb83
