@@ -90,6 +90,18 @@ def test_redrawn_crests_differ_from_the_master_and_from_each_other(crests):
     again = list(crests.redrawn_set({'brackwater': master}))
     assert [im.tobytes() for _,_,im in drawn]==[im.tobytes() for _,_,im in again] # the seed decides
 
+def test_the_figures_of_lesson_5_are_those_that_the_benchmark_printed(root):
+    printed = json.loads((root/'benchmarks'/'crests.json').read_text())
+    lesson = json.loads((root/'nbs'/'05_predict.ipynb').read_text())
+    prose = '\n'.join(''.join(c['source']) for c in lesson['cells'] if c['cell_type']=='markdown')
+    def said(value): return f'{value:.3f}'.replace('0.', '.')
+    for part,pair in (('right', 'ours over usual'), ('unlike', 'ours over usual'), ('redrawn', 'ours over usual'), ('redrawn', 'redrawing over ours'), ('right', 'redrawing over ours')):
+        cells = []
+        for masters in ('real', 'bundled'):
+            gain,low,high = map(said, printed[masters]['gains'][part][pair])
+            cells.append(f'{gain} ({low} to {high})')
+        assert ' | '.join(cells) in prose
+
 def test_the_benchmark_says_what_it_is(root):
     out = subprocess.run([sys.executable, root/'benchmarks'/'crests.py', '--help'], capture_output=True, text=True)
     assert out.returncode==0 and '--seeds' in out.stdout and 'crests' in out.stdout
