@@ -3,6 +3,8 @@ import math
 from pathlib import Path
 from statistics import mean, stdev
 
+from PIL import Image
+
 from fastclass.engine.packs.packs import pack
 
 SHARED = Path(__file__).resolve().parents[2]/'shared' # real data beside the repository; it is not part of the project
@@ -16,6 +18,18 @@ def photos(
     "The real bears where they are in reach, else a bundled pack"
     bears = SHARED/'photos'/'bears'
     return bears if bears.is_dir() else pack(name)/part
+
+
+def crest_folder(folder=None):
+    "That folder; without one the real crests where they are in reach, else the bundled ones"
+    real = SHARED/'crests'/'2021-22'
+    if folder: return Path(folder)
+    return real if real.is_dir() else pack('crests')/'masters'
+
+
+def crest_masters(folder=None):
+    "Class to picture with transparency, one PNG each"
+    return {f.stem: Image.open(f).convert('RGBA') for f in sorted(crest_folder(folder).glob('*.png'))}
 
 
 def interval(values):

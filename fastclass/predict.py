@@ -18,19 +18,19 @@ from .engine.predict.corruptions import CORRUPTIONS, corrupt, scene_of, write_se
 from .engine.predict.inputs import named_sources, predict_tta, uploads
 from fastclass.engine.predict.predictor import (Prediction, Predictor, as_predictor, load_bundle,
     save_bundle)
-from fastclass.engine.predict.robustness import (RandomCorruptions, holding, stress_table,
-    stress_test)
+from fastclass.engine.predict.robustness import (RandomCorruptions, RandomRedrawing, holding,
+    stress_table, stress_test)
 
 _all_ = ['BundleError', 'CORRUPTIONS', 'DataError', 'PictureError', 'Prediction', 'Predictor',
-         'RandomCorruptions', 'as_predictor', 'corrupt', 'holding', 'load_bundle',
+         'RandomCorruptions', 'RandomRedrawing', 'as_predictor', 'corrupt', 'holding', 'load_bundle',
          'read_predictions', 'save_bundle', 'scene_of', 'stress_table', 'stress_test', 'uploads',
          'write_series']
 
 # %% auto #0
 __all__ = ['predict_one', 'predict_files', 'choose_threshold', 'predict', 'BundleError', 'CORRUPTIONS', 'DataError',
-           'PictureError', 'Prediction', 'Predictor', 'RandomCorruptions', 'as_predictor', 'corrupt', 'holding',
-           'load_bundle', 'read_predictions', 'save_bundle', 'scene_of', 'stress_table', 'stress_test', 'uploads',
-           'write_series']
+           'PictureError', 'Prediction', 'Predictor', 'RandomCorruptions', 'RandomRedrawing', 'as_predictor', 'corrupt',
+           'holding', 'load_bundle', 'read_predictions', 'save_bundle', 'scene_of', 'stress_table', 'stress_test',
+           'uploads', 'write_series']
 
 # %% ../nbs/05_predict.ipynb #0b2659a1
 def predict_one(

@@ -10,6 +10,7 @@ from PIL import Image
 from fastclass.engine.base.errors import DataError
 from fastclass.engine.datablock.split import stable_split
 from fastclass.engine.finetune.weights import find_weights
+from fastclass.engine.packs.crests import CLUBS, draw_crest
 from fastclass.engine.predict.corruptions import CORRUPTIONS, scene_of, write_series
 from fastclass.engine.predict.robustness import holding, stress_table, stress_test
 
@@ -59,15 +60,47 @@ def test_the_stress_test_shows_where_it_breaks_and_our_recipe_holds_more_often(c
 
 # ---- the benchmark's own sums
 
+KINDS = ['tilt', 'blur', 'redrawn outline', 'redrawn flat']
+
 def made_up(gain):
-    rows = [dict(recipe=r, seed=s, claimed=.1, plain=.9, tilt=.5+.01*s+(g if r=='ours' else 0), blur=.6+(g/2 if r=='ours' else 0)) for s,g in enumerate(gain) for r in ('usual', 'ours')]
+    rows = []
+    for seed,more in enumerate(gain):
+        base = .5+.01*seed
+        for recipe,add in (('usual', 0), ('ours', more)):
+            rows.append({'recipe': recipe, 'seed': seed, 'claimed': .1, 'plain': .9, 'tilt': base+add, 'blur': .6+add/2, 'redrawn outline': base+add/10, 'redrawn flat': .7})
     return pd.DataFrame(rows)
 
 def test_interval_of_paired_differences(crests):
-    low = crests.report(made_up([.1, .12, .08, .11, .09]), ['tilt', 'blur'])
-    assert math.isclose(low['gain'], .075, abs_tol=1e-9) and low['gain_low']<.075<low['gain_high'] and math.isclose(low['gain_unlike'], .05, abs_tol=1e-9)
+    res = crests.report(made_up([.1, .12, .08, .11, .09]), KINDS)
+    gains = {part: by_pair['ours over usual'] for part,by_pair in res['gains'].items()}
+    assert math.isclose(res['gain'], .075, abs_tol=1e-9) and res['gain_low']<.075<res['gain_high'] and gains['right'][0]==res['gain']
+    assert math.isclose(gains['unlike'][0], .05, abs_tol=1e-9) and math.isclose(gains['redrawn'][0], .005, abs_tol=1e-9) and gains['redrawn_unlike'][0]==0
     assert crests.interval([1., 2., 3.])[0]==2 and math.isclose(crests.interval([1., 2., 3.])[2]-2, 4.30/math.sqrt(3), rel_tol=1e-6)
-    assert json.dumps(low)
+    assert json.dumps(res)
+
+def test_its_words_name_every_pair_and_question(crests, capsys):
+    crests.tell(crests.report(made_up([.1, .12, .08]), KINDS))
+    said = capsys.readouterr().out
+    assert said.count('ours over usual')==4 and 'redrawn crests' in said
+
+def test_redrawn_crests_differ_from_the_master_and_from_each_other(crests):
+    master = draw_crest(CLUBS[0], 96)
+    drawn = list(crests.redrawn_set({'brackwater': master}))
+    assert len(drawn)==18 and len({im.tobytes() for _,_,im in drawn})==18
+    again = list(crests.redrawn_set({'brackwater': master}))
+    assert [im.tobytes() for _,_,im in drawn]==[im.tobytes() for _,_,im in again] # the seed decides
+
+def test_the_figures_of_lesson_5_are_those_that_the_benchmark_printed(root):
+    printed = json.loads((root/'benchmarks'/'crests.json').read_text())
+    lesson = json.loads((root/'nbs'/'05_predict.ipynb').read_text())
+    prose = '\n'.join(''.join(c['source']) for c in lesson['cells'] if c['cell_type']=='markdown')
+    def said(value): return f'{value:.3f}'.replace('0.', '.')
+    for part,pair in (('right', 'ours over usual'), ('unlike', 'ours over usual'), ('redrawn', 'ours over usual'), ('redrawn', 'redrawing over ours'), ('right', 'redrawing over ours')):
+        cells = []
+        for masters in ('real', 'bundled'):
+            gain,low,high = map(said, printed[masters]['gains'][part][pair])
+            cells.append(f'{gain} ({low} to {high})')
+        assert ' | '.join(cells) in prose
 
 def test_the_benchmark_says_what_it_is(root):
     out = subprocess.run([sys.executable, root/'benchmarks'/'crests.py', '--help'], capture_output=True, text=True)

@@ -7,14 +7,14 @@ from __future__ import annotations
 import math
 from pathlib import Path
 import numpy as np
-from PIL import Image, ImageChops, ImageDraw, ImageEnhance, ImageFilter
+from PIL import Image, ImageChops, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 from ..base.errors import DataError, storage_guard
 from ..base.picture import open_picture, read_picture
 from ..packs.draw import planes, stream, to_picture, window
 from ..packs.photo_effects import GROUNDS, corners_of, nuisance, perspective_numbers
 
 # %% auto #0
-__all__ = ['SQUARE', 'CORRUPTIONS', 'SIDE', 'Small', 'corrupt', 'siblings', 'write_series', 'scene_of']
+__all__ = ['SQUARE', 'CORRUPTIONS', 'SIDE', 'REDRAWINGS', 'Small', 'corrupt', 'redraw', 'siblings', 'write_series', 'scene_of']
 
 # %% ../../../nbs/engine/predict/corruptions.ipynb #6132f2dd
 SQUARE = (
@@ -201,6 +201,42 @@ def corrupt(
     rng = stream(seed, 'change', kind)
     if kind=='background': return _background(small.im, level, rng, small.black)
     return CORRUPTIONS[kind](small.im, level, rng)
+
+# %% ../../../nbs/engine/predict/corruptions.ipynb #2a890a9a
+def _other_colours(im, rng):
+    "The channels change places, and some are inverted"
+    bands = im.split()
+    chosen = []
+    for i in rng.permutation(3):
+        band = bands[i]
+        chosen.append(ImageOps.invert(band) if rng.random()<.5 else band)
+    return Image.merge('RGB', chosen)
+
+def _lines(im, rng):
+    "Dark lines on white or light ones on black where colours meet; some of the picture shows through"
+    lightest = im.filter(ImageFilter.MaxFilter(3))
+    darkest = im.filter(ImageFilter.MinFilter(3))
+    steps = np.asarray(ImageChops.subtract(lightest, darkest)).max(2)
+    lines = ImageOps.autocontrast(Image.fromarray(steps), cutoff=1)
+    if rng.random()<.7: lines = ImageOps.invert(lines)
+    return Image.blend(im, lines.convert('RGB'), rng.uniform(.4, 1))
+
+REDRAWINGS = dict(
+    colours=_other_colours,
+    lines=_lines)
+
+# %% ../../../nbs/engine/predict/corruptions.ipynb #113ac331
+def redraw(
+    picture,   # Path, bytes or PIL picture of any mode, or a `Small`
+    kind:str,  # One of `REDRAWINGS`
+    seed:int=0 # Decides on colours and strength
+) -> Image.Image: # RGB, at most `SIDE` pixels wide and high; raises `PictureError`, `DataError`
+    "A picture, roughly as another hand might draw it"
+    if kind not in REDRAWINGS:
+        known = ', '.join(REDRAWINGS)
+        raise DataError(f'There is no way {kind!r} to draw a picture again.', next=f'Choose one of: {known}.')
+    small = picture if isinstance(picture, Small) else Small(picture, black=False)
+    return REDRAWINGS[kind](small.im, stream(seed, 'redraw', kind))
 
 # %% ../../../nbs/engine/predict/corruptions.ipynb #44661ce5
 def _frame(im, rng):

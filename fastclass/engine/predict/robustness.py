@@ -12,12 +12,13 @@ from fastai.vision.augment import RandTransform
 from fastai.vision.core import PILImage
 from matplotlib.figure import Figure
 from ..base.errors import DataError
-from .corruptions import CORRUPTIONS, Small, corrupt
+from .corruptions import CORRUPTIONS, REDRAWINGS, Small, corrupt, redraw
 from .inputs import named_sources
 from .predictor import as_predictor
 
 # %% auto #0
-__all__ = ['LEVELS', 'COLUMNS', 'GOOD', 'BAD', 'stress_table', 'holding', 'StressResult', 'stress_test', 'RandomCorruptions']
+__all__ = ['LEVELS', 'COLUMNS', 'GOOD', 'BAD', 'stress_table', 'holding', 'StressResult', 'stress_test', 'RandomCorruptions',
+           'RandomRedrawing']
 
 # %% ../../../nbs/engine/predict/robustness.ipynb #30d68c15
 LEVELS = (.25, .5, .75, 1.) # How strong the changes are, from 0 to 1
@@ -211,3 +212,25 @@ class RandomCorruptions(RandTransform):
         "Make the chosen changes"
         for how in self.chosen: x = corrupt(x, *how)
         return PILImage(x)
+
+# %% ../../../nbs/engine/predict/robustness.ipynb #0363574b
+class RandomRedrawing(RandTransform):
+    "Item transform for training pictures: other colours or drawn lines by chance; put it before `RandomCorruptions`"
+    split_idx = 0 # in training only
+    order = 0     # before Resize
+    def __init__(self,
+        p:float=.5 # Share of pictures that are changed
+    ):
+        super().__init__(p=p)
+    def before_call(self,
+        b,        # The picture
+        split_idx # 0 in training
+    ):
+        "Choose how the next picture is drawn"
+        super().before_call(b, split_idx)
+        self.chosen = random.choice(list(REDRAWINGS)),random.getrandbits(31)
+    def encodes(self,
+        x:PILImage # A training picture
+    ):             # The picture drawn again
+        "Draw it in the chosen way"
+        return PILImage(redraw(x, *self.chosen))
