@@ -1556,6 +1556,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                       'fastclass/engine/collect/transport.py')},
             'fastclass.engine.collect.url_lists': { 'fastclass.engine.collect.url_lists._address': ( 'engine/collect/url_lists.html#_address',
                                                                                                      'fastclass/engine/collect/url_lists.py'),
+                                                    'fastclass.engine.collect.url_lists._addresses': ( 'engine/collect/url_lists.html#_addresses',
+                                                                                                       'fastclass/engine/collect/url_lists.py'),
                                                     'fastclass.engine.collect.url_lists._are_labels': ( 'engine/collect/url_lists.html#_are_labels',
                                                                                                         'fastclass/engine/collect/url_lists.py'),
                                                     'fastclass.engine.collect.url_lists._are_pieces': ( 'engine/collect/url_lists.html#_are_pieces',

@@ -138,7 +138,7 @@ from fastclass.course import cli; cli.COMMANDS['fake'] = 'made_up_lesson:fake'; 
         while 'ready' not in p.stdout.readline(): assert p.poll() is None
         p.send_signal(getattr(signal, name))
         _, err = p.communicate(timeout=20)
-        assert (p.returncode, err)==(128+getattr(signal, name), 'Stopped. What is done is kept: run the same command again.\n')
+        assert (p.returncode, err)==(128+getattr(signal, name), 'Stopped. No result is half written: run the same command again.\n')
 
 
 def test_a_console_that_cannot_show_a_name_is_no_error(fake, monkeypatch):
@@ -149,7 +149,7 @@ def test_a_console_that_cannot_show_a_name_is_no_error(fake, monkeypatch):
 
 def test_stopping_is_one_line(fake):
     out = fake('fake', '--data', 'stop')
-    assert (out.returncode, out.stderr)==(130, 'Stopped. What is done is kept: run the same command again.\n')
+    assert (out.returncode, out.stderr)==(130, 'Stopped. No result is half written: run the same command again.\n')
 
 
 def test_a_fault_of_ours_is_shown_whole(fake):

@@ -63,7 +63,7 @@ def test_no_map_is_dead(lakes):
 
 def test_offline_it_comes_before_untrained(no_cache, lakes, capsys):
     assert bundled_archs()==['squeezenet1_1'] and find_weights('squeezenet1_1').source=='bundled'
-    assert 'efficientnet_lite0 are on this machine' in find_weights('resnet18').why
+    assert 'efficientnet_lite0, the default, has its weights here' in find_weights('resnet18').why
     learn = make_learner(folder_dls(lakes, size=64, workers=0), 'squeezenet1_1')
     assert 'learned from drawings, not from photos' in capsys.readouterr().out
     assert sum(isinstance(o, Normalize) for o in learn.dls.after_batch.fs)==1

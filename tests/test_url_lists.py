@@ -206,3 +206,8 @@ def test_lists_of_real_kinds(shared):
     for name in ('.json', '_comments.txt', '_other_column.csv', '_semicolon.csv'): assert read_urls(lists/f'made_up_urls{name}')==[f'https://img.example/{i}.jpg' for i in range(12)]
     assert read_urls(lists/'made_up_urls_commas.txt')==[f'https://img.example/it/u={i},99&fm=15' for i in range(12)]
     assert {k:len(v) for k,v in read_labelled(lists/'made_up_urls_semicolon.csv').items()}==dict(bee=6, ant=6)
+
+
+def test_two_whole_addresses_in_a_line_are_two(tmp_path):
+    (tmp_path/'list.txt').write_text('https://e.org/1.jpg,https://e.org/2.jpg\nhttps://e.org/3.jpg\nhttps://e.org/x?from=https://e.org/4.jpg\n')
+    assert read_urls(tmp_path/'list.txt')==['https://e.org/1.jpg', 'https://e.org/2.jpg', 'https://e.org/3.jpg', 'https://e.org/x?from=https://e.org/4.jpg']

@@ -122,7 +122,7 @@ def guarded(
     except FastclassError as e: return _two_lines(e.message, e.next)
     except KeyboardInterrupt:
         if sys.stderr is not None and sys.stderr.isatty(): _say('') # after the ^C
-        _say('Stopped. What is done is kept: run the same command again.')
+        _say('Stopped. No result is half written: run the same command again.')
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1) # or the interpreter complains when it flushes at its end

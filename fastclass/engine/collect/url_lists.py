@@ -60,7 +60,7 @@ def _text_table(text):
     if names is not None: return names
     lines = list(map(_without_comment, lines))
     cut = next((rows for o in '\t;|, ' if (rows := _cut(lines, o))), None)
-    return None,cut or [[_address(o)] for o in lines]
+    return None,cut or [[_address(o)] for line in lines for o in _addresses(line)]
 
 _COMMENT = re.compile(r'^(\S*://\S+)\s+#(?!\d).*') # after an address, which has no space in it
 def _without_comment(line): return _COMMENT.sub(r'\1', line) if '#' in line else line
@@ -134,6 +134,10 @@ def _are_pieces(columns):
 
 # %% ../../../nbs/engine/collect/url_lists.ipynb #89bf3447
 _INSIDE = re.compile(r'https?://[^\s"\'<>]+', re.I)
+
+def _addresses(line):
+    "A line of several whole addresses in parts, any other as it is"
+    return re.split(r'[\s,;|]+(?=https?://)', line) if _is_url(line) else [line]
 
 def _address(line):
     "The entry of a line: without marks around it and a comment after it"

@@ -125,7 +125,8 @@ def check_packaged(
     except (DataError, OSError) as e: raise WeightsError(f'{file} cannot be read.', next=package.install) from e
     if not same:
         raise WeightsError(f'{file} is not the file that {package.distribution} was published with.',
-                           next=f'Delete it, and install it again: {package.install} --force-reinstall')
+                           next=f'If {WEIGHTS_FOLDER} names its folder, copy it there again or unset that. '
+                                f'Else install it again: {package.install} --force-reinstall')
 
 # %% ../../../nbs/engine/finetune/packaged.ipynb #e30da4bf
 def fill_body(

@@ -214,7 +214,7 @@ def find_weights(
         found = place(arch, name, why, download, deadline)
         if found: return found
     why.append('Expect a far lower accuracy.')
-    if packaged_file(PACKAGED[DEFAULT_ARCH]): why.append(f'The weights of {DEFAULT_ARCH} are on this machine.')
+    if packaged_file(PACKAGED[DEFAULT_ARCH]): why.append(f'{DEFAULT_ARCH}, the default, has its weights here.')
     return Weights(name, 'untrained', why=' '.join(why))
 
 # %% ../../../nbs/engine/finetune/weights.ipynb #d6028f21
