@@ -22,8 +22,8 @@ from fastclass.engine.predict.robustness import (RandomCorruptions, RandomRedraw
     stress_table, stress_test)
 
 _all_ = ['BundleError', 'CORRUPTIONS', 'DataError', 'PictureError', 'Prediction', 'Predictor',
-         'RandomCorruptions', 'RandomRedrawing', 'as_predictor', 'corrupt', 'holding', 'load_bundle',
-         'read_predictions', 'save_bundle', 'scene_of', 'stress_table', 'stress_test', 'uploads',
+         'RandomCorruptions', 'RandomRedrawing', 'as_predictor', 'corrupt', 'holding',
+         'load_bundle', 'read_predictions', 'save_bundle', 'scene_of', 'stress_table', 'stress_test', 'uploads',
          'write_series']
 
 # %% auto #0
