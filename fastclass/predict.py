@@ -23,8 +23,8 @@ from fastclass.engine.predict.robustness import (RandomCorruptions, RandomRedraw
 
 _all_ = ['BundleError', 'CORRUPTIONS', 'DataError', 'PictureError', 'Prediction', 'Predictor',
          'RandomCorruptions', 'RandomRedrawing', 'as_predictor', 'corrupt', 'holding',
-         'load_bundle', 'read_predictions', 'save_bundle', 'scene_of', 'stress_table', 'stress_test', 'uploads',
-         'write_series']
+         'load_bundle', 'read_predictions', 'save_bundle', 'scene_of', 'stress_table',
+         'stress_test', 'uploads', 'write_series']
 
 # %% auto #0
 __all__ = ['predict_one', 'predict_files', 'choose_threshold', 'predict', 'BundleError', 'CORRUPTIONS', 'DataError',
