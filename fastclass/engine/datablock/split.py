@@ -22,8 +22,8 @@ from .folder import open_all, scan_folder
 from .sides import draw_sides, units_of
 
 # %% auto #0
-__all__ = ['SIDES', 'SPLIT_COLUMNS', 'MEANS', 'content_hashes', 'Split', 'stable_split', 'looks_of', 'like_pairs', 'look_alikes',
-           'kin_of', 'near_groups', 'save_split', 'read_split', 'split_from_folder', 'split_from_column']
+__all__ = ['SIDES', 'SPLIT_COLUMNS', 'MEANS', 'content_hashes', 'Split', 'stable_split', 'looks_of', 'like_pairs', 'kin_of',
+           'look_alikes', 'near_groups', 'save_split', 'read_split', 'split_from_folder', 'split_from_column']
 
 # %% ../../../nbs/engine/datablock/split.ipynb #ff57fcdc
 @lru_cache(100_000)
@@ -191,23 +191,6 @@ def looks_of(
         if not progress or not shows_bars(): return list(res)
         from fastprogress.fastprogress import progress_bar
         return list(progress_bar(res, total=len(files), leave=False))
-
-# %% ../../../nbs/engine/datablock/split.ipynb #fa30c28e
-def like_pairs(
-    looks,      # What `looks_of` gave
-    limit=COPY_LIMIT  # Most bits and levels that two may differ in
-) -> list:      # `(i, j)` of positions, i<j; what could not be read is in no pair
-    "Which of these looks are alike"
-    good = [i for i,o in enumerate(looks) if isinstance(o, dict)]
-    pairs = near_pairs([looks[i] for i in good], limit)
-    return [(good[i], good[j]) for i,j in pairs]
-
-def look_alikes(
-    files,      # Paths of pictures
-    limit=COPY_LIMIT  # Most bits and levels that two may differ in; `GROUP_LIMIT`: for what belongs together
-) -> list:      # `(i, j)` of positions, i<j; pictures that cannot be read are in no pair; raises `DataError`
-    "Which pictures look the same"
-    return like_pairs(looks_of(files), limit)
 
 # %% ../../../nbs/engine/datablock/split.ipynb #36216461
 def _good_looks(looks):
