@@ -274,6 +274,12 @@ LESSON_FACES = [o for o in MODULES if place(o)[0]=='face' and place(o)[1] in ROO
 FOR_LEARNERS = [o for o in NBS if o.parts[1] not in ('engine', 'course')]
 
 
+@all_of(MODULES)
+def test_a_module_defines_a_name_once(path):
+    names = [o.name for o in tree(path).body if isinstance(o, (ast.FunctionDef, ast.ClassDef))]
+    none(sorted({o for o in names if names.count(o)>1}), 'functions or classes that stand there twice, perhaps after a merge')
+
+
 @all_of(LESSON_FACES)
 def test_a_face_lists_what_it_offers(path):
     "What it imports it uses or offers by name, in `_all_`; it offers nothing else"
