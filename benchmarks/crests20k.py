@@ -101,7 +101,7 @@ def reference(folder, arch, n, batches):
     dls = loaders(chosen(folder, n), 'leaky')
     learn = vision_learner(dls, find_arch(arch), pretrained=False, metrics=error_rate)
     found = find_weights(arch, download=False)
-    if found.source in ('package', 'bundled'): load_body(learn.model[0], found) # what they are makes no difference to the time
+    if found.by_us: load_body(learn.model[0], found) # what they are makes no difference to the time
     seconds = 0
     for stage in (learn.freeze, learn.unfreeze):
         stage()

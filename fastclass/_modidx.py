@@ -2476,6 +2476,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                           'fastclass/engine/finetune/weights.py'),
                                                    'fastclass.engine.finetune.weights.Weights.by_library': ( 'engine/finetune/weights.html#weights.by_library',
                                                                                                              'fastclass/engine/finetune/weights.py'),
+                                                   'fastclass.engine.finetune.weights.Weights.by_us': ( 'engine/finetune/weights.html#weights.by_us',
+                                                                                                        'fastclass/engine/finetune/weights.py'),
                                                    'fastclass.engine.finetune.weights.Weights.from_photos': ( 'engine/finetune/weights.html#weights.from_photos',
                                                                                                               'fastclass/engine/finetune/weights.py'),
                                                    'fastclass.engine.finetune.weights.Weights.pretrained': ( 'engine/finetune/weights.html#weights.pretrained',

@@ -76,10 +76,12 @@ def seconds_per_epoch(
 
 def epochs_within(
     learn:Learner, # A learner, set up as it will be trained
-    seconds:float  # Time to aim at
+    seconds:float, # Time to aim at
+    each:float|None=None # Seconds of an epoch; None: it is measured
 )->int:            # At least 1, at most 50
     "How many epochs fit into `seconds`"
-    return int(min(50, max(1, seconds/seconds_per_epoch(learn))))
+    if each is None: each = seconds_per_epoch(learn)
+    return int(min(50, max(1, seconds/each)))
 
 # %% ../nbs/03_finetune.ipynb #aa1e0da3
 def how_long(

@@ -83,13 +83,13 @@ def _train(learn, epochs, seconds, seed):
 def _whole_epochs(learn, epochs, seconds):
     "How many epochs of the whole network to train: as asked, or those of a time, or enough steps"
     from fastclass.finetune import epochs_within, seconds_per_epoch
+    each = seconds_per_epoch(learn)
     if not epochs:
         least = math.ceil(WHOLE_STEPS/max(1, len(learn.dls.train)))
-        epochs = epochs_within(learn, seconds or 48)
+        epochs = epochs_within(learn, seconds or 48, each)
         # a busy machine makes the time look short: then it takes longer
         if not seconds: epochs = max(least, epochs)
-    took = epochs*seconds_per_epoch(learn)
-    print(f'{epochs} epochs of the whole network: about {took:.0f} s.')
+    print(f'{epochs} epochs of the whole network: about {epochs*each:.0f} s.')
     return epochs
 
 # %% ../nbs/quickstart.ipynb #4dc84a8e

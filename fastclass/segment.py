@@ -102,7 +102,7 @@ def segment_learner(
     usual = dict(loss_func=loss, metrics=PixelAccuracy(code), splitter=body_and_decoder)
     learn = Learner(dls, model, **{**usual, **kwargs})
     learn.weights = weights
-    if weights.source in ('package', 'bundled'): load_body(model[0].body, weights)
+    if weights.by_us: load_body(model[0].body, weights)
     learn.freeze()
     return learn
 

@@ -16,8 +16,8 @@ from .errors import UnsupportedError
 from .machine import system_text
 
 # %% auto #0
-__all__ = ['MMAP_THRESHOLD', 'TRIM_THRESHOLD', 'MMAP_MAX', 'KEEP_ALL', 'GIVE_BACK', 'CPU_DTYPES', 'evaluating', 'device_of',
-           'each_core', 'memory_kept', 'MemoryLoader', 'has_bfloat16', 'fast_dtype']
+__all__ = ['CORE_BATCH', 'MMAP_THRESHOLD', 'TRIM_THRESHOLD', 'MMAP_MAX', 'KEEP_ALL', 'GIVE_BACK', 'CPU_DTYPES', 'evaluating',
+           'device_of', 'each_core', 'memory_kept', 'MemoryLoader', 'has_bfloat16', 'fast_dtype']
 
 # %% ../../../nbs/engine/base/torch_tools.ipynb #433f7259
 @contextmanager
@@ -40,17 +40,18 @@ def device_of(
     return torch.device(device)
 
 # %% ../../../nbs/engine/base/torch_tools.ipynb #7099cf34
+CORE_BATCH = 16 # Pictures that a core of a CPU is quick with at once: its cache holds no more
+
 def each_core(
     work,        # A function of a part; torch releases the lock of Python while it computes
-    parts,       # What it is called with, one after the other
-    most:int=64  # Parts at once, at most; never more than the threads that torch has
+    parts        # What it is called with, one after the other
 ):               # Yields what `work` returns, in order; its errors come out here
     "Work on parts side by side, each with one thread of torch"
     threads = torch.get_num_threads()
     def alone(part):
         torch.set_num_threads(1)
         return work(part)
-    pool = ThreadPoolExecutor(max(1, min(most, threads)))
+    pool = ThreadPoolExecutor(threads)
     try: yield from pool.map(alone, parts)
     finally:
         pool.shutdown(cancel_futures=True)

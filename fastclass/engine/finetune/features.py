@@ -23,7 +23,7 @@ from fasttransform import Pipeline
 
 from ..base.errors import DataError, UnsupportedError, storage_guard
 from ..base.machine import cache_dir, cpu_count, free_memory
-from ..base.torch_tools import MemoryLoader, each_core, evaluating, fast_dtype, memory_kept
+from ..base.torch_tools import CORE_BATCH, MemoryLoader, each_core, evaluating, fast_dtype, memory_kept
 from .fold import folded
 
 # %% auto #0
@@ -179,8 +179,8 @@ def _on_cpu(dl): return torch.device(dl.device or 'cpu').type=='cpu'
 def pass_size(
     dl # A fastai `DataLoader`
 )->int: # Pictures
-    "How many pictures a batch a pass over `dl` is quick with: 16 on a CPU, whose cache holds no more, and 64 elsewhere"
-    return 16 if _on_cpu(dl) else 64
+    "How many pictures a batch a pass over `dl` is quick with: `CORE_BATCH` on a CPU, and 64 elsewhere"
+    return CORE_BATCH if _on_cpu(dl) else 64
 
 # %% ../../../nbs/engine/finetune/features.ipynb #843cad58
 def raw_loader(

@@ -44,6 +44,10 @@ class Weights:
     def by_library(self)->bool:
         "Are they loaded by torchvision or timm itself?"
         return self.source in ('cache', 'download')
+    @property
+    def by_us(self)->bool:
+        "Are they put in by `load_body`?"
+        return self.pretrained and not self.by_library
     def __str__(self):
         where = _SOURCES[self.source].format(self.path.name if self.path else '')
         why = f' {self.why}' if self.why else ''
@@ -319,7 +323,7 @@ def make_learner(
     if metrics is None: metrics = accuracy
     if weights.pretrained: _tell_other_numbers(dls, arch)
     learn = vision_learner(dls, find_arch(arch), metrics=metrics, pretrained=weights.by_library, **kwargs)
-    if weights.source in ('package', 'bundled'):
+    if weights.by_us:
         load_body(learn.model[0], weights)
         add_normalize(learn.dls, arch)
         learn.freeze()

@@ -24,7 +24,7 @@ from fastclass.engine.base.bundle_files import (PACKAGES, TEXT, building_from, c
     refuse, write_store)
 from ..base.errors import BundleError, DataError, PictureError, UnsupportedError
 from ..base.picture import read_picture
-from ..base.torch_tools import each_core, evaluating, memory_kept
+from ..base.torch_tools import CORE_BATCH, each_core, evaluating, memory_kept
 from ..finetune.fold import folded
 from .bundle_spec import (PICTURES, Prepare, build_model, data_card as card_of, describe_batch,
     describe_items, describe_model, describe_opener, describe_task, has_own_numbers, own_copy)
@@ -201,16 +201,16 @@ class Predictor:
         sources,          # List of paths, bytes or PIL pictures
         bs:int=32,        # Pictures at once, at most
         progress:bool=False, # Show a progress bar?
-        workers:int=4     # Threads that read pictures; on a CPU each looks at them too, at most one a core
+        workers:int=4     # Threads that read pictures for a GPU; on a CPU each core reads its own
     ) -> list:            # One `Prediction` a source, in order; a bad file has its `error` and no label
         "Predict a list of pictures in batches; a picture that cannot be read is reported in its row"
         by_core = self.device.type=='cpu'
-        chunks = _chunks(sources, max(1, min(bs, 16) if by_core else bs))
+        chunks = _chunks(sources, max(1, min(bs, CORE_BATCH) if by_core else bs))
         run = self._run
         if len(chunks)>_MANY: run = partial(run, model=folded(self.model.to(self.device)))
         res = []
         with evaluating(self.model), memory_kept(self.device):
-            answers = (_by_core if by_core else _read_ahead)(self, chunks, run, workers)
+            answers = _by_core(self, chunks, run) if by_core else _read_ahead(self, chunks, run, workers)
             if progress: answers = progress_bar(answers, total=len(chunks), leave=False)
             for rows in answers: res += rows
         return res
@@ -245,10 +245,10 @@ def _rows_of(predictor, sources, items, run):
     probs = iter(run(good) if good else [])
     return [_answer_or_error(predictor, _source(source), item, probs) for source,item in zip(sources, items)]
 
-def _by_core(predictor, chunks, run, workers):
+def _by_core(predictor, chunks, run):
     "The answers to each chunk, in order; a core takes a chunk all the way from the files to the answers"
     def work(chunk): return _rows_of(predictor, chunk, map(predictor._try_item, chunk), run)
-    return each_core(work, chunks, workers)
+    return each_core(work, chunks)
 
 def _read_ahead(predictor, chunks, run, workers):
     "The answers to each chunk, in order; the next one is read while the model looks at one"
