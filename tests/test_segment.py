@@ -137,6 +137,12 @@ def test_a_palette_is_for_the_eyes(tmp_path):
     assert set(np.unique(dls.one_batch()[1]))=={0, 2}
 
 
+def test_a_jpeg_is_no_mask_whatever_its_name(tmp_path):
+    put(tmp_path/'a.png', np.zeros((8, 12, 3)))
+    put(tmp_path/'a_P.png', HALVES, format='JPEG')
+    with pytest.raises(DataError, match='is a JPEG'): MaskReader(MaskOf(tmp_path), 2, None)(tmp_path/'a.png')
+
+
 def test_colours_say_how_many_and_what_to_do(tmp_path):
     file = tmp_path/'a.png'
     Image.fromarray(np.uint8([[[128, 0, 0], [0, 0, 128], [128, 0, 0]]])).save(file)
