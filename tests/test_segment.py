@@ -132,8 +132,8 @@ def test_a_palette_is_for_the_eyes(tmp_path):
         im = Image.fromarray(np.uint8([[0]*24+[2]*24]*32), 'P')
         im.putpalette([0, 0, 0, 255, 0, 0, 90, 200, 30])
         (tmp_path/'masks').mkdir(exist_ok=True)
-        im.save(tmp_path/'masks'/f'{name}.gif')
-    dls = segment_dls(sorted((tmp_path/'images').iterdir()), MaskOf(tmp_path/'masks', '.gif'), ['a', 'b', 'c'], bs=2, workers=0, device='cpu')
+        im.save(tmp_path/'masks'/f'{name}.png')
+    dls = segment_dls(sorted((tmp_path/'images').iterdir()), MaskOf(tmp_path/'masks', '.png'), ['a', 'b', 'c'], bs=2, workers=0, device='cpu')
     assert set(np.unique(dls.one_batch()[1]))=={0, 2}
 
 

@@ -132,7 +132,7 @@ class MaskReport:
         if not len(table) or not table.share.sum():
             raise DataError('Every pixel of the masks is void.', next='Look whether void is the right class.')
 
-# %% ../../../nbs/engine/segment/masks.ipynb #5513b3bd
+# %% ../../../nbs/engine/segment/masks.ipynb #64b0cea7
 def _place(reader, image):
     "One name for the file of a mask, however its path is written; '' where there is none"
     try: return os.path.realpath(reader.file(image))
@@ -141,13 +141,13 @@ def _place(reader, image):
 def _no_pictures(images, reader):
     "Those of `images` that are masks, or have the name and mask of another one: position to what is wrong"
     masks = [_place(reader, o) for o in images]
-    owners = dict(zip(masks, images))
+    places = [os.path.realpath(o) for o in images]
+    owners = {mask: image for mask,here,image in zip(masks, places, images) if mask!=here}
     first,found = {},{}
-    for i,(image,mask) in enumerate(zip(images, masks)):
-        here = os.path.realpath(image)
+    for i,(image,mask,here) in enumerate(zip(images, masks, places)):
         twin = first.setdefault((mask, image.stem), image)
-        if here in owners:
-            whose = 'its own mask' if mask==here else f'the mask of {owners[here].name}'
+        if here in owners or mask==here:
+            whose = f'the mask of {owners[here].name}' if here in owners else 'its own mask'
             found[i] = (f'{image.name} stands among the pictures and is {whose}. '
                         'Take the pictures alone, as get_image_files(path/"images") does.')
         elif mask and os.path.realpath(twin)!=here:
