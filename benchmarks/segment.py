@@ -84,7 +84,7 @@ def one_run(path, ending, seed, before):
     void = void_code(codes)
     dls = segment_dls(files, MaskOf(path/'labels', ending), codes, seed=seed, workers=0, device='cpu')
     set_seed(seed)
-    learn = segment_learner(dls, **(dict(fine=1, loss_func=MaskLoss(void, dice=0)) if before else {}))
+    learn = segment_learner(dls, **(dict(fine=1, loss_func=MaskLoss(void, dice=0, even=0)) if before else {}))
     with learn.no_bar(), learn.no_logging():
         start = time.process_time()
         quick_segment(learn)

@@ -3842,6 +3842,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                    'fastclass/engine/segment/decoder.py'),
                                                   'fastclass.engine.segment.decoder.body_and_decoder': ( 'engine/segment/decoder.html#body_and_decoder',
                                                                                                          'fastclass/engine/segment/decoder.py'),
+                                                  'fastclass.engine.segment.decoder.class_weights': ( 'engine/segment/decoder.html#class_weights',
+                                                                                                      'fastclass/engine/segment/decoder.py'),
                                                   'fastclass.engine.segment.decoder.enlarge_by': ( 'engine/segment/decoder.html#enlarge_by',
                                                                                                    'fastclass/engine/segment/decoder.py'),
                                                   'fastclass.engine.segment.decoder.last_of_each_size': ( 'engine/segment/decoder.html#last_of_each_size',

@@ -16,7 +16,8 @@ from ..base.torch_tools import evaluating
 from ..finetune.weights import DEFAULT_ARCH, arch_name, find_arch, unwrap
 
 # %% auto #0
-__all__ = ['last_of_each_size', 'Scales', 'Decoder', 'enlarge_by', 'segment_model', 'body_and_decoder', 'soft_dice', 'MaskLoss']
+__all__ = ['last_of_each_size', 'Scales', 'Decoder', 'enlarge_by', 'segment_model', 'body_and_decoder', 'soft_dice',
+           'class_weights', 'MaskLoss']
 
 # %% ../../../nbs/engine/segment/decoder.ipynb #ec69958e
 def last_of_each_size(
@@ -194,17 +195,35 @@ def soft_dice(
     dice = 2*hit/(said+there).clamp(min=1e-6)
     return dice.sum()/(there>0).sum().clamp(min=1)
 
-# %% ../../../nbs/engine/segment/decoder.ipynb #ba87d6b0
+# %% ../../../nbs/engine/segment/decoder.ipynb #dde0a911
+def class_weights(
+    true,          # Right codes, whole numbers of any shape
+    n:int,         # Number of classes
+    void:int|None, # Code that is not counted
+    power:float    # 0: all pixels count alike; 1: all classes do
+)->torch.Tensor:   # Float `(n)`; 0 for classes that do not occur
+    "What a pixel of each class counts: the share of its class to the power `-power`"
+    counts = torch.bincount(true.flatten().long(), minlength=n).float()
+    if void is not None: counts[void] = 0
+    share = counts/counts.sum().clamp(min=1)
+    return torch.where(share>0, share.clamp(min=1e-5)**-power, 0.)[:n]
+
+# %% ../../../nbs/engine/segment/decoder.ipynb #c17449c0
 class MaskLoss(CrossEntropyLossFlat):
-    "Cross-entropy of the pixels, and 1 less the soft Dice of the classes; void counts in neither"
+    "Cross-entropy with more weight for rare classes, and 1 less the soft Dice of the classes; void counts in neither"
     def __init__(self,
         void:int|None=None, # Code that is not counted
-        dice:float=1.       # What Dice counts beside cross-entropy; 0: nothing
+        dice:float=1.,      # What Dice counts beside cross-entropy; 0: nothing
+        even:float=.3       # How far weights even out the classes of a batch: 0 not at all, 1 altogether
     ):
         super().__init__(axis=1, ignore_index=-100 if void is None else void)
+        self.void = void
         self.dice = dice
+        self.even = even
     def __call__(self, out, true, **kwargs):
-        loss = super().__call__(out, true, **kwargs)
-        if not self.dice or self.reduction!='mean': return loss
-        plain = (o.as_subclass(torch.Tensor) for o in (out, true))
-        return loss+self.dice*(1-soft_dice(*plain, self.func.ignore_index))
+        if self.reduction!='mean': return super().__call__(out, true, **kwargs)
+        out,true = out.as_subclass(torch.Tensor), true.as_subclass(torch.Tensor).long()
+        weight = class_weights(true, out.shape[1], self.void, self.even) if self.even else None
+        loss = F.cross_entropy(out.float(), true, weight, ignore_index=self.func.ignore_index)
+        if not self.dice: return loss
+        return loss+self.dice*(1-soft_dice(out, true, self.void))
