@@ -208,13 +208,13 @@ def class_weights(
     share = counts/counts.sum().clamp(min=1)
     return torch.where(share>0, share.clamp(min=1e-5)**-power, 0.)[:n]
 
-# %% ../../../nbs/engine/segment/decoder.ipynb #c17449c0
+# %% ../../../nbs/engine/segment/decoder.ipynb #3e55e295
 class MaskLoss(CrossEntropyLossFlat):
     "Cross-entropy with more weight for rare classes, and 1 less the soft Dice of the classes; void counts in neither"
     def __init__(self,
         void:int|None=None, # Code that is not counted
         dice:float=1.,      # What Dice counts beside cross-entropy; 0: nothing
-        even:float=.3       # How far weights even out the classes of a batch: 0 not at all, 1 altogether
+        even:float=.2       # How far weights even out the classes of a batch: 0 not at all, 1 altogether
     ):
         super().__init__(axis=1, ignore_index=-100 if void is None else void)
         self.void = void
