@@ -64,13 +64,23 @@ def _with_masks(images, mask_of, codes, void):
                         next='Training and validation need at least one each.')
     return images
 
-def _by_group(images, groups, valid_pct, seed):
-    "A splitter that leaves each group whole; raises `DataError` where there is but one"
+# %% ../nbs/06_segment.ipynb #6fbc60ac
+def _splitter_of(images, groups, valid_pct, seed):
+    "A random splitter, or one that leaves each group whole; raises `DataError` for a single group"
+    if groups is None: return RandomSplitter(valid_pct, seed=seed)
     groups = [o if o is None or o!=o else str(o) for o in groups] # 0 is a group, and '' none
     if len(groups)==len(images) and len(set(groups))==1 and groups[0]:
         raise DataError('All pictures are of one group, so nothing is left to validate on.',
                         next='Add pictures of another drive, or cut this one into long pieces.')
     return stable_split(images, valid=valid_pct, groups=groups, seed=seed)
+
+def _mask_block(mask_of, codes, void, size, batch_tfms):
+    "The `DataBlock` of pictures and masks, both upright"
+    return DataBlock(
+        (ImageBlock(WholePicture), MaskBlock(list(codes))),
+        get_y=MaskReader(mask_of, len(codes), void_code(codes, void)),
+        item_tfms=Resize(size, method='squish'),
+        batch_tfms=[Flip()] if batch_tfms is None else list(batch_tfms))
 
 # %% ../nbs/06_segment.ipynb #cb188697
 def segment_dls(
@@ -80,27 +90,22 @@ def segment_dls(
     void=None,             # The class that is not scored; None: looked up; False: there is none
     size:tuple|None=None,  # Height and width, multiples of 4; None: near those of the first picture
     valid_pct:float=.2,    # Share of the pictures for validation
-    groups=None,           # Group of each picture, a drive say: one side has all of it
     seed:int=42,           # Decides on the split
     bs:int=8,              # Pictures a batch
     batch_tfms=None,       # Augmentation; None: mirrored half of the time
     workers:int|None=None, # Processes that decode; None: what suits this machine
-    device=None            # Where batches go; None: the device that works here
+    device=None,           # Where batches go; None: the device that works here
+    groups=None            # Group of each picture, a drive say: one side has all of it
 ):                         # fastai `DataLoaders`; raises `DataError`
     "fastai's `SegmentationDataLoaders` after every mask was looked at, with pictures upright"
     images = _with_masks([Path(o) for o in images], mask_of, codes, void)
     set_seed(seed)
     device = torch.device(pick_device().type if device is None else device)
-    splitter = RandomSplitter(valid_pct, seed=seed)
-    if groups is not None: splitter = _by_group(images, groups, valid_pct, seed)
-    block = DataBlock(
-        blocks=(ImageBlock(WholePicture), MaskBlock(list(codes))), splitter=splitter,
-        get_y=MaskReader(mask_of, len(codes), void_code(codes, void)),
-        item_tfms=Resize(size or _fitting(images[0]), method='squish'),
-        batch_tfms=[Flip()] if batch_tfms is None else list(batch_tfms))
+    block = _mask_block(mask_of, codes, void, size or _fitting(images[0]), batch_tfms)
+    block.splitter = _splitter_of(images, groups, valid_pct, seed)
+    n_train = max(1, len(block.splitter(images)[0]))
     return SegmentationDataLoaders.from_dblock(
-        block, images, path=images[0].parent, device=device,
-        bs=min(bs, max(1, int(len(images)*(1-valid_pct)))),
+        block, images, path=images[0].parent, bs=min(bs, n_train), device=device,
         num_workers=worker_count(device) if workers is None else workers)
 
 # %% ../nbs/06_segment.ipynb #624f1a51

@@ -179,16 +179,15 @@ def body_and_decoder(
 
 # %% ../../../nbs/engine/segment/decoder.ipynb #9be829a8
 def soft_dice(
-    out,          # A number for each class and pixel, float `(n, classes, h, w)`
+    share,        # Probability of each class at each pixel, float `(n, classes, h, w)`
     true,         # Right codes, `(n, h, w)`
     void:int|None # Code that is not counted
 )->torch.Tensor:  # Between 0 and 1; 0 where nothing is counted
     "Dice of what is said with probabilities, over all pixels, as the mean of the classes that occur"
-    share = out.float().softmax(1)
     keep = torch.ones_like(true, dtype=torch.bool) if void is None else true!=void
     code = torch.where(keep, true, 0).long()
     right = share.gather(1, code[:, None])[:, 0]*keep
-    none = share.new_zeros(out.shape[1])
+    none = share.new_zeros(share.shape[1])
     hit = none.index_add(0, code.flatten(), right.flatten())
     there = none.index_add(0, code.flatten(), keep.flatten().to(share.dtype))
     said = torch.einsum('nchw,nhw->c', share, keep.to(share.dtype))
@@ -208,7 +207,7 @@ def class_weights(
     share = counts/counts.sum().clamp(min=1)
     return torch.where(share>0, share.clamp(min=1e-5)**-power, 0.)[:n]
 
-# %% ../../../nbs/engine/segment/decoder.ipynb #3e55e295
+# %% ../../../nbs/engine/segment/decoder.ipynb #0d84257b
 class MaskLoss(CrossEntropyLossFlat):
     "Cross-entropy with more weight for rare classes, and 1 less the soft Dice of the classes; void counts in neither"
     def __init__(self,
@@ -224,6 +223,7 @@ class MaskLoss(CrossEntropyLossFlat):
         if self.reduction!='mean': return super().__call__(out, true, **kwargs)
         out,true = out.as_subclass(torch.Tensor), true.as_subclass(torch.Tensor).long()
         weight = class_weights(true, out.shape[1], self.void, self.even) if self.even else None
-        loss = F.cross_entropy(out.float(), true, weight, ignore_index=self.func.ignore_index)
+        logs = out.float().log_softmax(1)
+        loss = F.nll_loss(logs, true, weight, ignore_index=self.func.ignore_index)
         if not self.dice: return loss
-        return loss+self.dice*(1-soft_dice(out, true, self.void))
+        return loss+self.dice*(1-soft_dice(logs.exp(), true, self.void))

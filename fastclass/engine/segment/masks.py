@@ -186,12 +186,12 @@ def check_masks(
             try: mask,taken = reader.read(image)
             except DataError as e: wrong[i] = str(e)
         if i in wrong: report.wrong.append((image, wrong[i]))
-        else: _count(report, image, mask, taken, white, ones)
+        else: _put_down(report, image, mask, taken, white, ones)
     _not_white(report, white, ones)
     return report
 
-# %% ../../../nbs/engine/segment/masks.ipynb #f40e1092
-def _count(report, image, mask, taken, white, ones):
+# %% ../../../nbs/engine/segment/masks.ipynb #2bdf02da
+def _put_down(report, image, mask, taken, white, ones):
     "Put down what the mask of `image` holds"
     counts = np.bincount(mask.ravel(), minlength=len(report.codes))
     report.files.append(image)
@@ -219,14 +219,14 @@ def count_pairs(
     return torch.bincount(true*n+pred, minlength=n*n).view(n, n)
 
 # %% ../../../nbs/engine/segment/masks.ipynb #fee8faf6
-def _share(a, b): return np.divide(a, b, out=np.full(a.shape, np.nan), where=b>0)
+def _ratio(a, b): return np.divide(a, b, out=np.full(a.shape, np.nan), where=b>0)
 
 def overlap(
     pairs        # What `count_pairs` gave, `(classes, classes)`
 )->np.ndarray:   # Of each class, 0 to 1; NaN where it neither occurs nor was predicted
     "The IoU of the classes"
     hit = pairs.diagonal()
-    return _share(hit, pairs.sum(0)+pairs.sum(1)-hit)
+    return _ratio(hit, pairs.sum(0)+pairs.sum(1)-hit)
 
 def scores_of(
     pairs,     # What `count_pairs` gave
@@ -240,9 +240,9 @@ def scores_of(
     columns = {
         'pixels': true.astype(int),
         'predicted': said.astype(int),
-        'recall': _share(hit, true),
+        'recall': _ratio(hit, true),
         'iou': overlap(pairs),
-        'dice': _share(2*hit, true+said),
+        'dice': _ratio(2*hit, true+said),
     }
     df = pd.DataFrame(columns, index=pd.Index(codes, name='class'))
     return df.sort_values('pixels', ascending=False, kind='stable')
@@ -302,7 +302,7 @@ class MeanIoU(Metric):
         "Its name in the table of a training"
         return 'mean_iou'
 
-# %% ../../../nbs/engine/segment/masks.ipynb #814dcf59
+# %% ../../../nbs/engine/segment/masks.ipynb #d50c87e6
 def mean_iou_interval(
     pairs,          # What `count_pairs` gave for each picture, `(pictures, classes, classes)`
     level:float=.95,# How often such an interval should hold the true value
@@ -316,7 +316,7 @@ def mean_iou_interval(
     m = len(pairs)
     times = np.random.default_rng(seed).multinomial(m, [1/m]*m, n) # (draws, pictures)
     hit,true,said = (times@o for o in (pairs.diagonal(axis1=1, axis2=2), pairs.sum(2), pairs.sum(1)))
-    means = np.nanmean(_share(hit, true+said-hit), 1)
+    means = np.nanmean(_ratio(hit, true+said-hit), 1)
     tail = (1-level)/2
     low,high = np.quantile(means, [tail, 1-tail])
     return float(low), float(high)
