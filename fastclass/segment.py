@@ -135,7 +135,7 @@ def segment_learner(
 # %% ../nbs/06_segment.ipynb #9582b1a2
 def quick_segment(
     learn:Learner,        # From `segment_learner`
-    epochs:int|None=None, # Epochs of the decoder; None: enough for about 160 steps
+    epochs:int|None=None, # Epochs of the decoder; None: enough for about 150 steps
     lr:float=1e-2,        # Highest learning rate
     views:int|None=2,     # How many augmented views of each training picture are kept
     bs:int=8,             # Pictures a batch
@@ -144,7 +144,7 @@ def quick_segment(
     "Compute what the frozen body says of every picture once, and train the decoder on that"
     n = len(learn.dls.train_ds)
     bs = min(bs, max(1, n))
-    if epochs is None: epochs = int(min(45, max(4, round(160/max(1, n//bs)))))
+    if epochs is None: epochs = int(min(40, max(4, round(150/max(1, n//bs)))))
     return quick_tune(learn, epochs=epochs, lr=lr, views=views, bs=bs, **kwargs)
 
 # %% ../nbs/06_segment.ipynb #37b266b1
