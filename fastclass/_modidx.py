@@ -3919,6 +3919,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                              'fastclass/engine/segment/mask_files.py'),
                                                      'fastclass.engine.segment.mask_files._turned': ( 'engine/segment/mask_files.html#_turned',
                                                                                                       'fastclass/engine/segment/mask_files.py'),
+                                                     'fastclass.engine.segment.mask_files._what_else': ( 'engine/segment/mask_files.html#_what_else',
+                                                                                                         'fastclass/engine/segment/mask_files.py'),
                                                      'fastclass.engine.segment.mask_files._would_fit': ( 'engine/segment/mask_files.html#_would_fit',
                                                                                                          'fastclass/engine/segment/mask_files.py'),
                                                      'fastclass.engine.segment.mask_files.open_mask': ( 'engine/segment/mask_files.html#open_mask',

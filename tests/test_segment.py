@@ -164,6 +164,11 @@ def test_255_is_void_where_there_is_one(tmp_path):
     with pytest.raises(DataError, match='code 254'): row_report(tmp_path, ['wall', 'crack', 'void'], [0, 1, 254]).raise_if_bad()
 
 
+def test_a_smoothed_mask_is_told_from_a_longer_list(tmp_path):
+    with pytest.raises(DataError, match='NEAREST'): row_report(tmp_path, ['wall', 'crack'], [0, 60, 130, 200, 255]).raise_if_bad()
+    with pytest.raises(DataError, match='codes.txt'): row_report(tmp_path, ['wall', 'crack'], [0, 1, 2]).raise_if_bad()
+
+
 def test_255_is_white_only_where_no_mask_says_1(tmp_path):
     assert row_report(tmp_path, ['wall', 'crack'], [0, 255], [0, 0]).pixels.tolist()==[3, 1]
     mixed = row_report(tmp_path, ['wall', 'crack'], [0, 255], [0, 1])

@@ -140,7 +140,7 @@ def _fitted(codes, image, name):
     raise DataError(f'{Path(image).name} is {w}x{h} and its mask is {codes.shape[1]}x{codes.shape[0]}.',
                     next='They must have the same size: find the mask that belongs to it.')
 
-# %% ../../../nbs/engine/segment/mask_files.ipynb #f4dbd25c
+# %% ../../../nbs/engine/segment/mask_files.ipynb #723fe88a
 def _listed(codes, name, n, void):
     "`codes` with none beyond the list of `n` classes, and the code that 255 was taken for; raises `DataError`"
     taken = None
@@ -150,11 +150,19 @@ def _listed(codes, name, n, void):
         if taken is not None: codes = np.where(codes==255, taken, codes)
     low,high = int(codes.min()),int(codes.max())
     if low>=0 and high<n: return codes.astype('u1'),taken
-    next = 'Look whether codes.txt is the right one, or renumber the masks.'
-    if high==255: next = ('255 often marks pixels that nobody named: add a last line "void" to the codes, '
-                          'and it stands for 255. Else renumber the masks.')
     odd = high if high>=n else low
-    raise DataError(f'The mask {name} has the code {odd}, and the list has {n} classes (0 to {n-1}).', next=next)
+    raise DataError(f'The mask {name} has the code {odd}, and the list has {n} classes (0 to {n-1}).',
+                    next=_what_else(len(np.unique(codes)), high, n))
+
+def _what_else(different, high, n):
+    "What to do about a mask with so many `different` numbers up to `high`, where there are `n` classes"
+    if different>n+1:
+        return (f'It has {different} different numbers: look whether it is a picture, or a mask that was resized '
+                'with smoothing. Masks are resized with Image.Resampling.NEAREST.')
+    if high==255:
+        return ('255 often marks pixels that nobody named: add a last line "void" to the codes, '
+                'and it stands for 255. Else renumber the masks.')
+    return 'Look whether codes.txt is the right one, or renumber the masks.'
 
 # %% ../../../nbs/engine/segment/mask_files.ipynb #6d1dd074
 class MaskReader:
