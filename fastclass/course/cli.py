@@ -21,6 +21,7 @@ COMMANDS = {'quickstart': 'fastclass.quickstart:quickstart', # name of the comma
             'pretrain':   'fastclass.engine.pretrain.pretrain:pretrain',
             'predict':    'fastclass.predict:predict',
             'explain':    'fastclass.course.explain:explain_text',
+            'progress':   'fastclass.course.exercise:progress',
             'doctor':     'fastclass.course.doctor:doctor'}
 WITHOUT_TORCH = ('collect', 'explain', 'doctor') # These work where torch does not
 
