@@ -94,7 +94,7 @@ def test_the_groups_of_a_manifest_are_heeded_whatever_a_picture_is_called(tmp_pa
     assert any('named in manifest.jsonl' in o for o in folder.notes)
     (tmp_path/'manifest.jsonl').write_text('["what another tool wrote"]\n')
     folder = scan(tmp_path)
-    assert not any(folder.groups) and any('groups of manifest.jsonl are not known' in o for o in folder.notes)
+    assert not any(folder.groups) and any('groups of look-alikes in manifest.jsonl are not known' in o for o in folder.notes)
 
 
 def test_one_group_that_is_most_of_a_class_is_warned_of(tmp_path):
@@ -202,7 +202,7 @@ def test_look_alikes_across_a_split_that_was_given_are_said(tmp_path):
     pictures(tmp_path, 'train/a', 'train/b', n=6)
     pictures(tmp_path, 'valid/a', 'valid/b', n=2, first=50)
     save(photo(0).resize((70, 50)), tmp_path/'valid'/'a'/'again.jpg', quality=70)
-    assert any('1 of 5 validation pictures look like a training picture' in o and '20.0 points' in o for o in scan(tmp_path).notes)
+    assert any('1 of 5 validation pictures looks like a training picture' in o and '20.0 points' in o for o in scan(tmp_path).notes)
 
 
 def test_a_copied_folder_is_named_as_the_reason(tmp_path):
@@ -217,7 +217,8 @@ def test_one_name_in_two_unicode_forms_is_one_class(tmp_path):
     names = [unicodedata.normalize(form, 'café') for form in ('NFC', 'NFD')]
     pictures(tmp_path, *names)
     if len(os.listdir(tmp_path))==1: pytest.skip('this disk knows one form only')
-    with pytest.raises(DataError, match='one class only.*two Unicode forms'): scan(tmp_path)
+    with pytest.raises(DataError, match='one class only.*two Unicode forms') as e: scan(tmp_path)
+    assert f'2 folders are called {names[0]}, and' in str(e.value) and '\\' not in e.value.message.rpartition(str(tmp_path))[2]
     pictures(tmp_path, 'bar', first=900)
     assert scan(tmp_path).counts=={'bar': 4, names[0]: 8}
 
