@@ -49,8 +49,10 @@ def _commonest(counts):
     for c in counts.values(): why.update({k:v for k,v in c.items() if k!='ok'})
     if not why: return ''
     word,n = why.most_common(1)[0]
-    said = STATUSES.get(word) or word.replace('http_', 'the server answered ').replace('_', ' ')
-    return f' The commonest reason: {said} ({word}, {counted(n, "time")}).'
+    said = STATUSES.get(word) or word.replace('http_', 'the server answered ')
+    times = counted(n, 'time')
+    if said!=word: times = f'{word}, {times}' # as in the table
+    return f" The commonest reason: {said.replace('_', ' ')} ({times})."
 
 # %% ../../../nbs/engine/collect/collection.ipynb #9c249dbf
 def _credit(row):
