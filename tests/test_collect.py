@@ -99,6 +99,11 @@ def test_a_port_that_changed_is_no_reason_to_fetch_again(web, tmp_path, monkeypa
     other.close()
 
 
+def test_no_progress_bar_goes_into_a_pipe(web, tmp_path, capsys):
+    collect(TERMS, tmp_path/'set', n=12)
+    assert capsys.readouterr()==('', '')
+
+
 def test_too_few_pictures_stop_and_leave_what_is_there(web, tmp_path):
     with pytest.raises(DataError, match='Too few pictures: kite has') as e: collect(TERMS, tmp_path/'set', n=12, min_ok=50)
     assert 'n=' in e.value.next and len(Collection(tmp_path/'set'))>10

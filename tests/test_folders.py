@@ -102,7 +102,7 @@ def test_one_group_that_is_most_of_a_class_is_warned_of(tmp_path):
     for i in range(30): save(photo(7).resize((100+i, 75+i)), tmp_path/'cat'/f'film {i}.jpg', quality=60+i)
     folder = scan(tmp_path)
     [warning] = [o for o in folder.notes if o.startswith('Warning')]
-    assert '31 of 40 pictures of cat are one group of look-alikes' in warning and 'the 9 others' in warning
+    assert '31 of 40 pictures of cat are one group of look-alikes' in warning and 'the other 9' in warning
     valid = [f.name for f,v in zip(folder.files, split_folder(folder)) if v]
     assert not any(o.startswith('film') for o in valid) and len(valid)==10
 
@@ -146,7 +146,7 @@ def test_sides_are_known_by_the_classes_that_repeat(tmp_path, name, capsys):
     (tmp_path/'read me.txt').write_text('from the web')
     folder = scan(tmp_path)
     assert folder.counts=={'cat': 11, 'dog': 11} and sum(folder.given)==6
-    assert any('16 pictures) for training' in o and '(6) for validation' in o and '--valid and --seed do nothing' in o for o in folder.notes)
+    assert any('16 pictures) for training' in o and '(6) for validation' in o and '--valid and --seed (in Python valid_pct and seed) do nothing' in o for o in folder.notes)
     assert split_folder(folder, .5, seed=1)==folder.given==[s=='valid' for s in split_from_folder(tmp_path).sides]
     dls = folder_dls(tmp_path, size=32, workers=0)
     assert (len(dls.train_ds), len(dls.valid_ds)) == (16, 6) and 'hold the split' in capsys.readouterr().out
