@@ -141,7 +141,7 @@ def picture_files(
     if not files:
         where = ' in ' + ', '.join(folders) if folders else ''
         raise DataError(f'{path} holds no pictures{where}.',
-                        next='Look what is in it; pictures have names that end in .jpg, .png and so on.')
+                        next='Look at what is in it: the names of pictures end in .jpg, .png and so on.')
     return files
 
 # %% ../../../nbs/engine/datablock/checks.ipynb #937955ce
