@@ -153,7 +153,7 @@ FIELDS = dict(hash=HEXES, raw_hash=HEXES, phash=HEXES, tint=HEXES, bytes=NUMBERS
 
 ODD_FIELDS = [Attack(f'manifest_{field}_{kind}', make=manifest_row(**{field: value}), run=read, says='manifest.jsonl, line 2')
               for field,values in FIELDS.items() for kind,value in values.items()]
-MISSING = [Attack(f'manifest_picture_without_{field}', make=manifest_row(**{field: ''}), run=read, says=f'row 2: it has the status ok and no {field}')
+MISSING = [Attack(f'manifest_picture_without_{field}', make=manifest_row(**{field: ''}), run=read, says=f'line 2: it has the status ok and no {field}')
            for field in ('hash', 'phash', 'tint', 'bytes')]
 
 NO_ROWS = dict(list=b'[1, 2]\n', number=b'7\n', text=b'"cat"\n', null=b'null\n', object=b'{}\n', no_url=b'{"label": "cat", "status": "ok"}\n',
