@@ -101,9 +101,9 @@ def export_hits(
     then = shlex.join(['fastclass', 'collect', '--shards', shards, '--dest', str(dest)])
     for label,line in said.items(): print(printable(f'{label}: {line}'))
     addresses = counted(n, 'address', 'addresses')
-    print(printable(f'{addresses} in {path}; nothing was downloaded. Now:'))
-    print(printable(command))
-    print(printable(f'and then: {then}'))
+    go_on = f'Now:\n{printable(command)}\nand then: {printable(then)}'
+    if not n: go_on = 'An earlier run has asked for them all: there is nothing to fetch.'
+    print(printable(f'{addresses} in {path}; nothing was downloaded.'), go_on)
     if any(o['source']=='bundled' for o in rows):
         print('These are addresses of the practice web, which is there as long as this process.')
     return dict(ok=True, dest=str(dest), said=said, list=str(path), addresses=n, command=command)
