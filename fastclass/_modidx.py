@@ -828,8 +828,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                   'fastclass/engine/collab/ranking.py'),
                                                  'fastclass.engine.collab.ranking.shrunk_stars': ( 'engine/collab/ranking.html#shrunk_stars',
                                                                                                    'fastclass/engine/collab/ranking.py'),
-                                                 'fastclass.engine.collab.ranking.typical_count': ( 'engine/collab/ranking.html#typical_count',
-                                                                                                    'fastclass/engine/collab/ranking.py'),
                                                  'fastclass.engine.collab.ranking.unknown_item': ( 'engine/collab/ranking.html#unknown_item',
                                                                                                    'fastclass/engine/collab/ranking.py')},
             'fastclass.engine.collab.ratings': { 'fastclass.engine.collab.ratings.MeanAndBias': ( 'engine/collab/ratings.html#meanandbias',

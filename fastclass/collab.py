@@ -59,7 +59,7 @@ def similar(
     item,        # Name of the item, as in the ratings
     k:int=5,     # How many
     least:int=1, # Ratings that an item must have in training to be named
-    shrink=None  # Ratings that make half of the evidence; None: see `evidence`; 0: no shrinking
+    shrink=None  # Ratings that make half of the evidence; None: an item's mean number; 0: all count
 ) -> Recommendations:  # Raises `DataError` for k below 1, `UnsupportedError` without factors
     "The items that the same people like; for an unknown one the most rated ones, and a note"
     known = factors_of(learn)
@@ -70,7 +70,8 @@ def similar(
         return best_of(known, order, k, f'{unknown_item(known, item)} These have the most ratings.')
     length = np.linalg.norm(known.item_factors, axis=1)+1e-9
     cosine = known.item_factors@known.item_factors[i]/(length*length[i])
-    cosine = cosine*evidence(known, shrink) # Bell, Koren and Volinsky 2007
+    if shrink is None: shrink = known.counts.mean()
+    cosine = cosine*evidence(known, shrink) # as Bell, Koren and Volinsky 2007
     order = [o for o in np.argsort(-cosine, kind='stable') if o!=i and known.counts[o]>=least]
     n = known.counts[i]
     note = f'{item!r} has {n} training ratings: do not trust this much.' if n<10 else ''
@@ -82,7 +83,7 @@ def recommend(
     user=None,   # Name of a user as in the ratings, what `add_user` gave, or None for anybody
     k:int=5,     # How many
     least:int=1, # Ratings that an item must have in training
-    shrink=None  # Ratings that make half of the evidence; None: see `evidence`; 0: no shrinking
+    shrink=None  # Ratings that make half of the evidence; None: the most of any item; 0: all count
 ) -> Recommendations: # Raises `DataError` for k below 1, `UnsupportedError` without factors
     "The items with the most predicted stars, shrunk, that the user has not rated"
     known = factors_of(learn)

@@ -110,8 +110,9 @@ def _usable(learn, stars):
     if are_times(stars.cpu().numpy()):
         name = learn.dls.train.y_names[0]
         first = float(stars[0, 0])
-        raise DataError(f'{name!r} holds times, not ratings: the first is {first:.0f}.',
-                        next='Name the columns: CollabDataLoaders.from_df(df, user_name=..., item_name=..., rating_name=...).')
+        raise DataError(
+            f'{name!r} holds times, not ratings: the first is {first:.0f}.',
+            next='Name the columns: CollabDataLoaders.from_df(df, user_name=..., item_name=..., rating_name=...).')
     odd = [cb.name for cb in learn.cbs if cb.name in ('mix_up', 'cut_mix')]
     if odd:
         raise UnsupportedError(f'The callback {odd[0]} mixes inputs, and a user cannot be mixed.',

@@ -16,8 +16,8 @@ from .factors import did_you_mean, factors_of
 from .roles import find_name, rating_columns
 
 # %% auto #0
-__all__ = ['Recommendations', 'check_size', 'best_of', 'unknown_item', 'typical_count', 'evidence', 'shrunk_stars',
-           'precision_recall', 'Ranked', 'rank_report']
+__all__ = ['Recommendations', 'check_size', 'best_of', 'unknown_item', 'evidence', 'shrunk_stars', 'precision_recall', 'Ranked',
+           'rank_report']
 
 # %% ../../../nbs/engine/collab/ranking.ipynb #4814088b
 @dataclass(frozen=True)
@@ -69,33 +69,24 @@ def unknown_item(
     return f'{said} {did_you_mean(known, item)}'.strip()
 
 # %% ../../../nbs/engine/collab/ranking.ipynb #2820db5f
-def typical_count(
-    counts # Ratings of each item, `(m,)`
-) -> float: # At least 1
-    "How many ratings the item of a rating has: the median over all ratings, not over all items"
-    counts = np.sort(np.asarray(counts))
-    total = np.cumsum(counts)
-    if not len(counts) or not total[-1]: return 1.
-    return float(counts[np.searchsorted(total, total[-1]/2)])
-
 def evidence(
-    known,      # `Factors`
-    shrink=None # How many ratings make half of the evidence; `typical_count` of them if None, 0 for no shrinking
-):              # `(m,)`, from 0 to 1; raises `DataError`
-    "How much of what is known about each item to believe: n/(n+shrink)"
+    known, # `Factors`
+    shrink # How many ratings make half of the evidence; 0 for no shrinking
+):         # `(m,)`, from 0 to 1; raises `DataError`
+    "How much of what is known about each item to believe: n/(n+shrink) with n ratings"
     number = isinstance(shrink, (int, float, np.number)) and not isinstance(shrink, bool)
-    if shrink is not None and not (number and shrink>=0):
+    if not number or not 0<=shrink<np.inf:
         raise DataError(f'shrink is {shrink!r}.', next='Give a number of ratings from 0, or None.')
     if shrink==0: return np.ones(len(known.items))
-    half = typical_count(known.counts) if shrink is None else shrink
-    return known.counts/(known.counts+half)
+    return known.counts/(known.counts+shrink)
 
 def shrunk_stars(
     known,      # `Factors`
     theta,      # A user's factors and bias, `(k+1,)`
-    shrink=None # As for `evidence`
+    shrink=None # Ratings that make half of the evidence; as many as the most rated item has if None
 ):              # `(m,)`
     "Predicted stars, pulled to this user's mean where there are few ratings"
+    if shrink is None: shrink = known.counts.max()
     stars = known.scores(theta)
     weights = known.counts if known.counts.any() else None
     mean = np.average(stars, weights=weights)
@@ -156,7 +147,7 @@ def rank_report(
     k:int=5,      # Length of the list
     good:float=4.,# From how many stars on a film counts as liked
     among:str='all', # 'all' ranks everything that a user has not rated in training, 'rated' only what was kept back
-    shrink=None   # As `recommend` has it: ratings that make half of the evidence, 0 for no shrinking
+    shrink=None   # Ratings that make half of the evidence, as for `recommend`; 0 for no shrinking
 ) -> list:        # A `Ranked` for the model, 'best liked' and 'popular'; raises `DataError`
     "Precision and recall at k, beside two lists that are the same for everybody"
     known = factors_of(learn)
