@@ -928,8 +928,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                    'fastclass/engine/collab/roles.py'),
                                                'fastclass.engine.collab.roles._Roles._plain': ( 'engine/collab/roles.html#_roles._plain',
                                                                                                 'fastclass/engine/collab/roles.py'),
-                                               'fastclass.engine.collab.roles._Roles._third': ( 'engine/collab/roles.html#_roles._third',
-                                                                                                'fastclass/engine/collab/roles.py'),
                                                'fastclass.engine.collab.roles._Roles.free': ( 'engine/collab/roles.html#_roles.free',
                                                                                               'fastclass/engine/collab/roles.py'),
                                                'fastclass.engine.collab.roles._Roles.ids': ( 'engine/collab/roles.html#_roles.ids',

@@ -242,6 +242,7 @@ def solve_user(
         if done: break
     return NewUser(theta, tuple(at.tolist()), _left_out(known, lost))
 
+# %% ../../../nbs/engine/collab/factors.ipynb #dfe3e511
 def _left_out(known, lost):
     "What to say about items without factors"
     if not lost: return ''

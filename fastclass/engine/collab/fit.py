@@ -98,6 +98,7 @@ def _batches_from(learn, loaders):
     try: yield
     finally: learn.dls = before
 
+# %% ../../../nbs/engine/collab/fit.ipynb #a0a84119
 def _usable(learn, stars):
     "Raise for ratings that cannot be trained on"
     if not len(stars):

@@ -157,9 +157,8 @@ def rank_report(
     for who,held in _kept_back(known, valid, *names, good).items():
         found = _candidates(known, who, held, among, k)
         if found is None: continue
-        ours = shrunk_stars(known, known.theta(who), shrink)
-        for name,scores in zip(rows, (ours, known.item_bias, known.counts)):
-            rows[name].append(_hits_among(found, scores, k))
+        lists = shrunk_stars(known, known.theta(who), shrink),known.item_bias,known.counts
+        for name,scores in zip(rows, lists): rows[name].append(_hits_among(found, scores, k))
     if not rows['model']:
         raise DataError(f'No user has more than {k} films to rank and liked one of them.',
                         next='Make k or good smaller, or keep more ratings back.')

@@ -103,6 +103,7 @@ def rated_mask(
     values = not_rated_values(stars) if not_rated is None else tuple(np.ravel(not_rated))
     return ~np.isin(stars, values),values
 
+# %% ../../../nbs/engine/collab/ratings.ipynb #39390605
 def _check_meaning(ratings, not_rated):
     "Findings about numbers that are no ratings"
     name = ratings.name

@@ -93,6 +93,7 @@ def _title_of(catalogue, key, title):
     raise DataError(f'It is not clear which column holds the titles; there are {columns_of(catalogue)}.',
                     next='Name it with title=.')
 
+# %% ../../../nbs/engine/collab/reading.ipynb #5aeac48e
 def _years_of(catalogue, year):
     "Years as text, '' where none is known"
     if year is None:
@@ -165,6 +166,7 @@ def read_ratings(
     if names is not None: table = _renamed(table, names, notes)
     return Ratings(table.reset_index(drop=True), columns, tuple(notes))
 
+# %% ../../../nbs/engine/collab/reading.ipynb #20d71feb
 def _table_of(source):
     return source if isinstance(source, pd.DataFrame) else read_table(source)
 
@@ -193,6 +195,7 @@ def _only_rated(table, not_rated, notes):
     notes.append(f'{(~rated).sum():,} rows with {said} are left out as not rated; not_rated=() keeps them.')
     return table[rated]
 
+# %% ../../../nbs/engine/collab/reading.ipynb #aa1b6184
 def _one_a_pair(table, notes):
     "The last rating of each pair"
     order = table

@@ -32,6 +32,8 @@ _NAMES = dict( # the words that name a column of this kind
             business place beer wine joke article news video show series sku podcast course hotel''',
 )
 NAME_WORDS = {kind: set(words.split()) for kind,words in _NAMES.items()}
+
+# %% ../../../nbs/engine/collab/roles.ipynb #f994912c
 _KEYS = set('id name no nr number key code'.split())
 _SUMMARY = set('average avg mean count counts num number total std sum predicted'.split())
 _PARTS = re.compile('[A-Z]?[a-z]+|[A-Z]+(?![a-z])')
@@ -177,13 +179,9 @@ class _Roles:
         if len(named)>1: named = self._by_users(named)
         found = named or self.unnamed('stars') or self.unnamed('few')
         if not found: raise self.missing('rating')
-        if self.by_place: return self._third(found)
+        if self.by_place: return ([o for o in found if o<3] or found)[-1] # the third in most files
         if len(found)>1: raise _ambiguous(self.df, found, 'rating')
         return found[0]
-    def _third(self, found):
-        "Without a header: the only one, else the last of the first three, as in most files"
-        first = [o for o in found if o<3] or found
-        return first[-1]
     def _by_users(self, named):
         "Without averages, which are the same for all who rated an item"
         keys = self.free('item', 'title', 'user')
@@ -193,8 +191,10 @@ class _Roles:
     def named(self, role):
         "The column of users or items by its name; None without one"
         names = self._plain(role, self.free(role))
-        if role=='item' and (both := self.free('item', 'title')):
-            names = [_finest(self.df, both)] if _finest(self.df, both) is not None else names or both
+        if role=='item':
+            both = self.free('item', 'title')
+            finest = _finest(self.df, both)
+            names = names or both if finest is None else [finest]
         return _one_of(self.df, names, role) if names else None
     def _plain(self, role, names):
         "Without what describes them, such as `movie_year`"
@@ -263,6 +263,7 @@ def find_columns(
     used = [o for o in taken.values() if o is not None]
     return RatingColumns(**taken, others=tuple(o for o in rest if o not in used))
 
+# %% ../../../nbs/engine/collab/roles.ipynb #90463085
 def _with_extras(df, taken, rest):
     "Times and titles, which may be missing"
     times = [o for o in rest if name_kind(o)=='time' or (not name_kind(o) and _value_kind(df[o])=='time')]
@@ -288,6 +289,7 @@ def how_to_read(
     if headless: arguments.append('header=None')
     return f'Read it again: pd.read_csv(file, {", ".join(arguments)}), or read_ratings(file), which finds that out.'
 
+# %% ../../../nbs/engine/collab/roles.ipynb #8025a547
 def _check_given(df, taken):
     "Raise for a table that was read wrongly, and for names that are not there"
     odd = how_to_read(df)
@@ -336,6 +338,7 @@ def one_form(
     numbers = text.map(int, na_action='ignore')
     return numbers if text.isna().any() else numbers.astype('int64')
 
+# %% ../../../nbs/engine/collab/roles.ipynb #b95f91e2
 def find_name(
     at,  # Dict of names
     name # A name, perhaps in another form
