@@ -77,6 +77,15 @@ def test_what_is_not_clear_is_not_guessed():
     assert 'rating' in e.value.message and 'words' in e.value.message and 'rating=' in e.value.next
 
 
+def test_other_shapes_are_told_how_to_change():
+    wide = pd.DataFrame(np.random.default_rng(0).integers(0, 6, (30, 12)), columns=[f'film {n}' for n in range(12)])
+    with pytest.raises(DataError) as e: check_ratings(wide.assign(user=range(30)))
+    assert 'melt' in e.value.next
+    with pytest.raises(DataError) as e: check_ratings(table().set_index('user'))
+    assert 'reset_index' in e.value.next
+    with pytest.raises(DataError, match='2 columns'): check_ratings(table()[['user', 'item']])
+
+
 def test_what_was_taken_is_said_and_can_be_forced():
     df = named('userId', 'movieId', 'rating', 'timestamp', order=(3, 2, 1, 0))
     assert "Taken: 'userId' as the user, 'movieId' as the item, 'rating' as the rating, 'timestamp' as the time." in str(check_ratings(df))
@@ -90,6 +99,8 @@ def test_a_title_beside_its_id_is_the_same_thing():
     assert rating_columns(df)[1]=='item' and find_columns(df).title=='title'
     assert rating_columns(df.assign(title='One title'))[1]=='item'
     assert rating_columns(df.drop(columns='item'))[1]=='title'
+    shared = df.assign(title=df.title.replace('Film 2001', 'Film 2000')).rename(columns={'item': 'Id', 'user': 'userId'})
+    assert rating_columns(shared)==('userId', 'Id', 'rating') # by title two films would be one
 
 
 @pytest.mark.parametrize('names,hint', [(['User-ID;ISBN;Book-Rating'], "sep=';'"), (['1::1193::5::978300760'], "sep='::'"), (['196\t242\t3\t881250949'], "header=None"),
@@ -144,6 +155,12 @@ def test_counts_are_called_counts():
     df = table().assign(rating=lambda d: (np.exp(d.rating*2)).round())
     found = {o.kind: o for o in check_ratings(df, y_range=Y).findings}
     assert 'count' in found['counts'].message and 'y_range=(' not in found['scale'].next
+    assert 'counts' in str(read_ratings(df))
+
+
+def test_ratings_up_to_100_are_found_by_leaving_out():
+    df = table().assign(r=np.random.default_rng(1).integers(0, 101, 300)).drop(columns='rating')
+    assert rating_columns(df)==('user', 'item', 'r') and 'counts' not in str(check_ratings(df))
 
 
 def test_training_says_that_zeros_were_taken_for_ratings():

@@ -122,6 +122,7 @@ def _check_meaning(ratings, not_rated):
         yield RatingsFinding('zero', False, f'{n} ratings in {name!r} are 0, taken for the lowest rating.',
                              'Should it say "not rated", give not_rated=0.')
 
+# %% ../../../nbs/engine/collab/ratings.ipynb #86ae3a6f
 def _not_rated_finding(name, rated, values):
     "What to do about values that are no rating"
     said = ' or '.join(f'{o:g}' for o in values)

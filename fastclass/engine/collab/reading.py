@@ -13,7 +13,8 @@ import pandas as pd
 from ..base.errors import DataError
 from ..base.files import open_regular
 from .ratings import rated_mask
-from .roles import NAME_WORDS, columns_of, find_columns, name_kind, one_form, RatingColumns
+from .roles import (NAME_WORDS, RatingColumns, are_counts, are_times, columns_of, find_columns,
+    name_kind, one_form, scale_advice)
 from ..tabular.columns import as_numbers, as_text
 
 # %% auto #0
@@ -129,7 +130,7 @@ def _with_year(title, year):
     return f'{title} ({year})'
 
 # %% ../../../nbs/engine/collab/reading.ipynb #2c75a1f0
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Ratings:
     "A table of ratings, and what was decided on the way to it"
     table:pd.DataFrame     # Columns user, item and rating, then time and title where there are any; one row a rating
@@ -139,6 +140,7 @@ class Ratings:
         n = len(self.table)
         said = f'{n:,} ratings of {self.table.item.nunique():,} items by {self.table.user.nunique():,} users.'
         return '\n'.join([said, str(self.columns), *self.notes])
+    def __repr__(self): return str(self)
 
 # %% ../../../nbs/engine/collab/reading.ipynb #bde871ad
 def read_ratings(
@@ -160,6 +162,7 @@ def read_ratings(
     table = _without_holes(table, notes)
     table = _only_rated(table, not_rated, notes)
     table = _one_a_pair(table, notes)
+    _say_what_they_are(table.rating, notes)
     if not len(table):
         raise DataError('No ratings are left.', next='Look at the table; name other columns or not_rated=().')
     names = _names_by_title(df, columns, title, catalogue)
@@ -194,6 +197,10 @@ def _only_rated(table, not_rated, notes):
     said = ' or '.join(f'{o:g}' for o in values)
     notes.append(f'{(~rated).sum():,} rows with {said} are left out as not rated; not_rated=() keeps them.')
     return table[rated]
+
+def _say_what_they_are(stars, notes):
+    "Whether the numbers are times or counts"
+    if are_times(stars) or are_counts(stars): notes.append(scale_advice(stars, ()))
 
 # %% ../../../nbs/engine/collab/reading.ipynb #aa1b6184
 def _one_a_pair(table, notes):

@@ -146,10 +146,22 @@ def _finest(df, names):
 def _ambiguous(df, names, role):
     "The error for a table that can be read in several ways"
     said = ' and '.join(map(repr, names[:4]))
-    wide = ' If each column is an item, first: df.melt(id_vars=..., var_name="item", value_name="rating").dropna().'
     return DataError(f'{said} could each be the {role}s. The columns are {columns_of(df)}.',
-                     next=f'Name the right one: {role}={names[0]!r}, or another of them.{wide if len(names)>4 else ""}')
+                     next=f'Name the right one: {role}={names[0]!r}, or another of them.{_other_shape(df)}')
 
+def _missing(df, role):
+    "The error for a role that no column can have"
+    return DataError(f'No column looks like the {role}s: there are {columns_of(df)}.',
+                     next='A ratings table needs a user, an item and a rating in each row. '
+                          f'Name the column: {role}=.{_other_shape(df)}')
+
+def _other_shape(df):
+    "What to do where users stand in the index, or items in the columns"
+    if df.index.name is not None: return ' df.reset_index() makes a column of the index.'
+    if len(df.columns)<8: return ''
+    return ' If each column is an item, first: df.melt(id_vars=..., var_name="item", value_name="rating").dropna().'
+
+# %% ../../../nbs/engine/collab/roles.ipynb #3ebb4b76
 def _one_of(df, names, role):
     "The only name, or the finest one; raises where that is not clear"
     found = names[0] if len(names)==1 else _finest(df, names)
@@ -170,6 +182,9 @@ class _Roles:
         "Columns of these kinds, by their names, that are not taken"
         used = {o for o in self.taken.values() if o is not None}
         return [o for o,kind in self.said.items() if kind in kinds and o not in used]
+    def ordered(self, *names):
+        "These names as they stand in the table"
+        return [o for o in self.said if o in names]
     def unnamed(self, *kinds):
         "Columns whose name says nothing and whose values say this, that are not taken"
         return [o for o in self.free('') if self.held[o] in kinds]
@@ -177,11 +192,15 @@ class _Roles:
         "By name, then amounts by name, then by values"
         named = self.free('rating') or self.free('count')
         if len(named)>1: named = self._by_users(named)
-        found = named or self.unnamed('stars') or self.unnamed('few')
-        if not found: raise self.missing('rating')
+        found = named or self.unnamed('stars') or self.unnamed('few') or self._numbers_left()
+        if not found: raise _missing(self.df, 'rating')
         if self.by_place: return ([o for o in found if o<3] or found)[-1] # the third in most files
         if len(found)>1: raise _ambiguous(self.df, found, 'rating')
         return found[0]
+    def _numbers_left(self):
+        "Where users and items have names: what else holds numbers"
+        if not self.free('user') or not self.free('item', 'title'): return []
+        return [o for o in self.unnamed('id') if types.is_numeric_dtype(self.df[o])]
     def _by_users(self, named):
         "Without averages, which are the same for all who rated an item"
         keys = self.free('item', 'title', 'user')
@@ -192,9 +211,10 @@ class _Roles:
         "The column of users or items by its name; None without one"
         names = self._plain(role, self.free(role))
         if role=='item':
-            both = self.free('item', 'title')
-            finest = _finest(self.df, both)
-            names = names or both if finest is None else [finest]
+            titles = self.free('title')
+            both = self.ordered(*names, *titles, *[o for o in self.unnamed('id') if 'id' in _words(o)])
+            finest = _finest(self.df, both) if names or titles else None
+            names = names or titles if finest is None else [finest]
         return _one_of(self.df, names, role) if names else None
     def _plain(self, role, names):
         "Without what describes them, such as `movie_year`"
@@ -208,20 +228,15 @@ class _Roles:
         "The column of users or items by leaving out what it cannot be"
         names = self.ids() or self.free('title')
         if len(names)>1: names = [o for o in names if not _follows(self.df, o, other)]
-        if not names: raise self.missing(role)
+        if not names: raise _missing(self.df, role)
         if len(names)>1: raise _ambiguous(self.df, names, role)
         return names[0]
-    def missing(self, role):
-        "The error for a role that no column can have"
-        return DataError(f'No column looks like the {role}s: there are {columns_of(self.df)}.',
-                         next='A ratings table needs a user, an item and a rating in each row. '
-                              f'Name the column: {role}=.')
 
 # %% ../../../nbs/engine/collab/roles.ipynb #08136822
 def _both_left(roles):
     "Users and items where no name says either; by place only in a table without names"
     names = roles.ids(2)
-    if len(names)<2: raise roles.missing('user')
+    if len(names)<2: raise _missing(roles.df, 'user')
     pair = names[:2]
     products = [o for o in pair if _all_match(_PRODUCT, roles.df[o])]
     if len(products)==1 and (roles.by_place or len(names)==2):
