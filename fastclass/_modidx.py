@@ -1008,6 +1008,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                    'fastclass/engine/collab/roles.py'),
                                                'fastclass.engine.collab.roles.one_form': ( 'engine/collab/roles.html#one_form',
                                                                                            'fastclass/engine/collab/roles.py'),
+                                               'fastclass.engine.collab.roles.place_note': ( 'engine/collab/roles.html#place_note',
+                                                                                             'fastclass/engine/collab/roles.py'),
                                                'fastclass.engine.collab.roles.rating_columns': ( 'engine/collab/roles.html#rating_columns',
                                                                                                  'fastclass/engine/collab/roles.py'),
                                                'fastclass.engine.collab.roles.scale_advice': ( 'engine/collab/roles.html#scale_advice',

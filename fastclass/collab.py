@@ -18,7 +18,7 @@ from .engine.collab.ranking import (Recommendations, best_of, check_size, eviden
     rank_report, shrunk_stars, unknown_item)
 from .engine.collab.ratings import check_ratings, leave_last_out, mean_and_bias, rmse_of
 from .engine.collab.reading import Ratings, read_ratings, unique_titles
-from .engine.collab.roles import find_columns, find_name, not_rated_note
+from .engine.collab.roles import find_columns, find_name, not_rated_note, place_note
 
 _all_ = ['DataError', 'Factors', 'NewUser', 'Ratings', 'Recommendations', 'check_ratings',
          'factors_of', 'find_columns', 'leave_last_out', 'load_factors', 'mean_and_bias',
@@ -50,8 +50,11 @@ def quick_collab(
     import time
     start = time.perf_counter()
     epochs = train_factors(learn, epochs, lr, wd, bs, cbs)
-    _,stars = coded_ratings(learn, learn.dls.train)
-    return Collab(epochs, len(stars), time.perf_counter()-start, not_rated_note(stars))
+    seconds = time.perf_counter()-start
+    model,dl = learn.model,learn.dls.train
+    _,stars = coded_ratings(learn, dl)
+    notes = place_note(model.user, model.item, dl.y_names[0]),not_rated_note(stars)
+    return Collab(epochs, len(stars), seconds, ' '.join(filter(None, notes)))
 
 # %% ../nbs/08_collab.ipynb #79ef8858
 def similar(

@@ -173,6 +173,14 @@ def test_training_says_that_zeros_were_taken_for_ratings():
     assert 'not rated' in e.value.next and '-1.5' not in e.value.next
 
 
+@pytest.mark.parametrize('order,says', [(['item', 'user', 'rating'], "'item' was taken for the users"), (['index', 'user', 'rating'], "'index' was taken for the users"),
+                                        (['user', 'item', 'rating'], '')])
+def test_training_says_that_columns_stand_in_odd_places(order, says):
+    learn = collab_learner(CollabDataLoaders.from_df(table().reset_index()[order], seed=0), n_factors=4, y_range=Y)
+    with learn.no_bar(), learn.no_logging(): note = quick_collab(learn, epochs=1).note
+    assert says in note and bool(note)==bool(says)
+
+
 # ---- one user, one name
 
 def mixed(df):

@@ -17,7 +17,7 @@ from ..tabular.columns import as_text
 
 # %% auto #0
 __all__ = ['NAME_WORDS', 'name_kind', 'are_times', 'RatingColumns', 'columns_of', 'find_columns', 'how_to_read', 'rating_columns',
-           'one_form', 'find_name', 'not_rated_values', 'are_counts', 'scale_advice', 'not_rated_note']
+           'one_form', 'find_name', 'not_rated_values', 'are_counts', 'scale_advice', 'place_note', 'not_rated_note']
 
 # %% ../../../nbs/engine/collab/roles.ipynb #de0ef496
 _NAMES = dict( # the words that name a column of this kind
@@ -429,6 +429,18 @@ def scale_advice(
     return f'{said} stands for "not rated": leave it out, as read_ratings(df) does, and give {room}.'
 
 # %% ../../../nbs/engine/collab/roles.ipynb #dba9536e
+def place_note(
+    user,  # Name of the column that was taken for the users
+    item,  # For the items
+    rating # For the ratings
+) -> str:  # A sentence, '' where no name says otherwise
+    "What to know about columns that were taken by their places, as fastai does"
+    for role,name,right in (('users', user, 'user'), ('items', item, 'item title'), ('ratings', rating, 'rating count')):
+        if name_kind(name) in ('', *right.split()): continue
+        return (f'{name!r} was taken for the {role}, by its place: its name says otherwise. Give user_name=, item_name= '
+                'and rating_name= to from_df, or the table of read_ratings(df).')
+    return ''
+
 def not_rated_note(
     stars # Ratings that were trained on
 ) -> str: # A sentence, '' where all look like ratings
