@@ -20,8 +20,9 @@ COMMANDS = {'quickstart': 'fastclass.quickstart:quickstart', # name of the comma
             'train':      'fastclass.train:train',
             'pretrain':   'fastclass.engine.pretrain.pretrain:pretrain',
             'predict':    'fastclass.predict:predict',
+            'explain':    'fastclass.course.explain:explain_text',
             'doctor':     'fastclass.course.doctor:doctor'}
-WITHOUT_TORCH = ('collect', 'doctor') # These work where torch does not
+WITHOUT_TORCH = ('collect', 'explain', 'doctor') # These work where torch does not
 
 # %% ../../nbs/course/cli.ipynb #d21aaafe
 SHORT = {'as_json': 'json', 'valid_pct': 'valid'} # parameter -> option, where they differ
