@@ -435,16 +435,18 @@ def place_note(
     rating # For the ratings
 ) -> str:  # A sentence, '' where no name says otherwise
     "What to know about columns that were taken by their places, as fastai does"
-    for role,name,right in (('users', user, 'user'), ('items', item, 'item title'), ('ratings', rating, 'rating count')):
+    roles = ('users', user, 'user'),('items', item, 'item title'),('ratings', rating, 'rating count')
+    for role,name,right in roles:
         if name_kind(name) in ('', *right.split()): continue
-        return (f'{name!r} was taken for the {role}, by its place: its name says otherwise. Give user_name=, item_name= '
-                'and rating_name= to from_df, or the table of read_ratings(df).')
+        return (f'{name!r} was taken for the {role}, by its place: its name says otherwise. Give from_df user_name=, '
+                'item_name= and rating_name=, or the table of read_ratings(df).')
     return ''
 
+# %% ../../../nbs/engine/collab/roles.ipynb #04f7085b
 def not_rated_note(
     stars # Ratings that were trained on
 ) -> str: # A sentence, '' where all look like ratings
-    "What to know about numbers that seem to say \"not rated\""
+    "What to know about numbers that seem to mean \"not rated\""
     values = not_rated_values(stars)
     if not values: return ''
     share = np.isin(stars, values).mean()
