@@ -977,8 +977,6 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                               'fastclass/engine/collab/roles.py'),
                                                'fastclass.engine.collab.roles._Roles.named': ( 'engine/collab/roles.html#_roles.named',
                                                                                                'fastclass/engine/collab/roles.py'),
-                                               'fastclass.engine.collab.roles._Roles.ordered': ( 'engine/collab/roles.html#_roles.ordered',
-                                                                                                 'fastclass/engine/collab/roles.py'),
                                                'fastclass.engine.collab.roles._Roles.rating': ( 'engine/collab/roles.html#_roles.rating',
                                                                                                 'fastclass/engine/collab/roles.py'),
                                                'fastclass.engine.collab.roles._Roles.unnamed': ( 'engine/collab/roles.html#_roles.unnamed',

@@ -143,6 +143,7 @@ def _finest(df, names):
         if all(_follows(df, other, name) for other in names if other!=name): return name
     return None
 
+# %% ../../../nbs/engine/collab/roles.ipynb #391363a0
 def _ambiguous(df, names, role):
     "The error for a table that can be read in several ways"
     said = ' and '.join(map(repr, names[:4]))
@@ -182,9 +183,6 @@ class _Roles:
         "Columns of these kinds, by their names, that are not taken"
         used = {o for o in self.taken.values() if o is not None}
         return [o for o,kind in self.said.items() if kind in kinds and o not in used]
-    def ordered(self, *names):
-        "These names as they stand in the table"
-        return [o for o in self.said if o in names]
     def unnamed(self, *kinds):
         "Columns whose name says nothing and whose values say this, that are not taken"
         return [o for o in self.free('') if self.held[o] in kinds]
@@ -212,7 +210,8 @@ class _Roles:
         names = self._plain(role, self.free(role))
         if role=='item':
             titles = self.free('title')
-            both = self.ordered(*names, *titles, *[o for o in self.unnamed('id') if 'id' in _words(o)])
+            numbered = [o for o in self.unnamed('id') if 'id' in _words(o)]
+            both = [o for o in self.said if o in (*names, *titles, *numbered)] # in the order of the table
             finest = _finest(self.df, both) if names or titles else None
             names = names or titles if finest is None else [finest]
         return _one_of(self.df, names, role) if names else None
