@@ -244,6 +244,9 @@ def test_other_files(tmp_path):
     (tmp_path/'bx.csv').write_bytes('"User-ID";"ISBN";"Book-Rating"\r\n"7";"0195153448";"0"\r\n"8";"034545104X é";"5"\r\n"8";"0195153448";"7"\r\n"9";"0195153448";"0"\r\n'.encode('latin-1'))
     books = read_ratings(tmp_path/'bx.csv')
     assert books.table.item.tolist()==['034545104X é', '0195153448'] and '2 rows with 0' in str(books)
+    (tmp_path/'spaces.csv').write_text('userId, productId, Rating\nA2, 0132793040, 5.0\nA3, 0321732944, 4.0\n')
+    spaces = read_ratings(tmp_path/'spaces.csv')
+    assert spaces.columns.item=='productId' and spaces.table.item.tolist()==['0132793040', '0321732944']
     (tmp_path/'comma.csv').write_text('user;item;rating\n1;a;3,5\n1;b;4,0\n2;a;0,5\n')
     assert read_ratings(tmp_path/'comma.csv').table.rating.tolist()==[3.5, 4, .5]
     for name,text in (('x.json', '{"reviewerID": "A", "overall": 5}\n'), ('empty.csv', ''), ('none.csv', None), ('two.csv', 'a,b\n1,2\n')):
@@ -332,7 +335,8 @@ def test_a_title_that_is_nearly_known_is_named(asked):
     known = SimpleNamespace(items=['Toy Story 2 (1999)', 'Toy Story (1995)', 'Matrix, The (1999)', 7], counts=np.array([3, 9, 4, 1]))
     assert did_you_mean(known, asked)=="Did you mean 'Toy Story (1995)'?"
     assert did_you_mean(known, 'the matrix')=="Did you mean 'Matrix, The (1999)'?"
-    assert did_you_mean(known, 'qqqqqqqqqqqq')==did_you_mean(known, 71)==did_you_mean(known, '')==''
+    assert did_you_mean(known, 'toy s')=="Did you mean 'Toy Story (1995)'?" # the most rated of those that begin so
+    assert did_you_mean(known, 'qqqqqqqqqqqq')==did_you_mean(known, None)==did_you_mean(known, 71)==did_you_mean(known, '')==''
 
 
 def test_add_user_says_did_you_mean(one_thread):

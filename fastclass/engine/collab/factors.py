@@ -208,12 +208,13 @@ def did_you_mean(
     known, # `Factors`, or what has their `items` and `counts`
     item   # A name that is not in it
 ) -> str:  # A sentence, '' where nothing is near
-    "The most rated of the items with nearly this name, else of those whose name holds it"
+    "The most rated of the items whose names begin with this one, else are near it, else hold it"
     asked = _plain_title(item)
-    if asked.isdigit() or len(asked)<2: return ''
+    if not isinstance(item, str) or asked.isdigit() or len(asked)<2: return ''
     titles = [_plain_title(o) for o in known.items]
-    near = set(difflib.get_close_matches(asked, titles, 1))
-    if not near: near = {o for o in titles if len(asked)>3 and asked in o}
+    longer = len(asked)>3
+    near = {asked} & set(titles) or {o for o in titles if longer and o.startswith(asked)}
+    near = near or set(difflib.get_close_matches(asked, titles, 1)) or {o for o in titles if longer and asked in o}
     found = [i for i,title in enumerate(titles) if title in near]
     if not found: return ''
     best = max(found, key=known.counts.__getitem__)

@@ -63,7 +63,8 @@ def read_table(
     except OSError as e: raise DataError(f'{file} cannot be read: {e}.', next='Name a file that is there.') from e
     apart = _separator(lines)
     headless = any(map(_NUMBER.fullmatch, lines[0].replace('"', '').split(apart)))
-    how = dict(sep=apart, header=None if headless else 0, dtype=str, engine='python' if len(apart)>1 else 'c')
+    how = dict(sep=apart, header=None if headless else 0, dtype=str, engine='python' if len(apart)>1 else 'c',
+               skipinitialspace=True)
     for encoding in ('utf-8-sig', 'latin-1'):
         try:
             df = pd.read_csv(file, encoding=encoding, **how)
