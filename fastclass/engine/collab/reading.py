@@ -55,6 +55,7 @@ def _typed(column):
     numbers = pd.to_numeric(there, errors='coerce')
     return column if numbers.isna().any() else numbers.reindex(column.index)
 
+# %% ../../../nbs/engine/collab/reading.ipynb #b926ab70
 def read_table(
     file # CSV and its kind, perhaps packed with gzip
 ) -> pd.DataFrame: # Columns are numbered where the file has no names; raises `DataError`
