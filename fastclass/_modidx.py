@@ -4366,6 +4366,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                               'fastclass/engine/text/tokens.py'),
                                               'fastclass.engine.text.tokens.Reader.unknown': ( 'engine/text/tokens.html#reader.unknown',
                                                                                                'fastclass/engine/text/tokens.py'),
+                                              'fastclass.engine.text.tokens._check_classes': ( 'engine/text/tokens.html#_check_classes',
+                                                                                               'fastclass/engine/text/tokens.py'),
                                               'fastclass.engine.text.tokens._language': ( 'engine/text/tokens.html#_language',
                                                                                           'fastclass/engine/text/tokens.py'),
                                               'fastclass.engine.text.tokens._transforms': ( 'engine/text/tokens.html#_transforms',

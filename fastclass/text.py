@@ -24,10 +24,10 @@ __all__ = ['quick_text', 'BundleError', 'DataError', 'TextModel', 'WordEffects',
            'has_language_model', 'load_text', 'save_text', 'split_texts', 'stress_texts', 'telling_words', 'text_dls',
            'text_report', 'word_effects']
 
-# %% ../nbs/11_text.ipynb #fba53143
+# %% ../nbs/11_text.ipynb #75510926
 def quick_text(
     source,            # Text DataLoaders, or a `text_classifier_learner` with a pretrained encoder
-    epochs:int=20,     # Times that every text is seen
+    epochs:int=None,   # Times that every text is seen; None: 10 for a bag, 20 for a head
     pairs:bool=True,   # Neighbours, too? An encoder reads all of the order
     check:bool=True,   # Refuse labels that stand in the texts, and copies on both sides?
     seed:int=42,       # For training
@@ -40,10 +40,10 @@ def quick_text(
     plan = text_plan(dls)
     start = time.perf_counter()
     if check: check_sides(token_numbers(dls.train_ds), token_numbers(dls.valid_ds), plan['vocab'])
-    kwargs |= dict(epochs=epochs, seed=seed, progress=progress)
+    kwargs |= dict(seed=seed, progress=progress) | ({'epochs': epochs} if epochs else {})
     if source is dls: learn = train_bag(dls, pairs=pairs, **kwargs)
     else: learn = train_text_head(source, **kwargs)
     right = float(learn.recorder.values[-1][-1])
-    about = dict(seconds=time.perf_counter()-start, epochs=epochs, texts=len(dls.train_ds),
+    about = dict(seconds=time.perf_counter()-start, texts=len(dls.train_ds),
                  metrics={'accuracy': right})
     return TextModel(learn.model, plan, learn, about)

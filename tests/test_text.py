@@ -139,7 +139,7 @@ def test_training_needs_words_and_two_classes(reviews):
     strange = reviews[:60].assign(text=[f'w{i}x v{i}y' for i in range(60)])
     with pytest.raises(DataError, match='all are unknown'): quick_text(text_dls(strange))
     lone = pd.concat([reviews[reviews.label=='positive'][:50], reviews[reviews.label=='negative'][:1]], ignore_index=True)
-    with pytest.raises(DataError, match='of 1 class'): quick_text(text_dls(lone, valid=[50, 3]))
+    with pytest.raises(DataError, match='alone, in training'): text_dls(lone, valid=[50, 3])
     with pytest.raises(DataError, match='hold no texts'): quick_text([1, 2])
 
 

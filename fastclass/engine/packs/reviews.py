@@ -122,7 +122,7 @@ def review_probability(
 def draw_reviews(
     reviews:int, # How many
     seed:int=0   # Another seed, other reviews
-) -> tuple:      # `(table, known)`: a DataFrame of label, text, film and kind, and a dict of what is known of its ceilings
+) -> tuple:      # `(table, known)`: a DataFrame of label, text, film and kind, and what is known of its ceilings
     """Reviews of which it is known how well each kind of reader can do
 
     Single words tell 0.75 of the labels, pairs of neighbours 0.85, and the whole order 0.925: expected accuracies, from

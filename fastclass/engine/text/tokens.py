@@ -4,6 +4,7 @@
 
 # %% ../../../nbs/engine/text/tokens.ipynb #5d8b1e52
 from __future__ import annotations
+import numpy as np
 import torch
 from fastai.data.block import CategoryBlock, DataBlock
 from fastai.data.transforms import ColReader, IndexSplitter
@@ -34,10 +35,21 @@ def text_dls(
     if not 0<len(held)<len(texts):
         raise DataError(f'The split has {len(texts)-len(held)} training and {len(held)} validation texts.',
                         next='Both sides need some.')
+    _check_classes(labels, held)
     table = texts.to_frame('text').assign(label=labels).reset_index(drop=True)
     block = DataBlock(blocks=(TextBlock.from_df('text', n_workers=0), CategoryBlock), get_x=ColReader('text'),
                       get_y=ColReader('label'), splitter=IndexSplitter(held))
     return TextDataLoaders.from_dblock(block, table, bs=bs)
+
+def _check_classes(labels, held):
+    "Refuse a split whose training texts lack a class"
+    trained = np.ones(len(labels), bool)
+    trained[held] = False
+    in_training = set(labels[trained])
+    lost = set(labels)-in_training
+    if lost or len(in_training)<2:
+        raise DataError(f'The class {min(lost or in_training)!r} has no text, or is alone, in training.',
+                        next='Leave it out, or collect more texts of each class.')
 
 # %% ../../../nbs/engine/text/tokens.ipynb #18c2b61a
 RULES = {o.__name__: o for o in (fix_html, replace_rep, replace_wrep, spec_add_spaces, rm_useless_spaces,
