@@ -123,7 +123,7 @@ def test_a_label_that_stands_in_the_text_is_refused(reviews):
         df = reviews.assign(text=told)
         with pytest.raises(DataError, match='alone settles'): quick_text(text_dls(df))
         assert 'alone settles' in str(text_report(df))
-    assert quick_text(text_dls(df), epochs=2, check=False).about['metrics']['accuracy']>.9
+    assert quick_text(text_dls(df), check=False).about['metrics']['accuracy']>.9
 
 
 def test_copies_on_both_sides_are_found(reviews):
@@ -165,7 +165,10 @@ def test_the_same_seed_gives_the_same_model_and_leaves_the_generators_alone(dls,
     np.testing.assert_array_equal(again.probabilities(some), model.probabilities(some))
 
 
-def test_neighbours_are_read_and_nothing_beyond(model, held):
+def test_neighbours_are_read_and_nothing_beyond():
+    df = draw_reviews(2000)[0]
+    model = quick_text(text_dls(df))
+    held = df.iloc[model.learn.dls.valid_ds.items.index]
     right = (model.predict_many(held.text).prediction==held.label.to_numpy()).groupby(held.kind.to_numpy()).mean()
     assert right['word']>.85 and right['near']>.6
     p = model.probabilities(['I expected to hate it and came to love it.', 'I expected to love it and came to hate it.'])
@@ -271,7 +274,7 @@ def test_what_a_bundle_cannot_hold(dls, model, tmp_path, monkeypatch):
 # ---- what it looks at, and stress
 
 def test_effects_read_in_print_and_aloud(model):
-    seen = word_effects(model, 'The <b>plot</b> is wonderful & the music dull.')
+    seen = word_effects(model, 'The <b>plot</b> is wonderful & the music dull.', 'positive')
     assert len(seen.words)==len(seen.effects) and seen.words[0]=='The'
     html,text = seen._repr_html_(),str(seen)
     assert '<b>' not in html and '<script' not in html and '&amp;' in html and '<sup>' in html
