@@ -39,8 +39,10 @@ def quick_text(
     dls = getattr(source, 'dls', source)
     plan = text_plan(dls)
     start = time.perf_counter()
-    if check: check_sides(token_numbers(dls.train_ds), token_numbers(dls.valid_ds), plan['vocab'])
-    kwargs |= dict(seed=seed, progress=progress) | ({'epochs': epochs} if epochs else {})
+    sides = [token_numbers(o) for o in (dls.train_ds, dls.valid_ds)]
+    if check: check_sides(*sides, plan['vocab'])
+    kwargs |= dict(sides=sides, seed=seed, progress=progress)
+    if epochs: kwargs['epochs'] = epochs
     if source is dls: learn = train_bag(dls, pairs=pairs, **kwargs)
     else: learn = train_text_head(source, **kwargs)
     right = float(learn.recorder.values[-1][-1])

@@ -181,9 +181,8 @@ class TensorLoader(MemoryLoader):
         return tuple(o[rows.to(self.device)] for o in self.tensors)
 
 # %% ../../../nbs/engine/text/bag.ipynb #4dbc0ef0
-def _checked_sides(dls):
-    "Numbers and classes of both sides; raises `DataError` where nothing can be learned"
-    train,valid = token_numbers(dls.train_ds),token_numbers(dls.valid_ds)
+def _check_learnable(train):
+    "Refuse training texts of one class, or without any word of the vocabulary"
     n = len(train[1].unique())
     if n<2:
         raise DataError(f'The {len(train[1])} training texts are of {n} class.',
@@ -191,8 +190,6 @@ def _checked_sides(dls):
     if not any((o>8).any() for o in train[0]):
         raise DataError('No training text has a word of the vocabulary: all are unknown.',
                         next='Give more texts, or TextDataLoaders.from_df(..., text_vocab=...) a vocabulary that fits.')
-    return train,valid
-
 @contextmanager
 def _from_memory(learn, loaders):
     "While the block runs, `learn` takes its batches from `loaders`, and trains with plain gradient descent"
@@ -211,12 +208,14 @@ def train_bag(
     lr:float=BAG_RATE,       # Highest learning rate
     wd:float=BAG_DECAY,      # Weight decay
     pairs:bool=True,     # Neighbours, too?
+    sides=None,          # What `token_numbers` gave for both sides; None to read them here
     seed:int=42,         # Of the layer on top, and of the order of the texts
     progress:bool=False, # Show fastai's table of epochs?
     cbs=None             # More callbacks
 ) -> Learner:            # A normal learner on `dls`, trained; raises `DataError`, `UnsupportedError`
     "A bag of words for these texts, trained from tensors in memory"
-    sides = _checked_sides(dls)
+    sides = sides or [token_numbers(o) for o in (dls.train_ds, dls.valid_ds)]
+    _check_learnable(sides[0])
     model = new_bag(sides[0][0], len(dls.vocab[0]), dls.c, pairs, seed)
     loaders = _bag_loaders(dls, model, sides)
     learn = Learner(dls, model.to(loaders.device), loss_func=CrossEntropyLossFlat(), metrics=accuracy)

@@ -58,13 +58,14 @@ def train_text_head(
     epochs:int=20,       # Times that the features of each text are seen
     lr:float=5e-3,       # Highest learning rate
     wd:float=.1,         # Weight decay
+    sides=None,          # What `token_numbers` gave for both sides; None to read them here
     seed:int=42,         # Of the order and of dropout
     progress:bool=False, # Show fastai's table of epochs?
     cbs=None             # More callbacks
 ):                       # `learn`; raises `UnsupportedError`
     "Train the head of a text classifier; its encoder stays as it is, and reads each text once"
     _,head = _encoder_and_head(learn)
-    both = _feature_loaders(learn)
+    both = _feature_loaders(learn, sides or [token_numbers(o) for o in (learn.dls.train_ds, learn.dls.valid_ds)])
     part = Learner(both, head.layers.to(device_of(learn)), loss_func=learn.loss_func, metrics=learn.metrics)
     with torch.random.fork_rng(devices=[]), quiet_if(part, not progress):
         torch.manual_seed(seed)
@@ -72,11 +73,10 @@ def train_text_head(
     learn.recorder.values = part.recorder.values
     return learn
 
-def _feature_loaders(learn):
+def _feature_loaders(learn, sides):
     "Both sides in memory, as the encoder sees them"
     loaders = []
-    for dl,train in ((learn.dls.train, True), (learn.dls.valid, False)):
-        numbers,y = token_numbers(dl.dataset)
+    for dl,(numbers,y),train in zip(learn.dls.loaders, sides, (True, False)):
         bs = max(8, min(64, len(y)//8)) if train else 2**12
         loaders.append(TensorLoader(dl, (pooled(learn, numbers),), y, bs, train))
     return DataLoaders(*loaders, path=learn.dls.path, device=device_of(learn))
