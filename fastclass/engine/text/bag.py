@@ -190,6 +190,7 @@ def _check_learnable(train):
     if not any((o>8).any() for o in train[0]):
         raise DataError('No training text has a word of the vocabulary: all are unknown.',
                         next='Give more texts, or TextDataLoaders.from_df(..., text_vocab=...) a vocabulary that fits.')
+
 @contextmanager
 def _from_memory(learn, loaders):
     "While the block runs, `learn` takes its batches from `loaders`, and trains with plain gradient descent"

@@ -19,7 +19,7 @@ from ..base.torch_tools import evaluating
 from ..predict.predictor import Prediction
 from .bag import BagOfWords
 from .texts import advice_on, why_no_text
-from .tokens import AT_PAD, LANGUAGES, RULES, Reader, text_plan
+from .tokens import AT_PAD, LANGUAGES, RULES, Reader
 
 # %% auto #0
 __all__ = ['MOST_NUMBERS', 'UNKNOWN', 'TEXTS', 'run_texts', 'TextModel', 'save_text', 'load_text']
