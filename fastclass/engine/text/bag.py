@@ -229,6 +229,7 @@ def train_bag(
                                next=f'Give a learning rate below {lr:g}.')
     return learn
 
+# %% ../../../nbs/engine/text/bag.ipynb #20f26451
 def _bag_loaders(dls, model, sides):
     "Both sides in memory"
     device = torch.device(dls.device or 'cpu')

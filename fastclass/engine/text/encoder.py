@@ -73,6 +73,7 @@ def train_text_head(
     learn.recorder.values = part.recorder.values
     return learn
 
+# %% ../../../nbs/engine/text/encoder.ipynb #b195dc52
 def _feature_loaders(learn, sides):
     "Both sides in memory, as the encoder sees them"
     loaders = []

@@ -80,9 +80,7 @@ class TextModel:
     ) -> Prediction: # label, probability, probabilities. Raises `DataError` for no text, or without any known word
         "What the model says about one text"
         row = self.predict_many([text]).iloc[0]
-        if row.error:
-            next = advice_on(row.error) if row.error!=UNKNOWN else 'Ask in the language of the training texts.'
-            raise DataError(f'The text {row.error}.', next=next)
+        if row.error: raise DataError(f'The text {row.error}.', next=_next_step(row.error))
         said = {o: float(row[f'p_{o}']) for o in self.classes}
         return Prediction(row.prediction, float(row.probability), said)
     def predict_many(self,
@@ -104,8 +102,7 @@ class TextModel:
         labels  # The class of each
     ):          # DataFrame as `predict_many` gives, with actual, predicted and correct, without texts with an error
         "Predictions beside the truth, as engine.interpret.calibration takes them"
-        res = self.predict_many(texts)
-        actual = [str(o) for o in labels]
+        res,actual = self.predict_many(texts),[str(o) for o in labels]
         if len(actual)!=len(res): raise DataError(f'{len(actual)} labels for {len(res)} texts.', next='Give one each.')
         res = res.assign(actual=actual, predicted=res.prediction, correct=res.prediction==actual)
         return res[res.error==''].reset_index(drop=True)
@@ -114,6 +111,10 @@ class TextModel:
         return f'TextModel({some}; {len(self.plan["vocab"])} tokens)'
 
 # %% ../../../nbs/engine/text/model.ipynb #7779d5f6
+def _next_step(error):
+    "What to do about a text that was not answered"
+    return advice_on(error) if error!=UNKNOWN else 'Ask in the language of the training texts.'
+
 def _on_unknown(unknown, n):
     "`(note, error)` for a text of `n` words of which some are unknown"
     if unknown==n: return '',UNKNOWN

@@ -19,14 +19,14 @@ TYPOS = .125 # Share of the longer words that get a typing error
 def negated(
     text:str, # A text
     rng=None  # Not used: nothing is drawn
-) -> str:
+) -> str:     # Another text
     'The text with "not" after each "is", "was", "are" and "were"'
     return re.sub(r'\b(is|was|are|were)\b(?! not\b)', r'\1 not', text, flags=re.I)
 
 def mistyped(
     text:str, # A text
     rng       # NumPy's generator
-) -> str:
+) -> str:     # Another text, perhaps
     "The text with two neighbouring letters swapped in some of its longer words"
     def swap(found):
         word = found[0]
@@ -38,7 +38,7 @@ def mistyped(
 def shouted(
     text:str, # A text
     rng=None  # Not used
-) -> str:
+) -> str:     # Another text
     "The text in capitals"
     return text.upper()
 
@@ -66,10 +66,11 @@ def stress_texts(
         after = model.predict_many(new).prediction.to_numpy()
         counted = np.array([a!=b for a,b in zip(texts, new)]) & pd.notna(before) & pd.notna(after)
         did = ((before==after)==(should=='stay'))[counted]
-        rows.append({'change': name, 'should': should, **_share(did)})
+        rows.append({'change': name, 'should': should, **_share_that_did(did)})
     return pd.DataFrame(rows).set_index('change')
 
-def _share(did):
+# %% ../../../nbs/engine/text/stress.ipynb #740858e3
+def _share_that_did(did):
     "How many there are, how many did, and the interval"
     n = len(did)
     if not n: return {'texts': 0, 'did': np.nan, 'from': np.nan, 'to': np.nan}

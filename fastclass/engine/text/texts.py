@@ -55,7 +55,7 @@ def advice_on(
 # %% ../../../nbs/engine/text/texts.ipynb #8753ff14
 def is_garbled(
     text:str # A text
-) -> bool:
+) -> bool:   # Not for letters of any language that were read right
     "Is it UTF-8 that was read in another encoding, or are there letters that could not be decoded?"
     if text.isascii(): return False
     if '\ufffd' in text: return True
@@ -102,6 +102,7 @@ def check_texts(
     _check_encoding(texts, text)
     return texts,labels
 
+# %% ../../../nbs/engine/text/texts.ipynb #20610780
 def _check_encoding(texts, name):
     "Refuse a column that was read in the wrong encoding"
     garbled = [o for o in texts if is_garbled(o)]

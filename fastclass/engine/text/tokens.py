@@ -35,13 +35,14 @@ def text_dls(
     if not 0<len(held)<len(texts):
         raise DataError(f'The split has {len(texts)-len(held)} training and {len(held)} validation texts.',
                         next='Both sides need some.')
-    _check_classes(labels, held)
+    _check_both_sides(labels, held)
     table = texts.to_frame('text').assign(label=labels).reset_index(drop=True)
     block = DataBlock(blocks=(TextBlock.from_df('text', n_workers=0), CategoryBlock), get_x=ColReader('text'),
                       get_y=ColReader('label'), splitter=IndexSplitter(held))
     return TextDataLoaders.from_dblock(block, table, bs=bs)
 
-def _check_classes(labels, held):
+# %% ../../../nbs/engine/text/tokens.ipynb #0a1797aa
+def _check_both_sides(labels, held):
     "Refuse a split whose training texts lack a class"
     trained = np.ones(len(labels), bool)
     trained[held] = False
