@@ -64,7 +64,7 @@ AT_UNK = 0 # And of the one for words that were never seen
 def _transforms(dls):
     "The tokenizer, and the transform that makes numbers of its tokens"
     found = {}
-    for o in getattr(dls.train_ds, 'tls', [])[:1]:
+    for o in getattr(getattr(dls, 'train_ds', None), 'tls', [])[:1]:
         for step in o.tfms.fs: found[type(step)] = step
     if Numericalize not in found or Tokenizer not in found:
         raise DataError('These DataLoaders hold no texts with a vocabulary.',
