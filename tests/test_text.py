@@ -278,7 +278,7 @@ def test_effects_read_in_print_and_aloud(model):
     assert len(seen.words)==len(seen.effects) and seen.words[0]=='The'
     html,text = seen._repr_html_(),str(seen)
     assert '<b>' not in html and '<script' not in html and '&amp;' in html and '<sup>' in html
-    assert '[wonderful +' in text and 'For it: ' in text and 'Against it: ' in text
+    assert '[wonderful+' in text and 'For it: ' in text and 'Against it: ' in text
 
 
 def test_effects_of_capitals_and_repeats(model):
