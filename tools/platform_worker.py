@@ -19,6 +19,7 @@ METRICS = {
     '07_tabular':         {'accuracy': ("model.about['metrics']['accuracy']", .75)},
     '08_collab':          {'stars better than the baseline': ('gain.mean()', .05)},
     '10_pretrain':        {'bundled better than random': ('gain.mean()', .03)},
+    '11_text':            {'accuracy': ("both['quick_text'].mean()", .7)},
     'projects/bears':     {'accuracy, first model': ('first.correct.mean()', .5)},
     'projects/crests':    {'accuracy': ('1-error', .8)},
     'projects/cyclists':  {'accuracy': ('right/n', .6)},
