@@ -12,8 +12,8 @@ from ..engine.base.errors import DataError, StorageError, UnsupportedError
 from ..engine.base.files import read_limited, write_atomic
 
 # %% auto #0
-__all__ = ['LESSONS', 'LIMIT', 'GIVEN', 'NO_NEWS', 'lessons_home', 'lesson_files', 'texts', 'what_changed', 'give',
-           'copy_lessons', 'jupyterlab_command', 'lessons']
+__all__ = ['LESSONS', 'LIMIT', 'GIVEN', 'CONFIG', 'lessons_home', 'lesson_files', 'texts', 'what_changed', 'give', 'copy_lessons',
+           'jupyterlab_command', 'lessons']
 
 # %% ../../nbs/course/lessons.ipynb #066e97bd
 LESSONS = ('[0-9][0-9]_*.ipynb', 'quickstart.ipynb', 'projects/*.ipynb', 'images/*') # As in setup.py
@@ -147,8 +147,8 @@ def copy_lessons(
     if now!=before: write_atomic(folder/GIVEN, json.dumps(now).encode())
     return done
 
-# %% ../../nbs/course/lessons.ipynb #8d5747d2
-NO_NEWS = ('--LabApp.news_url=None', '--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate')
+# %% ../../nbs/course/lessons.ipynb #e309c281
+CONFIG = Path(fastclass.__file__).parent/'course'/'jupyter' # A folder of configuration, as Jupyter looks for them
 
 def jupyterlab_command(
     folder, # With the lessons
@@ -159,8 +159,7 @@ def jupyterlab_command(
         raise UnsupportedError(f'The lessons are in {folder}, and JupyterLab, which opens them, is not installed.',
                                next='Run `pip install "fastclass-course[lessons]"`, then the same command again.')
     url = f'/lab/tree/{quote(first)}'
-    words = [sys.executable, '-m', 'jupyterlab', f'--ServerApp.root_dir={folder}']
-    words += [f'--LabApp.default_url={url}', *NO_NEWS]
+    words = [sys.executable, '-m', 'jupyterlab', f'--ServerApp.root_dir={folder}', f'--LabApp.default_url={url}']
     is_root = getattr(os, 'geteuid', lambda: 1)()==0 # in a container; Jupyter would refuse
     return [*words, '--allow-root'] if is_root else words
 
@@ -169,6 +168,8 @@ def _become(command, folder):
     for o in (sys.stdout, sys.stderr):
         if o is not None: o.flush()
     os.chdir(folder)
+    paths = [str(CONFIG), os.environ.get('JUPYTER_CONFIG_PATH', '')]
+    os.environ['JUPYTER_CONFIG_PATH'] = os.pathsep.join(filter(None, paths))
     if os.name!='nt': os.execv(command[0], command)
     with subprocess.Popen(command) as program:
         while program.poll() is None:

@@ -27,7 +27,7 @@ def browser():
 def page(browser):
     "A fresh window of 1280 x 900"
     context = browser.new_context(viewport=dict(width=1280, height=900))
-    context.set_default_timeout(60_000)
+    context.set_default_timeout(30_000)
     yield context.new_page()
     context.close()
 

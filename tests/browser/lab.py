@@ -29,7 +29,7 @@ class Lab:
 
     def open(self, page, name):
         "Open a notebook and wait for its kernel"
-        page.goto(self.address(f'lab/tree/{quote(name)}'))
+        page.goto(self.address(f'lab/tree/{quote(name)}')+'&reset') # without the tabs of the test before
         return Notebook(self, page, name).ready()
 
     def end_kernels(self, page):
@@ -66,7 +66,7 @@ class Notebook:
         self.wait(seconds)
 
     def restart(self):
-        self.choose('Kernel', '^Restart Kernel…$', accept='^Restart')
+        self.choose('Kernel', '^Restart Kernel…', accept='^Restart')
         self.page.wait_for_timeout(1500)
         return self.ready()
 

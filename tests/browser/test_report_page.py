@@ -33,9 +33,3 @@ def test_names_with_html_in_them_show_as_text(report, page, screenshots):
     assert page.title()==title and title not in ('1', '2')
     assert page.evaluate("() => [...document.images].filter(o => o.complete && !o.naturalWidth).map(o => o.src)")==[]
     assert [o for o in asked if not o.startswith(('file:', 'data:'))]==[]
-
-
-def test_the_report_fits_a_phone(report, page):
-    page.set_viewport_size(dict(width=360, height=740))
-    page.goto(report.as_uri())
-    assert page.evaluate('() => document.documentElement.scrollWidth')<=360

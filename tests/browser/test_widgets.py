@@ -43,20 +43,17 @@ class Widget:
     "The review widget in an open notebook"
     def __init__(self, page, log): self.page,self.log = page,Path(log)
 
-    def press(self, name): self.page.get_by_role('button', name=re.compile(name)).last.click()
+    def press(self, name): self.page.locator('.jp-OutputArea').get_by_role('button', name=re.compile(name)).last.click()
 
     def keys(self, letters, delay=0):
         "Typed one after the other into the box for keys, as fast as the page takes them"
-        box = self.page.get_by_label(re.compile('^keys', re.I)).last
+        box = self.page.locator('.jp-OutputArea').get_by_label(re.compile('^keys', re.I)).last
         box.click()
         self.page.keyboard.type(letters, delay=delay)
 
-    def show(self, name): self.page.get_by_label(re.compile('^show', re.I)).last.select_option(name)
+    def show(self, name): self.page.locator('.jp-OutputArea').get_by_label(re.compile('^show', re.I)).last.select_option(name)
 
-    def shows(self, text): self.page.get_by_role('img', name=re.compile(re.escape(text))).last.wait_for()
-
-    def says(self, text): self.page.locator('.jp-OutputArea').get_by_text(text).last.wait_for()
-
+    def shows(self, text): self.page.locator(f'.jp-OutputArea img[alt*="{text}"]').last.wait_for()
     def decided(self, n=None):
         "Rows of the log, once there are `n`"
         for _ in range(100):
@@ -143,9 +140,10 @@ def test_the_upload_button(lab, page, pets):
     write_notebook(lab.folder/'upload.ipynb', UPLOAD, ASK)
     notebook = lab.open(page, 'upload.ipynb')
     notebook.run_all()
-    with page.expect_file_chooser() as chosen: page.get_by_role('button', name=re.compile('^upload', re.I)).click()
+    button = page.locator('.jp-OutputArea').get_by_role('button', name=re.compile('upload', re.I))
+    with page.expect_file_chooser() as chosen: button.click()
     chosen.value.set_files(pets/'dog'/'1.png')
-    page.get_by_role('button', name=re.compile(r'upload.*\(1\)', re.I)).wait_for()
+    page.locator('.jp-OutputArea').get_by_role('button', name=re.compile(r'upload.*\(1\)', re.I)).wait_for()
     page.locator('.jp-CodeCell .cm-content').nth(1).click()
     page.keyboard.press('Control+Enter')
     page.locator('.jp-OutputArea').get_by_text('(300, 200)').wait_for()
