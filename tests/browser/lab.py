@@ -52,7 +52,7 @@ class Notebook:
         "An entry of a menu, and the answer to what is asked after it"
         self.page.get_by_role('menubar').get_by_text(menu, exact=True).click()
         self.page.get_by_role('menuitem', name=re.compile(entry)).click()
-        if accept: self.page.get_by_role('dialog').get_by_role('button', name=re.compile(accept)).click()
+        if accept: self.page.locator('.jp-Dialog .jp-mod-accept').get_by_text(re.compile(accept)).click()
 
     def restart_and_run_all(self, seconds=300):
         "Returns the seconds that it took; raises AssertionError where it does not end"
@@ -86,7 +86,8 @@ class Notebook:
     def save(self):
         "Save as a person does, and read what was saved"
         before = self.path.stat().st_mtime_ns
-        self.choose('File', '^Save Notebook( Ctrl S|$)')
+        self.page.locator('.jp-Notebook').first.focus()
+        self.page.keyboard.press('ControlOrMeta+s')
         end = time.monotonic()+20
         while self.path.stat().st_mtime_ns==before and time.monotonic()<end: self.page.wait_for_timeout(100)
         self.page.wait_for_timeout(200)

@@ -18,13 +18,10 @@ review.widget()'''
 UPLOAD = '''from ipywidgets import FileUpload
 button = FileUpload(accept='image/*')
 button'''
-ASK = '''from fastclass.predict import predict_one
-class Model: # what a bundle is, without weights
-    def predict(self, picture):
-        from PIL import Image
-        import io
-        return Image.open(io.BytesIO(picture) if isinstance(picture, bytes) else picture).size
-print(predict_one(Model(), button))'''
+ASK = '''from fastclass.engine.base.picture import read_picture
+from fastclass.engine.predict.inputs import named_sources # what predict_one asks first
+[(name, source)] = named_sources(button)
+print(name, read_picture(source).size)'''
 
 
 @pytest.fixture
@@ -136,7 +133,7 @@ def test_a_restart_of_the_kernel_forgets_nothing(review, screenshots):
 
 
 def test_the_upload_button(lab, page, pets):
-    "A file that is chosen reaches `predict_one`"
+    "A file that is chosen reaches the code"
     write_notebook(lab.folder/'upload.ipynb', UPLOAD, ASK)
     notebook = lab.open(page, 'upload.ipynb')
     notebook.run_all()
@@ -146,5 +143,5 @@ def test_the_upload_button(lab, page, pets):
     page.locator('.jp-OutputArea').get_by_role('button', name=re.compile(r'upload.*\(1\)', re.I)).wait_for()
     page.locator('.jp-CodeCell .cm-content').nth(1).click()
     page.keyboard.press('Control+Enter')
-    page.locator('.jp-OutputArea').get_by_text('(300, 200)').wait_for()
+    page.locator('.jp-OutputArea').get_by_text('1.png (300, 200)').wait_for()
     lab.end_kernels(page)
