@@ -243,7 +243,7 @@ def check_words(
     "Refuse an option by the name that another command gives it, and a word that belongs to no option"
     address = COMMANDS.get(words[0]) if words else None
     if address is None: return
-    first = [*required(address), *BY_POSITION.get(name, ())]
+    first = [*required(address), *BY_POSITION.get(words[0], ())]
     given = [(_flag(name), kind, note) for name,kind,_,note in options(address) if name not in first]
     with_value = [flag for flag,kind,_ in given if kind is not bool]
     notes = {flag:note for flag,_,note in given}
