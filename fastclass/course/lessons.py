@@ -147,7 +147,7 @@ def copy_lessons(
     if now!=before: write_atomic(folder/GIVEN, json.dumps(now).encode())
     return done
 
-# %% ../../nbs/course/lessons.ipynb #e309c281
+# %% ../../nbs/course/lessons.ipynb #f669ea03
 CONFIG = Path(fastclass.__file__).parent/'course'/'jupyter' # A folder of configuration, as Jupyter looks for them
 
 def jupyterlab_command(
@@ -163,6 +163,7 @@ def jupyterlab_command(
     is_root = getattr(os, 'geteuid', lambda: 1)()==0 # in a container; Jupyter would refuse
     return [*words, '--allow-root'] if is_root else words
 
+# %% ../../nbs/course/lessons.ipynb #96a32031
 def _become(command, folder):
     "Let another program take the place of this one; on Windows, wait for it"
     for o in (sys.stdout, sys.stderr):
