@@ -103,7 +103,7 @@ class Notebook:
         height = self.page.evaluate("() => document.querySelector('.jp-WindowedPanel-outer, .jp-Notebook').scrollHeight")
         self.page.set_viewport_size(dict(size, height=min(int(height)+150, 16_000)))
         self.page.wait_for_timeout(300)
-        self.page.screenshot(path=file, type='jpeg', quality=60)
+        self.page.screenshot(path=file)
         self.page.set_viewport_size(size)
 
 

@@ -46,7 +46,7 @@ def test_a_lesson_runs_in_jupyterlab(lab, page, screenshots, name):
     seconds = notebook.restart_and_run_all(280)
     print(f'{name}: {seconds:.0f} s')
     not_run,wide,bars,broken = notebook.not_run(),notebook.wide(),notebook.open_bars(),notebook.broken_pictures()
-    notebook.whole(screenshots/f'{stem}-after.jpg')
+    notebook.whole(screenshots/f'{stem}-after.png')
     nb = notebook.save()
     lab.end_kernels(page)
     errors = [f'{o.ename}: {o.evalue}'[:500] for c in nb.cells for o in c.get('outputs', []) if o.output_type=='error']
