@@ -100,7 +100,7 @@ class Notebook:
     def whole(self, file):
         "A screenshot of all of the notebook"
         size = self.page.viewport_size
-        height = self.page.evaluate("() => document.querySelector('.jp-WindowedPanel-outer, .jp-Notebook').scrollHeight")
+        height = self.page.evaluate("() => Math.max(...[...document.querySelectorAll('.jp-NotebookPanel *')].map(o => o.scrollHeight))")
         self.page.set_viewport_size(dict(size, height=min(int(height)+150, 16_000)))
         self.page.wait_for_timeout(300)
         self.page.screenshot(path=file)
