@@ -1,6 +1,6 @@
 """`quick_text` against fastai's AWD_LSTM from scratch, and both against TF-IDF with logistic regression, on the same texts and splits, in one process.
 
-    python benchmarks/text.py [--csv FILE] [--words 150] [--seeds 5] [--epochs 3] [--without-lstm] [--json]
+    python benchmarks/text.py [--csv FILE] [--words 150] [--seeds 5] [--first 100] [--epochs 3] [--without-lstm] [--json]
 
 Without --csv it takes IMDB_SAMPLE in ../shared (or FASTAI_HOME) where that is, else the bundled reviews. A split is a random fifth of the texts for validation, made by fastai from the seed; all sides get the
 same texts, cut to `--words` words (150 are about 200 tokens). Time is that of training, from the same DataLoaders; `quick_text` includes reading them and the checks. The AWD_LSTM trains with
@@ -83,6 +83,7 @@ def main():
     parser.add_argument('--csv', help='With the columns text and label')
     parser.add_argument('--words', type=int, default=150)
     parser.add_argument('--seeds', type=int, default=5)
+    parser.add_argument('--first', type=int, default=0, help='the first seed')
     parser.add_argument('--epochs', type=int, default=3, help='Of the AWD_LSTM')
     parser.add_argument('--without-lstm', action='store_true')
     parser.add_argument('--json', action='store_true')
@@ -94,7 +95,7 @@ def main():
         df['text'] = df.text.str.split().str[:args.words].str.join(' ')
         print(f'{csv.name}: {len(df)} texts, {torch.get_num_threads()} threads', flush=True)
         quick_text(TextDataLoaders.from_df(df[:300], text_col='text', label_col='label', seed=0), epochs=2) # warm up
-        rows = [one_seed(df, seed, args.epochs, args.without_lstm) for seed in range(args.seeds)]
+        rows = [one_seed(df, seed, args.epochs, args.without_lstm) for seed in range(args.first, args.first+args.seeds)]
         res = dict(summary(rows), seeds=len(rows), words=args.words, data=csv.stem)
         print(verdict(res))
     if args.json: print(json.dumps(res))
