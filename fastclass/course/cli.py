@@ -20,6 +20,7 @@ COMMANDS = {'quickstart': 'fastclass.quickstart:quickstart', # name of the comma
             'train':      'fastclass.train:train',
             'pretrain':   'fastclass.engine.pretrain.pretrain:pretrain',
             'predict':    'fastclass.predict:predict',
+            'app':        'fastclass.engine.app.page:serve',
             'doctor':     'fastclass.course.doctor:doctor'}
 WITHOUT_TORCH = ('collect', 'doctor') # These work where torch does not
 
