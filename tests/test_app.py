@@ -141,7 +141,7 @@ def test_an_unknown_kind_is_refused_by_name(tmp_path):
 
 def test_a_table_becomes_a_form(tmp_path):
     from fastclass.tabular import save_rows, train_table
-    df = pd.DataFrame(dict(colour=['red', 'blue']*40, size=range(80), kind=['a' if i%3 else 'b' for i in range(80)]))
+    df = pd.DataFrame(dict(colour=['red', 'blue']*40, size=[i%7*1.5 for i in range(80)], kind=['a' if i%3 else 'b' for i in range(80)]))
     view = open_view(save_rows(train_table(df, 'kind'), tmp_path/'rows'))
     assert isinstance(view, RowView) and [(o.name, bool(o.choices)) for o in view.fields]==[('colour', True), ('size', False)]
     assert set(view.ask('red', 3).bars)=={'a', 'b'}
@@ -173,7 +173,8 @@ def test_only_free_pictures_go_into_a_bundle(files, tmp_path):
     for i,file in enumerate(sorted(folder.rglob('*.png'))):
         licence = 'CC BY 4.0' if file.parent.name=='noise' else 'CC BY-ND 4.0'
         rows.append(dict(label=file.parent.name, url=f'https://example.com/{i}.png', status='ok', file=file.relative_to(folder).as_posix(), licence=licence,
-                         title='A picture', creator='Ann', attribution='', page=f'https://example.com/{i}'))
+                         title='A picture', creator='Ann', page=f'https://example.com/{i}',
+                         hash='0'*64, phash='0'*16, tint='0'*96, bytes=file.stat().st_size))
     (folder/'manifest.jsonl').write_text('\n'.join(map(json.dumps, rows)))
     found = free_examples(folder_dls(folder, size=48, workers=0))
     assert [o['label'] for o in found]==['noise'] and found[0]['credit'].startswith('A picture by Ann, CC BY 4.0, https://example.com/')
@@ -348,10 +349,11 @@ def test_a_slow_question_is_given_up(bundle, tmp_path, files):
 def test_a_closed_page_leaves_nothing(bundle):
     needs_gradio()
     import httpx, tempfile
-    before = set(Path(tempfile.gettempdir()).glob('fastclass-app-*'))
+    def files(): return [o for o in Path(tempfile.gettempdir()).glob('fastclass-app-*/**/*') if o.is_file()]
+    before = files()
     with serve(bundle, block=False) as page: assert httpx.get(page.url, trust_env=False).status_code==200
     with pytest.raises(httpx.TransportError): httpx.get(page.url, trust_env=False)
-    assert set(Path(tempfile.gettempdir()).glob('fastclass-app-*'))==before and 'GRADIO_TEMP_DIR' not in os.environ
+    assert files()==before
 
 
 # ---- a Space
@@ -372,7 +374,7 @@ def test_a_space_runs_from_its_folder_alone(learn, bundle, files, tmp_path):
     env = {k: v for k,v in os.environ.items() if k!='PYTHONPATH'} | dict(GRADIO_SERVER_PORT=port)
     running = subprocess.Popen([sys.executable, 'app.py'], cwd=space, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
-        assert port in running.stdout.readline()
+        assert any(port in line for line in running.stdout) # the first lines may be warnings of torch
         own = Client(f'http://127.0.0.1:{port}', verbose=False, analytics_enabled=False)
         assert 'fc-bar' in ask(own, files[0].read_bytes(), tmp_path)[0]
     finally:

@@ -57,10 +57,10 @@ def _only_uploads(gr, picture):
     picture.preprocess = path_of
     return picture
 
-# %% ../../../nbs/engine/app/page.ipynb #c2538eba
+# %% ../../../nbs/engine/app/page.ipynb #c9f84465
 def _picture_form(gr, view):
     "An upload: drop, choose, paste or photograph; asked when it changes"
-    picture = gr.Image(label='A picture: drop it, choose it, paste it or take a photo', type='filepath',
+    picture = gr.Image(label='A picture', type='filepath',
                        sources=['upload', 'webcam', 'clipboard'], height=340, elem_id='given')
     return [_only_uploads(gr, picture)], picture.change
 
@@ -114,7 +114,7 @@ def _answering(ask):
         return answer_html(res),res.picture
     return answer
 
-# %% ../../../nbs/engine/app/page.ipynb #2e85afde
+# %% ../../../nbs/engine/app/page.ipynb #34b32053
 STYLE_OF_PAGE = '.gradio-container{max-width:1100px!important;margin:auto}'
 
 def _look(gr):
@@ -124,9 +124,10 @@ def _look(gr):
 
 def _outputs(gr, view):
     "Where the answer comes: HTML, and a picture"
-    said = gr.HTML('<p class="fc-said" role="status">No question yet.</p>', elem_id='answer')
+    quiet_picture = known(gr.Image.__init__, show_share_button=False, buttons=['download', 'fullscreen'])
+    said = gr.HTML('<p class="fc-said" role="status">No question yet.</p>', elem_id='answer', label='Answer')
     shown = gr.Image(label='What the model saw', interactive=False, format='jpeg', visible=view.takes=='picture',
-                     elem_id='shown')
+                     elem_id='shown', **quiet_picture)
     return [said, shown]
 
 # %% ../../../nbs/engine/app/page.ipynb #401b510c
