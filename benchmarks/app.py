@@ -53,7 +53,7 @@ def visitor(url):
     client = Client(url, verbose=False, analytics_enabled=False)
     def ask(file):
         start = time.perf_counter()
-        try: said = client.predict(handle_file(str(file)), api_name='/ask')[0]
+        try: said = client.predict(handle_file(str(file)), api_name='/ask')
         except Exception as e: said = e
         return time.perf_counter()-start, said
     return ask

@@ -15,7 +15,7 @@ from .markup import answer_html, as_html, card_html, credits_html, error_html
 from ..base.errors import FastclassError, UnsupportedError
 
 # %% auto #0
-__all__ = ['BRING', 'FORMS', 'WARNING', 'STYLE_OF_PAGE', 'gradio_there', 'known', 'build_page', 'Served', 'serve']
+__all__ = ['BRING', 'FORMS', 'WARNING', 'NO_QUESTION', 'STYLE_OF_PAGE', 'gradio_there', 'known', 'build_page', 'Served', 'serve']
 
 # %% ../../../nbs/engine/app/page.ipynb #79beee89
 BRING = 'python -m pip install "gradio>=5.50"' # What brings it
@@ -105,16 +105,17 @@ def _add_small_print(gr, view):
         with gr.Accordion(name, open=False, elem_id=name.lower().replace(' ', '-')):
             gr.HTML(f'<div class="fc-card">{html}</div>')
 
-# %% ../../../nbs/engine/app/page.ipynb #83bb7c13
+# %% ../../../nbs/engine/app/page.ipynb #0f450fa9
 def _answering(ask):
-    "What Gradio calls: HTML and a picture, whatever was sent"
+    "What Gradio calls: HTML, whatever was sent"
     def answer(*values):
         try: res = ask(*values)
-        except FastclassError as e: return error_html(e),None
-        return answer_html(res),res.picture
+        except FastclassError as e: return error_html(e)
+        return answer_html(res)
     return answer
 
-# %% ../../../nbs/engine/app/page.ipynb #34b32053
+# %% ../../../nbs/engine/app/page.ipynb #5d0fde6b
+NO_QUESTION = '<p role="status">The answer will be here.</p>'
 STYLE_OF_PAGE = '.gradio-container{max-width:1100px!important;margin:auto}'
 
 def _look(gr):
@@ -122,15 +123,7 @@ def _look(gr):
     fonts = ['system-ui', 'sans-serif']
     return dict(theme=gr.themes.Default(font=fonts, font_mono=['ui-monospace', 'monospace']), css=STYLE_OF_PAGE)
 
-def _outputs(gr, view):
-    "Where the answer comes: HTML, and a picture"
-    quiet_picture = known(gr.Image.__init__, show_share_button=False, buttons=['download', 'fullscreen'])
-    said = gr.HTML('<p class="fc-said" role="status">No question yet.</p>', elem_id='answer', label='Answer')
-    shown = gr.Image(label='What the model saw', interactive=False, format='jpeg', visible=view.takes=='picture',
-                     elem_id='shown', **quiet_picture)
-    return [said, shown]
-
-# %% ../../../nbs/engine/app/page.ipynb #401b510c
+# %% ../../../nbs/engine/app/page.ipynb #8447b50d
 def build_page(
     view,      # What `open_view` gave
     ask,       # Answers, such as `OneByOne(view.ask)`
@@ -145,9 +138,9 @@ def build_page(
             with gr.Column(min_width=300):
                 inputs,asked = FORMS[view.takes](gr, view)
                 _add_examples(gr, view, inputs, folder)
-            with gr.Column(min_width=300): outputs = _outputs(gr, view)
+            with gr.Column(min_width=300): said = gr.HTML(NO_QUESTION, elem_id='answer', label='Answer')
         _add_small_print(gr, view)
-        asked(_answering(ask), inputs, outputs, api_name='ask', trigger_mode='always_last')
+        asked(_answering(ask), inputs, said, api_name='ask', trigger_mode='always_last')
     return page.queue(max_size=64, default_concurrency_limit=1)
 
 # %% ../../../nbs/engine/app/page.ipynb #0eb33807
