@@ -318,6 +318,7 @@ def _export(learn, outcome, work, metrics):
     save_bundle(learn, work/'bundle', metrics=metrics, weights_source=learn.weights.source,
                 threshold=min(threshold, 1.), examples=free_examples(learn.dls))
 
+# %% ../nbs/report.ipynb #7f12ff12
 def _summary(outcome, folder, out, source):
     "The lines that end the run"
     print(f'\nAccuracy {outcome.accuracy:.1%}. {_interval_text(outcome)}')

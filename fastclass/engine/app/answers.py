@@ -133,10 +133,10 @@ class PictureView:
         answer = self.predictor.predict(im)
         picture,shown = self._heat(im, answer.label)
         sure = self.threshold is None or answer.probability>=self.threshold
-        return Answer(_verdict(answer, sure, self.threshold), sure, _top(answer.probabilities, 5), picture, shown)
+        return Answer(_in_a_sentence(answer, sure, self.threshold), sure, _top(answer.probabilities, 5), picture, shown)
 
 # %% ../../../nbs/engine/app/answers.ipynb #373edf22
-def _verdict(answer, sure, threshold):
+def _in_a_sentence(answer, sure, threshold):
     "The answer as a sentence"
     what = f'{printable(answer.label)} ({answer.probability:.0%})'
     if sure: return f'{what}.'

@@ -54,7 +54,7 @@ HEADERS = [(b'content-security-policy', POLICY.encode()), (b'x-content-type-opti
 
 def leads_elsewhere(
     path:str # Of an address, decoded or not
-) -> bool:
+) -> bool:    # True for `proxy=`, an address behind `file=`, and `..`
     "Does a path ask this server for another one, or climb out of a folder?"
     for _ in range(3): path = unquote(path)
     path = path.replace('\\', '/').lower()

@@ -20,7 +20,7 @@ def as_html(
 
 def _cells(*cells): return '<tr>'+''.join(f'<td>{as_html(o)}</td>' for o in cells)+'</tr>'
 
-def _pairs(title, pairs):
+def _two_columns(title, pairs):
     "A heading and a table of two columns; '' without rows"
     rows = ''.join(_cells(str(k).replace('_', ' '), v) for k,v in pairs)
     return f'<h3>{as_html(title)}</h3><table>{rows}</table>' if rows else ''
@@ -97,11 +97,11 @@ def card_html(
 ) -> str:      # HTML
     "What a model was made from, and how good it was"
     card = about.get('data_card') or about.get('about') or {}
-    body = _pairs('Data', _simple(card))+(_counted(card) if isinstance(card, dict) else '')
-    body += _pairs('How good it was on pictures or rows that it had not learned from', _simple(about.get('metrics')))
+    body = _two_columns('Data', _simple(card))+(_counted(card) if isinstance(card, dict) else '')
+    body += _two_columns('How good it was on pictures or rows that it had not learned from', _simple(about.get('metrics')))
     weights = about.get('weights', {}).get('source')
     made = [('made on', about.get('created', 'an unknown day')), ('first weights', weights or 'not noted')]
-    return body+_pairs('Made', made+_simple(about.get('versions')))
+    return body+_two_columns('Made', made+_simple(about.get('versions')))
 
 # %% ../../../nbs/engine/app/markup.ipynb #c0f92c6d
 def credits_html(

@@ -5,7 +5,7 @@
 # %% ../../../nbs/engine/app/page.ipynb #33e1ab8f
 from __future__ import annotations
 import atexit, inspect, os, shutil, socket, sys, tempfile, time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -192,10 +192,9 @@ class Served:
     def wait(self):
         "Come back at Ctrl-C; the page is closed then"
         print(f'Open {self.url} in a browser. Ctrl-C ends the page.', flush=True)
-        try:
+        with suppress(KeyboardInterrupt), self:
             while True: time.sleep(.2)
-        except KeyboardInterrupt: print('The page is closed.')
-        finally: self.close()
+        print('The page is closed.')
     def __enter__(self): return self
     def __exit__(self, *error): self.close()
     def __repr__(self): return f'Served({self.url!r})'

@@ -14,14 +14,14 @@ from ..base.errors import DataError, storage_guard
 from ..base.files import write_atomic
 
 # %% auto #0
-__all__ = ['MARK', 'NEEDS', 'PROGRAM', 'README_OF_SPACE', 'LARGE', 'export_space']
+__all__ = ['SPACE_MARK', 'NEEDS', 'PROGRAM', 'README_OF_SPACE', 'LARGE', 'export_space']
 
 # %% ../../../nbs/engine/app/space.ipynb #1c747980
-MARK = '# Made by fastclass.app.export_space'
+SPACE_MARK = '# Made by fastclass.app.export_space'
 NEEDS = ('fastai', 'fastcore', 'torch', 'torchvision', 'timm', 'safetensors', 'pillow', 'numpy', 'pandas', 'scipy',
          'scikit-learn', 'matplotlib', 'fastprogress', 'filelock', 'platformdirs', 'httpx', 'ImageHash', 'gradio')
 
-PROGRAM = f'''{MARK}
+PROGRAM = f'''{SPACE_MARK}
 import os
 from fastclass.app import serve
 
@@ -64,7 +64,7 @@ def _texts(title, bundle):
 def _check_folder(folder, names):
     "Refuse a folder with files of somebody else in the places of ours"
     program = folder/'app.py'
-    ours = program.is_file() and program.read_text(errors='replace').startswith(MARK)
+    ours = program.is_file() and program.read_text(errors='replace').startswith(SPACE_MARK)
     there = [o for o in names if (folder/o).exists()]
     if there and not ours:
         raise DataError(f'{folder} has a {there[0]} that export_space did not write.',

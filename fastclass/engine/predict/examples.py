@@ -71,7 +71,7 @@ _BOUND = re.compile(r'\b(nc|nd)\b', re.I)
 
 def may_be_shared(
     licence:str # Its short name, such as 'CC BY 4.0'; '' where it is not known
-) -> bool:
+) -> bool:    # False where it is not known
     "May a smaller copy of a picture with this licence be shown to anybody?"
     return bool(_FREE.match(licence)) and not _BOUND.search(licence)
 

@@ -82,6 +82,7 @@ def save_bundle(
     check = partial(_check_same, learn)
     return write_store(path, learn.model.state_dict(), text, PICTURES, check, packages=_PACKAGES)
 
+# %% ../../../nbs/engine/predict/predictor.ipynb #c7742cd3
 def _describe(learn):
     "What a bundle says about the task, the model and its input"
     dl = learn.dls.valid
