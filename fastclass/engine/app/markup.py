@@ -98,7 +98,7 @@ def card_html(
     "What a model was made from, and how good it was"
     card = about.get('data_card') or about.get('about') or {}
     body = _two_columns('Data', _simple(card))+(_counted(card) if isinstance(card, dict) else '')
-    body += _two_columns('How good it was on pictures or rows that it had not learned from', _simple(about.get('metrics')))
+    body += _two_columns('How good it was on what it had not learned from', _simple(about.get('metrics')))
     weights = about.get('weights', {}).get('source')
     made = [('made on', about.get('created', 'an unknown day')), ('first weights', weights or 'not noted')]
     return body+_two_columns('Made', made+_simple(about.get('versions')))
