@@ -15,6 +15,7 @@ from .engine.base.errors import BundleError, DataError, PictureError, printable
 from .engine.base.files import write_atomic
 from .engine.interpret.calibration import coverage_table
 from .engine.predict.corruptions import CORRUPTIONS, corrupt, scene_of, write_series
+from .engine.predict.examples import free_examples, pack_examples
 from .engine.predict.inputs import named_sources, predict_tta, uploads
 from fastclass.engine.predict.predictor import (Prediction, Predictor, as_predictor, load_bundle,
     save_bundle)
@@ -22,15 +23,15 @@ from fastclass.engine.predict.robustness import (RandomCorruptions, RandomRedraw
     stress_table, stress_test)
 
 _all_ = ['BundleError', 'CORRUPTIONS', 'DataError', 'PictureError', 'Prediction', 'Predictor',
-         'RandomCorruptions', 'RandomRedrawing', 'as_predictor', 'corrupt', 'holding',
-         'load_bundle', 'read_predictions', 'save_bundle', 'scene_of', 'stress_table',
-         'stress_test', 'uploads', 'write_series']
+         'RandomCorruptions', 'RandomRedrawing', 'as_predictor', 'corrupt', 'free_examples',
+         'holding', 'load_bundle', 'pack_examples', 'read_predictions', 'save_bundle',
+         'scene_of', 'stress_table', 'stress_test', 'uploads', 'write_series']
 
 # %% auto #0
 __all__ = ['predict_one', 'predict_files', 'choose_threshold', 'predict', 'BundleError', 'CORRUPTIONS', 'DataError',
            'PictureError', 'Prediction', 'Predictor', 'RandomCorruptions', 'RandomRedrawing', 'as_predictor', 'corrupt',
-           'holding', 'load_bundle', 'read_predictions', 'save_bundle', 'scene_of', 'stress_table', 'stress_test',
-           'uploads', 'write_series']
+           'free_examples', 'holding', 'load_bundle', 'pack_examples', 'read_predictions', 'save_bundle', 'scene_of',
+           'stress_table', 'stress_test', 'uploads', 'write_series']
 
 # %% ../nbs/05_predict.ipynb #0b2659a1
 def predict_one(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64, io, os, shutil, time
 from collections import Counter
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -308,11 +309,16 @@ def _report(outcome, folder, learn, figures, work, out, notes):
 # %% ../nbs/report.ipynb #da894266
 def _export(learn, outcome, work, metrics):
     "Write the table of predictions and the bundle"
+    from fastclass.engine.predict.examples import free_examples
     from fastclass.engine.predict.predictor import save_bundle
+    from fastclass.predict import choose_threshold
     (work/'predictions.csv').write_bytes(csv_bytes(outcome.frame))
     learn.model.eval()
-    save_bundle(learn, work/'bundle', metrics=metrics, weights_source=learn.weights.source)
+    with redirect_stdout(None): threshold,_ = choose_threshold(outcome.frame)
+    save_bundle(learn, work/'bundle', metrics=metrics, weights_source=learn.weights.source,
+                threshold=min(threshold, 1.), examples=free_examples(learn.dls))
 
+# %% ../nbs/report.ipynb #7f12ff12
 def _summary(outcome, folder, out, source):
     "The lines that end the run"
     print(f'\nAccuracy {outcome.accuracy:.1%}. {_interval_text(outcome)}')

@@ -15,7 +15,7 @@ from sync import clean_stale, export_stale
 NBS = sorted(o for o in tracked() if o.suffix=='.ipynb')
 MODULES = sorted(o for o in tracked() if o.parts[0]=='fastclass' and o.suffix=='.py' and o.name not in ('__init__.py','_modidx.py'))
 SCRIPTS = sorted(o for o in tracked() if o.suffix=='.py' and o.parts[0] in ('tests','tools','benchmarks'))
-ROOMS = ('base', 'packs', 'collect', 'datablock', 'finetune', 'interpret', 'predict', 'segment', 'tabular', 'collab', 'app', 'pretrain', 'text') # in the order of the course; DESIGN's app and text are to come
+ROOMS = ('base', 'packs', 'collect', 'datablock', 'finetune', 'interpret', 'predict', 'segment', 'tabular', 'collab', 'pretrain', 'text', 'app') # in the order of the course; the app, which knows every kind of bundle, stands last
 FACES = (*ROOMS[2:], 'report', 'quickstart', 'train') # the lessons, and what stands on all of them
 WITH_TORCH = {'engine.base.torch_tools', 'engine.base.bundle_files'}
 FREE_OF_TORCH = ['fastclass', 'fastclass.collect', 'fastclass.engine.datablock.folder', *(f'fastclass.course.{o}' for o in ('cli', 'doctor', 'explain', 'install', 'lesson', 'lessons', 'receipts')),

@@ -308,7 +308,7 @@ def test_a_check_that_fails_itself_is_a_finding():
     ({'setuptools': '84.2.1', 'nbdev': '2.4.6'}, 'warn', 'setuptools<82'), ({'setuptools': '84.2.1', 'nbdev': '3.3.26'}, 'ok', ''),
     ({'nbdev': '2.4.6', 'fastcore': '2.2.39'}, 'warn', 'nbdev>=3.3'), ({'nbdev': '3.3.26', 'fastcore': '2.2.39'}, 'ok', ''),
     ({'torch': '2.9.0+cpu', 'torchvision': '0.24.0'}, 'warn', 'torch torchvision'), ({'torch': '2.9.0+cpu', 'torchvision': '0.24.0+cpu'}, 'ok', ''),
-    ({'torch': '2.15.0', 'torchvision': '0.29.2'}, 'ok', ''), ({'gradio': '6.1', 'pillow': '13.0.0'}, 'warn', '[app]'), ({'ipywidgets': '7.7.1'}, 'note', ''), ({}, 'ok', '')])
+    ({'torch': '2.15.0', 'torchvision': '0.29.2'}, 'ok', ''), ({'gradio': '6.1', 'pillow': '13.0.0'}, 'warn', 'pillow>=11,<13'), ({'gradio': '5.50.0', 'pillow': '12.1'}, 'warn', 'pillow>=11,<12'), ({'ipywidgets': '7.7.1'}, 'note', ''), ({}, 'ok', '')])
 def test_known_conflicts(versions, status, fix):
     found = dr.check_pairs(lambda name: versions.get(name, ''))
     assert found.status==status and fix in found.fix

@@ -21,6 +21,7 @@ COMMANDS = {'quickstart': 'fastclass.quickstart:quickstart', # name of the comma
             'train':      'fastclass.train:train',
             'pretrain':   'fastclass.engine.pretrain.pretrain:pretrain',
             'predict':    'fastclass.predict:predict',
+            'app':        'fastclass.engine.app.page:serve',
             'explain':    'fastclass.course.explain:explain_text',
             'progress':   'fastclass.course.exercise:progress',
             'doctor':     'fastclass.course.doctor:doctor'}

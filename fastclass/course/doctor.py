@@ -74,8 +74,10 @@ _HURTING = (
          'the command `fastclass` takes every flag as set', f'{PIP} "typer>=0.16"', stops=False),
     Pair('setuptools>=82', 'nbdev<3', # the wheels of 81 and 82
          'setup.py of nbdev 2 projects fails: pkg_resources is gone', f'{PIP} "setuptools<82"', stops=False),
-    Pair('gradio>=6', 'pillow>=13', # gradio's metadata
-         "gradio asks for an older pillow, for lesson 9's app", f'{PIP} "fastclass-course[app]"', stops=False),
+    Pair('gradio>=6', 'pillow>=13', # gradio's metadata, as the next one
+         "gradio asks for an older pillow, for lesson 9's app", f'{PIP} "pillow>=11,<13"', stops=False),
+    Pair('gradio<6', 'pillow>=12',
+         "gradio asks for an older pillow, for lesson 9's app", f'{PIP} "pillow>=11,<12"', stops=False),
     Pair('ipywidgets<8', 'ipywidgets<8', # ipywidgets 3610
          'FileUpload has `.data` here, not `.value[0].content`: the lessons know both, older notebooks do not',
          fix='', stops=False))

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 # %% auto #0
 __all__ = ['MOST_TEXT', 'WEIGHTS', 'TEXT', 'PACKAGES', 'refuse', 'plain', 'check_target', 'write_store', 'weights_differ',
-           'read_store', 'building_from', 'check_answer', 'shapes_only']
+           'read_store', 'store_format', 'building_from', 'check_answer', 'shapes_only']
 
 # %% ../../../nbs/engine/base/bundle_files.ipynb #4b905519
 import numpy as np
@@ -23,7 +23,8 @@ from safetensors.torch import load as tensors_from_bytes, save as tensors_to_byt
 from torch.overrides import TorchFunctionMode
 from .errors import BundleError, DataError, UnsupportedError, first_line, printable
 from .files import open_regular, read_limited, replacing
-from .schema import (ASK, MOST_PARAMETERS, Kind, check_description, parse_description)
+from fastclass.engine.base.schema import (ASK, MOST_PARAMETERS, Kind, Place, any_text, check_description,
+    parse_description, record)
 
 # %% ../../../nbs/engine/base/bundle_files.ipynb #b792c948
 def refuse(
@@ -377,6 +378,18 @@ def read_store(
     path = Path(path)
     d = _read_text(path, kind)
     return d, partial(_read_tensors, path, d)
+
+# %% ../../../nbs/engine/base/bundle_files.ipynb #1cc89a9a
+def store_format(
+    path # Folder or .zip
+) -> str: # Such as 'fastclass-bundle'; raises `BundleError` for what is no store
+    "What kind of bundle lies at a path, before anything else of it is read"
+    path = Path(path)
+    if not _exists(path): raise _missing(path)
+    where = f'{path}/{TEXT}'
+    d = parse_description(_read_member(path, TEXT, MOST_TEXT), where)
+    record(dict(format=any_text(100)))(d, Place(where))
+    return d['format']
 
 # %% ../../../nbs/engine/base/bundle_files.ipynb #813670ca
 @contextmanager

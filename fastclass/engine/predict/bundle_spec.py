@@ -34,6 +34,7 @@ from fastclass.engine.base.schema import (Kind, any_text, each, maybe, names, nu
     whole, yes_no)
 from ..datablock.items import ONE_CLASS, item_files, item_labels, task_of
 from ..datablock.loaders import UprightImage
+from .examples import check_examples
 
 # %% ../../../nbs/engine/predict/bundle_spec.ipynb #462bfba4
 _ITEM_TFMS = {o.__name__: o for o in (Resize, RandomResizedCrop, CropPad, RandomCrop)}
@@ -387,7 +388,8 @@ PICTURES = Kind(
         head=check_layers,
         activation=one_of('softmax'),
         input=_INPUT,
-    ))
+    ),
+    dict(threshold=maybe(number(0, 1)), examples=check_examples))
 
 # %% ../../../nbs/engine/predict/bundle_spec.ipynb #21bf3b31
 def _build_item_tfm(d):

@@ -68,7 +68,9 @@ def save_bundle(
     path,               # Folder, or a file that ends in .zip; a bundle there is replaced when the new one is complete
     metrics:dict=None,  # Numbers to keep with it; default: the last epoch's
     data_card:dict=None, # More about the data (source, licence, ...); added to the counts and the hash
-    weights_source:str=None # Where the body's weights came from
+    weights_source:str=None, # Where the body's weights came from
+    threshold:float=None, # Below this confidence the model is not sure, 0 to 1; see `choose_threshold`
+    examples=None       # Pictures to try it with, from `free_examples`; `UnsupportedError` for others
 ) -> Path:              # `path`; raises `UnsupportedError`, `BundleError`, `StorageError`
     "Write `learn` as weights and JSON, without a pickle"
     check_target(Path(path))
@@ -76,9 +78,12 @@ def save_bundle(
     text['weights'] = dict(source=weights_source)
     text['metrics'] = _last_metrics(learn) if metrics is None else metrics
     text['data_card'] = card_of(learn.dls) | (data_card or {})
+    text['threshold'] = threshold
+    text['examples'] = examples or []
     check = partial(_check_same, learn)
     return write_store(path, learn.model.state_dict(), text, PICTURES, check, packages=_PACKAGES)
 
+# %% ../../../nbs/engine/predict/predictor.ipynb #c7742cd3
 def _describe(learn):
     "What a bundle says about the task, the model and its input"
     dl = learn.dls.valid
