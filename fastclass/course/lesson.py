@@ -121,6 +121,7 @@ def _for_this_run(name):
         print('Nothing can be written beside the notebook: what this lesson makes goes away with it.')
     return folder
 
+# %% ../../nbs/course/lesson.ipynb #e2eb3a1d
 def _empty(folder, keep):
     "Take away all that is in a lesson's folder, but what is to be kept"
     note = folder/WORK_NOTE
