@@ -5,6 +5,9 @@
 Speed: a table of ratings of the bundled kind, `collab_learner` with `fit_one_cycle(5, 5e-3, wd=.1)` at batch size 64 on one side and `quick_collab` on the other, each from
 start to end, with validation. Scores are RMSE in stars on the same kept-back fifth, beside the floor, which is known. Where ../shared has MovieLens' small sample (or FASTAI_HOME has), the
 validation loss on five splits is compared too, with `fine_tune(10)` and with `fit_one_cycle(5, 5e-3, wd=.1)`.
+
+Lists: precision at 10 of `recommend`'s order, of plain predictions (shrink=0) and of popularity, on five splits of MovieLens' 100,000 ratings in ../shared (else of drawn ones), among all
+unrated items and among the rated ones that were kept back, with 95% intervals over the splits; and the median number of ratings of what `recommend` and `similar` name.
 """
 import argparse, json, os, time
 from contextlib import redirect_stdout
@@ -12,14 +15,15 @@ from pathlib import Path
 from statistics import mean, median
 from sys import stderr
 
+import numpy as np
 import pandas as pd
 import torch
 from fastai.collab import CollabDataLoaders, collab_learner
 from fastai.torch_core import set_seed
 
-from common import SHARED
+from common import SHARED, interval
 from fastclass.engine.packs.tables import draw_ratings
-from fastclass.collab import quick_collab
+from fastclass.collab import factors_of, quick_collab, rank_report, read_ratings, recommend, similar
 
 Y_RANGE = (0.5, 5.5)
 
@@ -68,6 +72,44 @@ def movielens(file, seeds=5):
     return dict(loss_ours=ours, loss_fine_tune=tuned, loss_one_cycle=cycled, under_fine_tune=1-ours/tuned, under_one_cycle=1-ours/cycled, seeds=seeds)
 
 
+def sparse_ratings():
+    "MovieLens' small full set where it is in reach, else drawn ratings of as many"
+    folder = SHARED/'ratings'/'ml-latest-small'
+    if folder.is_dir(): return 'ml-latest-small', read_ratings(folder/'ratings.csv', catalogue=folder/'movies.csv').table
+    df,films,_ = draw_ratings(610, 9000, 100_000, 0)
+    return 'drawn', df.merge(films[['film', 'title']])[['user', 'title', 'rating']].set_axis(['user', 'item', 'rating'], axis=1)
+
+
+def on_split(df, seed, k):
+    "Precision at k of each list in each protocol, and median numbers of ratings of what is named, on one split"
+    dls = CollabDataLoaders.from_df(df[['user', 'item', 'rating']], seed=seed, bs=64)
+    set_seed(seed)
+    learn = collab_learner(dls, n_factors=50, y_range=(0, 5.5))
+    with learn.no_bar(), learn.no_logging(): quick_collab(learn)
+    known,valid,row = factors_of(learn),df.loc[dls.valid.items.index],{}
+    for among in ('all', 'rated'):
+        ours,_,popular = rank_report(known, valid, 'user', 'item', 'rating', k=k, among=among)
+        plain,*_ = rank_report(known, valid, 'user', 'item', 'rating', k=k, among=among, shrink=0)
+        row |= {f'{among}_ours': ours.precision, f'{among}_plain': plain.precision, f'{among}_popular': popular.precision, f'{among}_users': ours.users}
+    some = np.random.default_rng(seed)
+    users,items = some.permutation(known.users)[:100].tolist(),[known.items[i] for i in some.permutation(np.flatnonzero(known.counts>=10))[:100]]
+    for name,shrink in (('ours', None), ('plain', 0)):
+        row[f'recommend_ratings_{name}'] = float(np.median(np.concatenate([recommend(known, u, k, shrink=shrink).table.ratings for u in users])))
+        row[f'similar_ratings_{name}'] = float(np.median(np.concatenate([similar(known, i, k, shrink=shrink).table.ratings for i in items])))
+    return row
+
+
+def lists(seeds=5, k=10):
+    "Mean and interval over the splits of each figure of `on_split`, and of the differences between ours and popularity"
+    name,df = sparse_ratings()
+    rows = []
+    for s in range(seeds):
+        rows.append(on_split(df, s, k))
+        print(f'{name}, split {s}:', ', '.join(f'{k} {v:.4g}' for k,v in rows[-1].items()))
+    for row in rows: row |= {f'{among}_gain': row[f'{among}_ours']-row[f'{among}_popular'] for among in ('all', 'rated')}
+    return dict(data=name, k=k, seeds=seeds, score='precision at k; mean, and the ends of its 95% interval over splits') | {o: interval(row[o] for row in rows) for o in rows[0]}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--ratings', type=int, default=100_000)
@@ -81,6 +123,10 @@ def main():
         res = speed(args.ratings, args.seeds)
         file = sample()
         if file: res['movielens'] = movielens(file)
+        res['lists'] = lists()
+    found = res['lists']
+    if not args.json:
+        for o in ('all', 'rated'): print(f'precision at 10, among {o}: ours {found[o+"_ours"][0]:.3f}, popular {found[o+"_popular"][0]:.3f}, ours better by {found[o+"_gain"]}')
     print(json.dumps(res) if args.json else f"ratio {res['ratio']:.1f}, RMSE {res['score_ours']:.4f} against {res['score_reference']:.4f}" +
           (f"; MovieLens sample {res['movielens']['loss_ours']:.4f}, {res['movielens']['under_fine_tune']:.1%} under fine_tune(10)" if file else ''))
 

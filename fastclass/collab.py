@@ -11,21 +11,23 @@ import numpy as np
 from fastai.callback.schedule import Learner
 
 from .engine.base.errors import DataError
-from fastclass.engine.collab.factors import (Factors, NewUser, factors_of, load_factors,
-    save_factors, solve_user)
+from .engine.collab.factors import (Factors, NewUser, coded_ratings, factors_of,
+    load_factors, save_factors, solve_user)
 from .engine.collab.fit import split_dls, train_factors
-from fastclass.engine.collab.ranking import (Recommendations, best_of, check_size, rank_report,
-    unknown_item)
+from .engine.collab.ranking import (Recommendations, best_of, check_size, evidence,
+    rank_report, shrunk_stars, unknown_item)
 from .engine.collab.ratings import check_ratings, leave_last_out, mean_and_bias, rmse_of
+from .engine.collab.reading import Ratings, read_ratings, unique_titles
+from .engine.collab.roles import find_columns, find_name, not_rated_note, place_note
 
-_all_ = ['DataError', 'Factors', 'NewUser', 'Recommendations', 'check_ratings', 'factors_of',
-         'leave_last_out', 'load_factors', 'mean_and_bias', 'rank_report', 'rmse_of',
-         'save_factors', 'split_dls']
+_all_ = ['DataError', 'Factors', 'NewUser', 'Ratings', 'Recommendations', 'check_ratings',
+         'factors_of', 'find_columns', 'leave_last_out', 'load_factors', 'mean_and_bias',
+         'rank_report', 'read_ratings', 'rmse_of', 'save_factors', 'split_dls', 'unique_titles']
 
 # %% auto #0
-__all__ = ['Collab', 'quick_collab', 'similar', 'recommend', 'add_user', 'DataError', 'Factors', 'NewUser', 'Recommendations',
-           'check_ratings', 'factors_of', 'leave_last_out', 'load_factors', 'mean_and_bias', 'rank_report', 'rmse_of',
-           'save_factors', 'split_dls']
+__all__ = ['Collab', 'quick_collab', 'similar', 'recommend', 'add_user', 'DataError', 'Factors', 'NewUser', 'Ratings',
+           'Recommendations', 'check_ratings', 'factors_of', 'find_columns', 'leave_last_out', 'load_factors',
+           'mean_and_bias', 'rank_report', 'read_ratings', 'rmse_of', 'save_factors', 'split_dls', 'unique_titles']
 
 # %% ../nbs/08_collab.ipynb #17772c3b
 @dataclass(frozen=True)
@@ -34,6 +36,7 @@ class Collab:
     epochs:int    # Epochs
     ratings:int   # Training ratings
     seconds:float # For all of it
+    note:str = '' # What to know about the ratings; empty when there is nothing to say
 
 def quick_collab(
     learn:Learner,        # From `collab_learner`, without `use_nn`; it is trained from a new start
@@ -47,24 +50,32 @@ def quick_collab(
     import time
     start = time.perf_counter()
     epochs = train_factors(learn, epochs, lr, wd, bs, cbs)
-    return Collab(epochs, len(learn.dls.train_ds), time.perf_counter()-start)
+    seconds = time.perf_counter()-start
+    model,dl = learn.model,learn.dls.train
+    _,stars = coded_ratings(learn, dl)
+    notes = place_note(model.user, model.item, dl.y_names[0]),not_rated_note(stars)
+    return Collab(epochs, len(stars), seconds, ' '.join(filter(None, notes)))
 
 # %% ../nbs/08_collab.ipynb #79ef8858
 def similar(
     learn,    # A trained learner, or `Factors` from `load_factors`
-    item,     # Name of the item, as in the ratings
-    k:int=5   # How many
+    item,        # Name of the item, as in the ratings
+    k:int=5,     # How many
+    least:int=1, # Ratings that an item must have in training to be named
+    shrink=None  # Ratings that make half of the evidence; None: an item's mean number; 0: all count
 ) -> Recommendations:  # Raises `DataError` for k below 1, `UnsupportedError` without factors
     "The items that the same people like; for an unknown one the most rated ones, and a note"
     known = factors_of(learn)
-    check_size(k)
-    i = known.at['item'].get(item) if isinstance(item, (str, int, float, np.number)) else None
+    check_size(k, least)
+    i = find_name(known.at['item'], item)
     if i is None:
         order = np.argsort(-known.counts, kind='stable')
         return best_of(known, order, k, f'{unknown_item(known, item)} These have the most ratings.')
     length = np.linalg.norm(known.item_factors, axis=1)+1e-9
     cosine = known.item_factors@known.item_factors[i]/(length*length[i])
-    order = [o for o in np.argsort(-cosine) if o!=i]
+    if shrink is None: shrink = known.counts.mean()
+    cosine = cosine*evidence(known, shrink) # as Bell, Koren and Volinsky 2007
+    order = [o for o in np.argsort(-cosine, kind='stable') if o!=i and known.counts[o]>=least]
     n = known.counts[i]
     note = f'{item!r} has {n} training ratings: do not trust this much.' if n<10 else ''
     return best_of(known, order, k, note, cosine=cosine)
@@ -74,22 +85,22 @@ def recommend(
     learn,       # A trained learner, or `Factors` from `load_factors`
     user=None,   # Name of a user as in the ratings, what `add_user` gave, or None for anybody
     k:int=5,     # How many
-    least:int=1  # Ratings that an item must have in training
+    least:int=1, # Ratings that an item must have in training
+    shrink=None  # Ratings that make half of the evidence; None: the most of any item; 0: all count
 ) -> Recommendations: # Raises `DataError` for k below 1, `UnsupportedError` without factors
-    "The items with the most predicted stars that the user has not rated; for unknown users, a note"
+    "The items with the most predicted stars, shrunk, that the user has not rated"
     known = factors_of(learn)
-    check_size(k)
-    stars = known.scores(known.theta(user))
-    if isinstance(user, NewUser): seen,note = user.seen,user.note
-    else: seen,note = known.seen.get(user, ()),_note_on(user, known)
-    seen = set(seen)
-    order = [i for i in np.argsort(-stars) if i not in seen and known.counts[i]>=least]
-    if len(order)<k: note = f'{note} There are only {len(order)} left to recommend.'.strip()
+    check_size(k, least)
+    stars = shrunk_stars(known, known.theta(user), shrink)
+    seen = set(known.seen_by(user))
+    note = user.note if isinstance(user, NewUser) else _note_on(user, known)
+    order = [i for i in np.argsort(-stars, kind='stable')
+             if i not in seen and known.counts[i]>=least]
     return best_of(known, order, k, note, stars=stars)
 
 def _note_on(user, known):
     "What to say where nothing is known about a user"
-    if user in known.at['user']: return ''
+    if find_name(known.at['user'], user) is not None: return ''
     who = 'the user' if user is None else repr(user)
     return f'Nothing is known about {who}: this is what the average user likes.'
 

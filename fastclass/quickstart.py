@@ -9,7 +9,7 @@ import math, time
 from pathlib import Path
 
 from .engine.base.bars import plain_lines
-from .engine.base.errors import storage_guard
+from .engine.base.errors import counted, storage_guard
 from .engine.base.machine import pick_device, quiet, use_free_processors
 from .engine.base.memory_room import check_memory_room
 from .engine.base.run_folder import check_apart, result_folder
@@ -28,7 +28,7 @@ def _find_data(data, out):
     if data is not None: return Path(data), 'folder'
     from fastclass.engine.packs.packs import pack
     name,part = PACK
-    print(f'No --data was given: using the bundled pack {name!r}, drawn by fastclass itself.')
+    print(f'No folder was given: using the bundled pack {name!r}, drawn by fastclass itself.')
     folder = pack(name)
     check_apart(out, folder)
     return folder/part, 'bundled'
@@ -46,11 +46,14 @@ WHOLE_LR = dict(bundled=slice(5e-4, 1.5e-3), untrained=5e-4)
 # %% ../nbs/quickstart.ipynb #b19b477e
 def _quick_learner(folder, arch, valid_pct, seed):
     "A learner with the best weights that can be had for `arch`, and pictures of a size that suits"
+    from fastclass.engine.datablock.folder import split_folder
     from fastclass.engine.datablock.loaders import folder_dls
     from fastclass.engine.finetune.weights import DEFAULT_ARCH, find_weights, make_learner
     arch = arch or DEFAULT_ARCH
     if find_weights(arch).from_photos: sizes = dict(size=SIZE)
-    else: sizes = dict(size=WHOLE_SIZE, bs=WHOLE_BATCH)
+    else:
+        n = split_folder(folder, valid_pct, seed).count(False)
+        sizes = dict(size=WHOLE_SIZE, bs=min(WHOLE_BATCH, n))
     return make_learner(folder_dls(folder, valid_pct=valid_pct, seed=seed, **sizes), arch)
 
 # %% ../nbs/quickstart.ipynb #34bb53d6
@@ -58,7 +61,7 @@ def _check_learner(learn, work):
     "Refuse what there is no room for, in the memory or on the disk"
     whole = not learn.weights.from_photos
     need = training_bytes(learn, WHOLE_SIZE if whole else SIZE, whole)
-    check_memory_room(need, ', or take a smaller --arch')
+    check_memory_room(need, ', or take a smaller architecture (arch)')
     check_room(learn, work)
 
 # %% ../nbs/quickstart.ipynb #42134028
@@ -89,7 +92,7 @@ def _whole_epochs(learn, epochs, seconds):
         epochs = epochs_within(learn, seconds or 48, each)
         # a busy machine makes the time look short: then it takes longer
         if not seconds: epochs = max(least, epochs)
-    print(f'{epochs} epochs of the whole network: about {epochs*each:.0f} s.')
+    print(f'{counted(epochs, "epoch")} of the whole network: about {epochs*each:.0f} s.')
     return epochs
 
 # %% ../nbs/quickstart.ipynb #4dc84a8e

@@ -53,7 +53,7 @@ def _fit(learn, epochs, lr, processes):
 def _check_learner(learn, work, size):
     "Refuse what there is no room for, in the memory or on the disk"
     need = training_bytes(learn, size, whole=True) # the processes share the batch
-    check_memory_room(need, ', or take a smaller --bs, --size or --arch')
+    check_memory_room(need, ', or take a smaller batch (bs), size or architecture (arch)')
     check_room(learn, work)
 
 # %% ../nbs/train.ipynb #198ffbd2
@@ -80,7 +80,7 @@ def _launched(processes):
     if n<=1: return 0
     if processes not in (None, n):
         raise DataError(f'{processes} processes were asked for, and the launcher has started {n}.',
-                        next='Leave --processes out: the launcher decides.')
+                        next='Leave `processes` out: the launcher decides.')
     return n
 
 def _one_of_several(data, out, began, n, fit, how, timeout):
@@ -122,11 +122,14 @@ def _job_of_rank(folder, work, *args):
 def _check(timeout, epochs, valid_pct, seed, bs, size, lr, drop):
     "Refuse what cannot be meant, before any work is done"
     check_numbers(timeout, epochs, valid_pct, seed)
-    if bs<2 or not 16<=size<=4096 or not 0<lr<=1000 or not 0<=drop<1:
-        raise DataError(f'A batch of {bs} pictures, {size} pixels, a rate of {lr} '
-                        f'and a dropout of {drop} cannot be meant.',
-                        next='Take --bs 2 or more, --size from 16 to 4096, '
-                             '--lr above 0, and --drop below 1.')
+    fits = (('bs', bs, bs>=2, 'of 2 or more'),
+            ('size', size, 16<=size<=4096, 'from 16 to 4096'),
+            ('lr', lr, 0<lr<=1000, 'above 0, at most 1000'),
+            ('drop', drop, 0<=drop<1, 'from 0 to below 1'))
+    for name,value,is_fine,sensible in fits:
+        if not is_fine:
+            raise DataError(f'{name} is {value}, which cannot be meant.',
+                            next=f'Take a number {sensible}.')
 
 # %% ../nbs/train.ipynb #c11221f4
 def train(

@@ -177,3 +177,19 @@ def test_a_command_whose_module_is_not_there_is_left_out(monkeypatch, capsys):
     monkeypatch.setitem(cli.COMMANDS, 'later', 'fastclass.not_there_yet:later')
     with pytest.raises(SystemExit): cli.app()(['--help'], prog_name='fastclass')
     assert 'later' not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('typed, says', [
+    (['predict', 'model', 'a.jpg', '--out', 'x.csv'], 'Give --csv: Write the table'), (['predict', 'model', 'a.jpg', '--dest=x'], 'Give --csv:'),
+    (['quickstart', '--dest', 'x'], 'Give --out:'), (['collect', '--out', 'x'], 'Give --dest:'), (['train', 'photos', '--batch-size', '8'], 'Give --bs:'),
+    (['train', '--data', 'photos'], 'Leave --data out: fastclass train DATA'), (['train', 'photos', '--valid-pct', '.3'], 'Give --valid:')])
+def test_an_option_by_the_name_of_another_command_leads_to_the_right_one(typed, says):
+    out = command(*typed)
+    assert out.returncode==2 and out.stderr.startswith(f'Error: `fastclass {typed[0]}` has no option --') and f'Next:  {says}' in out.stderr
+    assert len(out.stderr.splitlines())==2 and not out.stdout
+
+
+@pytest.mark.parametrize('typed, says', [(['quickstart', 'photos'], '--data photos'), (['collect', 'cat, dog'], "--classes 'cat, dog'"), (['quickstart', '--json', '--epochs', '1', 'photos'], '--data photos')])
+def test_a_word_without_its_option_leads_to_the_option(typed, says):
+    out = command(*typed)
+    assert out.returncode==2 and f'cannot tell what {typed[-1]} is for' in out.stderr and says in out.stderr and len(out.stderr.splitlines())==2

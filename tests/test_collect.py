@@ -99,6 +99,11 @@ def test_a_port_that_changed_is_no_reason_to_fetch_again(web, tmp_path, monkeypa
     other.close()
 
 
+def test_no_progress_bar_goes_into_a_pipe(web, tmp_path, capsys):
+    collect(TERMS, tmp_path/'set', n=12)
+    assert capsys.readouterr()==('', '')
+
+
 def test_too_few_pictures_stop_and_leave_what_is_there(web, tmp_path):
     with pytest.raises(DataError, match='Too few pictures: kite has') as e: collect(TERMS, tmp_path/'set', n=12, min_ok=50)
     assert 'n=' in e.value.next and len(Collection(tmp_path/'set'))>10
@@ -253,7 +258,7 @@ def test_lines_that_cannot_be_read_are_kept_and_told(web, tmp_path):
     before = path.read_bytes()
     first,_,rest = before.partition(b'\n')
     path.write_bytes(first+b'\n<<<<<<< ours\n'+rest)
-    with pytest.warns(UserWarning, match='1 lines of manifest.jsonl cannot be read, from line 2 on'): collect(TERMS, tmp_path/'set', n=12)
+    with pytest.warns(UserWarning, match='1 line of manifest.jsonl cannot be read, from line 2 on'): collect(TERMS, tmp_path/'set', n=12)
     assert path.read_bytes()==before and (tmp_path/'set'/'manifest.unread.jsonl').read_bytes()==b'<<<<<<< ours\n'
 
 
@@ -268,7 +273,7 @@ def test_a_row_moves_nothing_out_of_the_set_or_into_it(web, tmp_path, hash):
     path.write_text('\n'.join(map(json.dumps, rows)))
     before = tree(tmp_path)
     for run in (lambda: collect(TERMS, tmp_path/'set', n=12), lambda: rebuild(tmp_path/'set', tmp_path/'twin')):
-        with pytest.raises(DataError, match=f'manifest.jsonl, row {rows.index(odd)+1}: the hash'): run()
+        with pytest.raises(DataError, match=f'manifest.jsonl, line {rows.index(odd)+1}: the hash'): run()
     assert tree(tmp_path)==before
 
 

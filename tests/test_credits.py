@@ -194,7 +194,7 @@ def test_a_place_that_a_stranger_wrote(odd, made):
     rows[0] |= dict(file=odd, moved_from='cat')
     path.write_text(''.join(json.dumps(o)+'\n' for o in rows))
     before = tree(made.dest)
-    with pytest.raises(DataError, match='row 1: the file'): again(made.dest)
+    with pytest.raises(DataError, match='line 1: the file'): again(made.dest)
     assert tree(made.dest)==before
 
 

@@ -95,7 +95,7 @@ def test_it_goes_into_a_data_block_and_through_a_pickle(files):
 def test_a_file_that_changed_is_not_taken_for_the_old_one(files):
     split = stable_split(files, kinds(files))
     draw(files[0], 999)
-    with pytest.raises(DataError, match='1 of 60 files are not in the split'): split(files)
+    with pytest.raises(DataError, match='1 of 60 files is not in the split'): split(files)
     assert stable_split(files, kinds(files), keep=split).sides[1:]==split.sides[1:]
 
 

@@ -94,7 +94,7 @@ def test_the_groups_of_a_manifest_are_heeded_whatever_a_picture_is_called(tmp_pa
     assert any('named in manifest.jsonl' in o for o in folder.notes)
     (tmp_path/'manifest.jsonl').write_text('["what another tool wrote"]\n')
     folder = scan(tmp_path)
-    assert not any(folder.groups) and any('groups of manifest.jsonl are not known' in o for o in folder.notes)
+    assert not any(folder.groups) and any('groups of look-alikes in manifest.jsonl are not known' in o for o in folder.notes)
 
 
 def test_one_group_that_is_most_of_a_class_is_warned_of(tmp_path):
@@ -102,7 +102,7 @@ def test_one_group_that_is_most_of_a_class_is_warned_of(tmp_path):
     for i in range(30): save(photo(7).resize((100+i, 75+i)), tmp_path/'cat'/f'film {i}.jpg', quality=60+i)
     folder = scan(tmp_path)
     [warning] = [o for o in folder.notes if o.startswith('Warning')]
-    assert '31 of 40 pictures of cat are one group of look-alikes' in warning and 'the 9 others' in warning
+    assert '31 of 40 pictures of cat are one group of look-alikes' in warning and 'the other 9' in warning
     valid = [f.name for f,v in zip(folder.files, split_folder(folder)) if v]
     assert not any(o.startswith('film') for o in valid) and len(valid)==10
 
@@ -146,7 +146,7 @@ def test_sides_are_known_by_the_classes_that_repeat(tmp_path, name, capsys):
     (tmp_path/'read me.txt').write_text('from the web')
     folder = scan(tmp_path)
     assert folder.counts=={'cat': 11, 'dog': 11} and sum(folder.given)==6
-    assert any('16 pictures) for training' in o and '(6) for validation' in o and '--valid and --seed do nothing' in o for o in folder.notes)
+    assert any('16 pictures) for training' in o and '(6) for validation' in o and '--valid and --seed (in Python valid_pct and seed) do nothing' in o for o in folder.notes)
     assert split_folder(folder, .5, seed=1)==folder.given==[s=='valid' for s in split_from_folder(tmp_path).sides]
     dls = folder_dls(tmp_path, size=32, workers=0)
     assert (len(dls.train_ds), len(dls.valid_ds)) == (16, 6) and 'hold the split' in capsys.readouterr().out
@@ -202,7 +202,7 @@ def test_look_alikes_across_a_split_that_was_given_are_said(tmp_path):
     pictures(tmp_path, 'train/a', 'train/b', n=6)
     pictures(tmp_path, 'valid/a', 'valid/b', n=2, first=50)
     save(photo(0).resize((70, 50)), tmp_path/'valid'/'a'/'again.jpg', quality=70)
-    assert any('1 of 5 validation pictures look like a training picture' in o and '20.0 points' in o for o in scan(tmp_path).notes)
+    assert any('1 of 5 validation pictures looks like a training picture' in o and '20.0 points' in o for o in scan(tmp_path).notes)
 
 
 def test_a_copied_folder_is_named_as_the_reason(tmp_path):
@@ -217,7 +217,8 @@ def test_one_name_in_two_unicode_forms_is_one_class(tmp_path):
     names = [unicodedata.normalize(form, 'café') for form in ('NFC', 'NFD')]
     pictures(tmp_path, *names)
     if len(os.listdir(tmp_path))==1: pytest.skip('this disk knows one form only')
-    with pytest.raises(DataError, match='one class only.*two Unicode forms'): scan(tmp_path)
+    with pytest.raises(DataError, match='one class only.*two Unicode forms') as e: scan(tmp_path)
+    assert f'2 folders are called {names[0]}, and' in str(e.value) and '\\' not in e.value.message.rpartition(str(tmp_path))[2]
     pictures(tmp_path, 'bar', first=900)
     assert scan(tmp_path).counts=={'bar': 4, names[0]: 8}
 

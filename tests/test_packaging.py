@@ -39,7 +39,7 @@ def in_info(wheel, name):
 
 
 def test_wheel_holds_every_module_and_weight(built):
-    ours = {o.as_posix() for o in tracked() if o.parts[0]=='fastclass' and o.suffix in ('.py','.safetensors','.json','.csv')}
+    ours = {o.as_posix() for o in tracked() if o.parts[0]=='fastclass' and o.suffix in ('.py','.safetensors','.json','.csv','.toml')}
     assert ours == {o for o in names(built[1]) if '.dist-info/' not in o}
 
 

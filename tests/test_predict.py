@@ -326,6 +326,7 @@ def test_command_in_a_process_of_its_own(bundle, folder):
     out = command('predict', bundle, '.', 'missing.jpg', '--csv', cwd=folder)
     assert out.returncode==0, out.stderr
     assert '3 of 7 pictures predicted. Table: predictions.csv' in out.stdout and 'missing.jpg' in out.stdout
+    assert '\r' not in out.stdout and '█' not in out.stdout # no progress bar where nobody sees it move
     assert len(pd.read_csv(folder/'predictions.csv'))==7
 
 def run(monkeypatch, capsys, *args):

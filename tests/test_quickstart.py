@@ -323,3 +323,17 @@ def test_names_of_any_kind_have_their_rows(tmp_path):
     assert res.returncode==0 and not {'\x1b', '\x07', '\u202e'} & set(res.stdout), res.stderr[-2000:]
     table = read_predictions(tmp_path/'all.csv')
     assert len(table)==16 and all((tmp_path/o).is_file() for o in table.file) and not any(table.error)
+
+
+def test_the_batches_of_a_small_set_are_no_matter_of_the_user(tmp_path, monkeypatch, capsys):
+    from types import SimpleNamespace
+    from fastclass.engine.datablock.folder import scan_folder
+    from fastclass.engine.finetune import weights
+    from fastclass.quickstart import _quick_learner
+    for k,name in enumerate(('ant', 'bee')):
+        (tmp_path/name).mkdir()
+        for i in range(6): Image.effect_noise((40, 30), 20+10*i+100*k).save(tmp_path/name/f'{i}.png')
+    monkeypatch.setattr(weights, 'find_weights', lambda arch: SimpleNamespace(from_photos=False))
+    monkeypatch.setattr(weights, 'make_learner', lambda dls, arch: dls)
+    dls = _quick_learner(scan_folder(tmp_path, progress=False), 'resnet18', .2, 42)
+    assert dls.bs==len(dls.train_ds)==10 and 'bs=' not in capsys.readouterr().out

@@ -211,3 +211,19 @@ def test_lists_of_real_kinds(shared):
 def test_two_whole_addresses_in_a_line_are_two(tmp_path):
     (tmp_path/'list.txt').write_text('https://e.org/1.jpg,https://e.org/2.jpg\nhttps://e.org/3.jpg\nhttps://e.org/x?from=https://e.org/4.jpg\n')
     assert read_urls(tmp_path/'list.txt')==['https://e.org/1.jpg', 'https://e.org/2.jpg', 'https://e.org/3.jpg', 'https://e.org/x?from=https://e.org/4.jpg']
+
+
+LACKING = [{'url': U[0], 'label': 'bee'}, {'title': 'no address', 'label': 'bee'}, {'url': None, 'label': 'ant'}, {'url': U[1], 'label': 'ant'}]
+
+
+@pytest.mark.parametrize('source', [LACKING, {"photos": LACKING}, pd.DataFrame(LACKING), json.dumps(LACKING, indent=1), "\n".join(map(json.dumps, LACKING))], ids=['records', 'inside', 'table', 'json', 'lines'])
+def test_entries_without_an_address_are_counted(source, tmp_path):
+    given = written(tmp_path, source, 'list.json') if isinstance(source, str) else source
+    if isinstance(source, dict): given = written(tmp_path, json.dumps(source), 'list.json')
+    with pytest.warns(UserWarning, match='^2 entries of the list have no address, and are left out.$'): assert read_urls(given)==U[:2]
+    with pytest.warns(UserWarning, match='2 entries'): assert read_labelled(given)==dict(bee=U[:1], ant=U[1:2])
+
+
+@pytest.mark.parametrize('source', [[U[0], '', U[1]], [U[0], None, U[1]], pd.Series([U[0], np.nan, U[1]]), f'url,label\n{U[0]},bee\n,ant\n{U[1]},ant'])
+def test_one_entry_without_an_address(source):
+    with pytest.warns(UserWarning, match='^1 entry of the list has no address, and is left out.$'): assert read_urls(source)==U[:2]

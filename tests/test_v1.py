@@ -377,3 +377,12 @@ def test_what_has_no_place_is_said():
     assert '# by hand: test=' in calls(STAR+"data = ImageDataBunch.from_folder(path, test='test', size=8)")[0]
     assert "# by hand: **kw" in calls(STAR+'learn = cnn_learner(data, models.resnet18, **kw)')[0]
     assert all(ast.parse(o) for o in calls(STAR+'cnn_learner(*a, **b)\naccuracy(*learn.get_preds())\ndata.show_batch(*n)'))
+
+
+def test_a_name_that_stayed_is_told_once(capsys):
+    explain_v1(STAR+'learn = cnn_learner(data, models.resnet18)\nlearn.fit(1)\nlearn.TTA(beta=.4)')
+    out = capsys.readouterr().out
+    assert '  Learner.fit. The learning rate' in out and 'Learner.fit -> Learner.fit' not in out
+    for line in out.splitlines():
+        was,arrow,now = line.partition(' -> ')
+        assert not arrow or was.strip()!=now.partition('. ')[0]

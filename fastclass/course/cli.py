@@ -4,15 +4,15 @@
 
 # %% ../../nbs/course/cli.ipynb #40b38cb4
 from __future__ import annotations
-import ast, importlib.util, inspect, json, os, signal, sys
+import ast, importlib.util, inspect, json, os, shlex, signal, sys
 from contextlib import nullcontext, redirect_stdout
 from functools import partial
 from .. import __version__
-from ..engine.base.errors import FastclassError, printable
+from ..engine.base.errors import FastclassError, UnsupportedError, printable
 
 # %% auto #0
-__all__ = ['COMMANDS', 'WITHOUT_TORCH', 'SHORT', 'TYPES', 'NO_MEMORY', 'IMPLIED', 'options', 'required', 'guarded', 'call',
-           'command', 'app', 'spelled_out', 'main']
+__all__ = ['COMMANDS', 'WITHOUT_TORCH', 'SHORT', 'TYPES', 'NO_MEMORY', 'IMPLIED', 'ALIKE', 'options', 'required', 'guarded',
+           'call', 'command', 'app', 'spelled_out', 'check_words', 'main']
 
 # %% ../../nbs/course/cli.ipynb #ed9f5142
 COMMANDS = {'quickstart': 'fastclass.quickstart:quickstart', # name of the command -> module:function
@@ -20,8 +20,10 @@ COMMANDS = {'quickstart': 'fastclass.quickstart:quickstart', # name of the comma
             'train':      'fastclass.train:train',
             'pretrain':   'fastclass.engine.pretrain.pretrain:pretrain',
             'predict':    'fastclass.predict:predict',
+            'explain':    'fastclass.course.explain:explain_text',
+            'progress':   'fastclass.course.exercise:progress',
             'doctor':     'fastclass.course.doctor:doctor'}
-WITHOUT_TORCH = ('collect', 'doctor') # These work where torch does not
+WITHOUT_TORCH = ('collect', 'explain', 'doctor') # These work where torch does not
 
 # %% ../../nbs/course/cli.ipynb #d21aaafe
 SHORT = {'as_json': 'json', 'valid_pct': 'valid'} # parameter -> option, where they differ
@@ -152,12 +154,13 @@ def call(
     return int(isinstance(res, dict) and res.get('ok') is False)
 
 # %% ../../nbs/course/cli.ipynb #77f3cc74
+def _flag(name): return '--'+SHORT.get(name, name).replace('_', '-')
+
 def _option(name, default, note):
     "A typer option: `--name`, without a `--no-name` twin for a switch"
     import typer
-    flag = SHORT.get(name, name).replace('_', '-')
     worth_showing = default is not None and default is not False # a default of 0 is one
-    return typer.Option(default, f'--{flag}', help=note, show_default=worth_showing)
+    return typer.Option(default, _flag(name), help=note, show_default=worth_showing)
 
 def _argument(name, note):
     "A typer argument: given by its position"
@@ -219,6 +222,39 @@ def spelled_out(
         if word in IMPLIED and after.startswith('--'): res.append(IMPLIED[word])
     return res
 
+# %% ../../nbs/course/cli.ipynb #0bc90464
+ALIKE = (('--out', '--output', '--dest', '--csv'), ('--valid', '--valid-pct'), ('--bs', '--batch-size')) # Mean the same
+
+def _refuse_option(name, typed, first, notes):
+    "Raise for an option that goes by another name in the command `name`"
+    alike = next((group for group in ALIKE if typed in group), ())
+    here = next((o for o in alike if o in notes), '')
+    advice = f'Give {here}: {notes[here]}.' if here else ''
+    if typed[2:] in first: advice = f'Leave {typed} out: fastclass {name} {" ".join(first).upper()}'
+    if advice: raise UnsupportedError(f'`fastclass {name}` has no option {typed}.', next=advice)
+
+# %% ../../nbs/course/cli.ipynb #1e2892fd
+def check_words(
+    words:list # What was typed after `fastclass`
+) -> None:     # Raises `UnsupportedError`, which says what to type
+    "Refuse an option by the name that another command gives it, and a word that belongs to no option"
+    address = COMMANDS.get(words[0]) if words else None
+    if address is None: return
+    first = required(address)
+    given = [(_flag(name), kind, note) for name,kind,_,note in options(address) if name not in first]
+    with_value = [flag for flag,kind,_ in given if kind is not bool]
+    notes = {flag:note for flag,_,note in given}
+    before = ''
+    for word in words[1:]:
+        typed,equals,_ = word.partition('=')
+        is_value = before in with_value
+        before = '' if is_value or equals else typed
+        if is_value or typed in notes: continue
+        if typed.startswith('-'): return _refuse_option(words[0], typed, first, notes)
+        if with_value and not first:
+            raise UnsupportedError(f'`fastclass {words[0]}` cannot tell what {word} is for.',
+                                   next=f'Name its option before it, such as {with_value[0]} {shlex.quote(word)}')
+
 # %% ../../nbs/course/cli.ipynb #ebb430af
 def _count_as_interrupt(
     came # A list that takes the numbers of the signals
@@ -241,6 +277,7 @@ def _count_as_interrupt(
 def _run():
     "Make the commands and run the one that was typed"
     words = spelled_out(sys.argv[1:])
+    check_words(words)
     return app()(words, prog_name='fastclass')
 
 def main():

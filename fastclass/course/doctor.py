@@ -8,7 +8,7 @@ import json, operator, os, re, shutil, subprocess, sys, threading
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
-from ..engine.base.errors import StorageError, WeightsError, first_line
+from ..engine.base.errors import StorageError, WeightsError, counted, first_line
 from ..engine.base.machine import (cache_dir, cpu_count, exit_after, free_memory, has_internet,
     pick_device, version, where, write_error)
 from ..engine.finetune.packaged import PACKAGED, WEIGHTS_FOLDER, check_packaged, packaged_file
@@ -106,7 +106,7 @@ def _fits(rule, find=version):
 def check_python():
     "Python itself"
     python = sys.version.split()[0]
-    found = f'{python}, {where()}, {cpu_count()} processors'
+    found = f'{python}, {where()}, {counted(cpu_count(), "processor")}'
     if sys.version_info<(3, 11):
         return Check('Python', 'fail', found, 'Make an environment with Python 3.11 or newer.')
     return Check('Python', 'ok', found)
@@ -239,7 +239,7 @@ def _second(seconds):
         os.close(theirs)
         os.close(ours)
 
-    end = f'the process ended with {run.returncode}'
+    end = f'the process ended with the code {run.returncode}'
     lines = run.stderr.strip().splitlines()
     if lines: end += f': {lines[-1][:150]}'
     return run.stdout, end
@@ -357,7 +357,7 @@ def check_pretrained(
     except (StorageError, WeightsError) as e: return Check('Weights', 'warn', e.message, e.next)
     if file: return Check('Weights', 'ok', ', '.join([first.arch, *here]))
     fix = f'{first.install}, or let {WEIGHTS_FOLDER} name a folder with {first.file}'
-    return Check('Weights', 'warn', f'none of {first.arch}: lessons reach less without', fix)
+    return Check('Weights', 'warn', f'there are none of {first.arch}: without them lessons reach less', fix)
 
 # %% ../../nbs/course/doctor.ipynb #c71b2694
 def _kernel():

@@ -3,7 +3,7 @@
 A module here holds a list `ATTACKS` of `Attack` rows, and is named in `MODULES`. `tests/test_attacks.py` runs each row in a process of its
 own, forked from a server that has imported everything once (`server.py`), with limits of time and memory, in a folder with a canary around it.
 
-    Attack('manifest_hash_climbs', make=manifest_row(hash='../../avatar'), run=read_manifest, says='row 1')
+    Attack('manifest_hash_climbs', make=manifest_row(hash='../../avatar'), run=read_manifest, says='line 1')
 
 - `name` is unique and says what is wrong with the bytes.
 - `make(folder)` writes the stranger's files into the folder `folder` (its working directory too). Make bytes; keep none in git.

@@ -151,14 +151,14 @@ FIELDS = dict(hash=HEXES, raw_hash=HEXES, phash=HEXES, tint=HEXES, bytes=NUMBERS
               thumbnail=TEXTS, label=TEXTS|dict(surrogate='\ud800'), url=TEXTS, file=TEXTS|PATHS, status=TEXTS|dict(path='../x', escape='ok\x1b[2J'),
               noai=dict(number=1, text='yes'), note=dict(list=[1], object={'a': [[]]}, long='x'*400_000))
 
-ODD_FIELDS = [Attack(f'manifest_{field}_{kind}', make=manifest_row(**{field: value}), run=read, says='manifest.jsonl, row 2')
+ODD_FIELDS = [Attack(f'manifest_{field}_{kind}', make=manifest_row(**{field: value}), run=read, says='manifest.jsonl, line 2')
               for field,values in FIELDS.items() for kind,value in values.items()]
-MISSING = [Attack(f'manifest_picture_without_{field}', make=manifest_row(**{field: ''}), run=read, says=f'row 2: it has the status ok and no {field}')
+MISSING = [Attack(f'manifest_picture_without_{field}', make=manifest_row(**{field: ''}), run=read, says=f'line 2: it has the status ok and no {field}')
            for field in ('hash', 'phash', 'tint', 'bytes')]
 
 NO_ROWS = dict(list=b'[1, 2]\n', number=b'7\n', text=b'"cat"\n', null=b'null\n', object=b'{}\n', no_url=b'{"label": "cat", "status": "ok"}\n',
                null_label=b'{"label": null, "url": "u", "status": "ok"}\n')
-NOT_ROWS = [Attack(f'manifest_row_is_{kind}', make=written(line(PLAIN)+data), run=read, says='row 2 is no row') for kind,data in NO_ROWS.items()]
+NOT_ROWS = [Attack(f'manifest_row_is_{kind}', make=written(line(PLAIN)+data), run=read, says='line 2 is no entry') for kind,data in NO_ROWS.items()]
 
 # ---- the file as a whole: nothing of it may be lost
 
@@ -191,7 +191,7 @@ KEPT = [Attack('manifest_added_to_through_a_link', make=linked('manifest.jsonl',
         *[Attack(f'manifest_unread_lines_go_to_{kind.__name__}', make=linked('manifest.unread.jsonl', kind, rows(2)+b'<<<<\n'), run=again, says='manifest.unread.jsonl is',
                  check=nothing_taken) for kind in (link_out, dangling, pipe, directory)],
         Attack('manifest_mark_of_git', make=written(rows(1)+b'<<<<<<< ours\n'+line(PLAIN|dict(url='https://e.org/b.jpg'))), run=again, says=None, check=kept_aside),
-        Attack('manifest_of_another_tool', make=written(b'{"audio_filepath": "a.wav", "text": "hello"}\n'), run=again, says='row 1 is no row',
+        Attack('manifest_of_another_tool', make=written(b'{"audio_filepath": "a.wav", "text": "hello"}\n'), run=again, says='line 1 is no entry',
                check=stays('set/manifest.jsonl', '{"audio_filepath": "a.wav", "text": "hello"}\n'))]
 
 # ---- what lies where a run writes

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 # %% auto #0
 __all__ = ['expect_fail', 'printable', 'FastclassError', 'DataError', 'UnsupportedError', 'BundleError', 'WeightsError',
            'StorageError', 'PictureError', 'SourceError', 'NoInternetError', 'BlockedError', 'NothingFoundError',
-           'BadQueryError', 'RateLimitedError', 'storage_guard', 'first_line']
+           'BadQueryError', 'RateLimitedError', 'storage_guard', 'first_line', 'counted']
 
 # %% ../../../nbs/engine/base/errors.ipynb #d7374548
 @contextmanager
@@ -164,3 +164,13 @@ def first_line(
     "The first line of an error"
     lines = str(error).strip().splitlines() or [type(error).__name__]
     return lines[0][:n]
+
+# %% ../../../nbs/engine/base/errors.ipynb #b3cff49a
+def counted(
+    n:int,      # How many
+    one:str,    # What is counted, for one of it
+    many:str='' # The same for any other number; '' for `one` with an s
+) -> str:       # Such as '1 picture' and '2 pictures'
+    "A number and what it counts"
+    words = one if n==1 else many or f'{one}s'
+    return f'{n} {words}'

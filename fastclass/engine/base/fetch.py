@@ -6,6 +6,7 @@
 from __future__ import annotations
 import hashlib, re, time
 from pathlib import Path
+from .bars import plain_lines
 from .errors import SourceError, first_line
 from .files import replacing
 from .network import web_client
@@ -25,7 +26,7 @@ def download_file(
     file = Path(file)
     end = time.monotonic()+deadline
     try:
-        with replacing(file) as part:
+        with plain_lines(), replacing(file) as part:
             with client or web_client(follow_redirects=True, timeout=min(10, deadline)) as http:
                 _stream(http, url, part, end)
             _check_hash(part, file.name)
@@ -37,8 +38,8 @@ def download_file(
 # %% ../../../nbs/engine/base/fetch.ipynb #ec85fd59
 def _late(url, done, size):
     "The error for a download whose time is up"
-    return SourceError(f'The download of {url} took too long: {done/1e6:.1f} of {size/1e6:.1f} MB came in time.',
-                       next='Try again on a faster line.')
+    came = f'{done/1e6:.1f} of {size/1e6:.1f} MB' if size else f'{done/1e6:.1f} MB'
+    return SourceError(f'The download of {url} took too long: {came} came in time.', next='Try again later.')
 
 def _stream(http, url, part, end):
     "Write the body of `url` into `part` with a progress bar; raises `SourceError` when `end` has passed"
@@ -55,7 +56,7 @@ def _stream(http, url, part, end):
             if done>>10<bar.total: bar.update(done>>10)
         bar.update(bar.total)
     if size and done<size:
-        raise SourceError(f'The download of {url} ended early: {done} of {size} bytes.',
+        raise SourceError(f'The download of {url} ended early: {done:,} of {size:,} bytes came.',
                           next='Run this again.')
 def _stated_size(headers):
     "Bytes that a server says it sends; 0 where it says nothing sensible"
@@ -69,5 +70,5 @@ def _check_hash(part, name):
     if not want: return
     with open(part, 'rb') as f: got = hashlib.file_digest(f, 'sha256').hexdigest()
     if got.startswith(want[1]): return
-    raise SourceError(f'{name} came with the wrong hash: {got[:8]} instead of {want[1]}.',
+    raise SourceError(f'{name} did not arrive as it should: its hash begins with {got[:8]}, not with {want[1]}.',
                       next='Something on the way changed it; try another network.')

@@ -40,7 +40,8 @@ def open_regular(
     path # A file, or a link to one
 ):       # Open for reading bytes; raises `DataError` where it is no file, `OSError` where it cannot be opened
     "Open a regular file, and nothing that reading could wait for"
-    error = DataError(f'{path} is not a regular file.', next='Remove it, or name a file.')
+    error = DataError(f'{path} is not a regular file: it is a folder, a pipe or a device.',
+                      next='Name a file, or move this out of the way.')
     if not stat.S_ISREG(os.stat(path).st_mode): raise error # some devices act on being opened
     waits = getattr(os, 'O_NONBLOCK', 0) # should it be a pipe by now, it answers at once
     descriptor = os.open(path, os.O_RDONLY|waits|getattr(os, 'O_BINARY', 0)|getattr(os, 'O_CLOEXEC', 0))
@@ -58,7 +59,7 @@ def read_limited(
         data = f.read(limit+1) if size<=limit else b''
     if size<=limit and len(data)<=limit: return data
     raise DataError(f'{path} has {max(size, len(data)):,} bytes, and at most {limit:,} are read.',
-                    next='Remove it, or make it smaller.')
+                    next='Name a smaller file, or move this one out of the way.')
 
 # %% ../../../nbs/engine/base/files.ipynb #b3490c98
 def sha256_of(

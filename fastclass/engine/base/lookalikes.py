@@ -70,7 +70,7 @@ def _near(rows, others, limit):
 
 def _too_many(n):
     return DataError(f'Among {n:,} pictures, over {MAX_PAIRS:,} pairs look alike.',
-                     next='Leave copies out first: of a film, every tenth picture will do.')
+                     next='Leave copies out first: of a video, every tenth picture will do.')
 
 # %% ../../../nbs/engine/base/lookalikes.ipynb #92d8fe0c
 def near_pairs(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module, metadata
 from pathlib import Path
-from .errors import StorageError, UnsupportedError, first_line
+from .errors import StorageError, UnsupportedError, counted, first_line
 from .network import web_client
 
 # %% auto #0
@@ -244,7 +244,7 @@ def _within(seconds, func, *args):
     return res
 
 # %% ../../../nbs/engine/base/machine.ipynb #20987d84
-TROUBLE = {'no kernel image':  'has no kernels in this torch',
+TROUBLE = {'no kernel image':  'is not supported by this version of torch',
            'out of memory':    'has no memory left',
            'no answer within': 'does not answer'}
 ADVICE = {'no kernel image':  'choose an older torch, or go on with the CPU',
@@ -279,7 +279,7 @@ def _first_that_works(found, op, seconds):
 def _pick(forced, prefer, gpus=_gpus, op=_real_op, seconds=30.):
     "`pick_device` with its parts open: each set of arguments is tried once a process"
     want = forced or prefer
-    cpu = f'{cpu_count()} processors'
+    cpu = counted(cpu_count(), 'processor')
     if want=='cpu': return Device('cpu', cpu, 'FASTCLASS_DEVICE says so' if forced else 'it was asked for')
     found,hung = [],[]
     try: found = _within(seconds, gpus)

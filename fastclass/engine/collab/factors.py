@@ -5,7 +5,7 @@
 # %% ../../../nbs/engine/collab/factors.ipynb #6d9fc94d
 from __future__ import annotations
 
-import math
+import difflib, math, re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -16,10 +16,11 @@ from fastai.collab import EmbeddingDotBias
 from ..base.bundle_files import ASK, TEXT, building_from, read_store, write_store
 from ..base.errors import BundleError, DataError, UnsupportedError
 from ..base.schema import Kind, any_text, each, maybe, number, whole
+from .roles import find_name
 
 # %% auto #0
-__all__ = ['WIDER', 'FACTORS', 'Factors', 'NewUser', 'check_dot', 'coded_ratings', 'factors_of', 'solve_user', 'save_factors',
-           'load_factors']
+__all__ = ['WIDER', 'FACTORS', 'Factors', 'NewUser', 'check_dot', 'coded_ratings', 'factors_of', 'did_you_mean', 'solve_user',
+           'save_factors', 'load_factors']
 
 # %% ../../../nbs/engine/collab/factors.ipynb #79187071
 @dataclass(frozen=True, eq=False)
@@ -59,21 +60,21 @@ class Factors:
     ):       # Factors and bias, `(k+1,)`
         "The numbers of a user in one array"
         if isinstance(user, NewUser): return user.theta
-        i = _find(self.at['user'], user)
+        i = find_name(self.at['user'], user)
         if i is None: return self.prior[0]
         return np.append(self.user_factors[i], self.user_bias[i])
+    def seen_by(self,
+        user # Name of a user, or what `solve_user` gave
+    ):       # Positions of items
+        "What a user has rated"
+        if isinstance(user, NewUser): return user.seen
+        i = find_name(self.at['user'], user)
+        return () if i is None else self.seen.get(self.users[i], ())
     def __repr__(self):
         k = self.item_factors.shape[1]
         return f'Factors({len(self.users)} users, {len(self.items)} items, {k} factors, y_range {self.y_range})'
 
 # %% ../../../nbs/engine/collab/factors.ipynb #6961a40c
-def _find(at, name):
-    "The position of a name, None when there is none"
-    try: return at.get(name)
-    except TypeError as e:
-        raise DataError(f'{name!r:.60} is no name of a user or an item.',
-                        next='Give one name, as it is in the ratings.') from e
-
 @dataclass(frozen=True, eq=False)
 class NewUser:
     "A user whose numbers were solved for with the items as they are; the model was not changed"
@@ -108,8 +109,9 @@ def _arrays(model):
     return [o.weight.detach().cpu().double().numpy() for o in tables]
 
 def _names_in(classes):
-    "The names of a fastai vocabulary as plain values, without the place for what is unknown"
-    return [o.item() if isinstance(o, np.generic) else o for o in classes][1:]
+    "The names of a fastai vocabulary as plain values, without the place for what is unknown; 7.0 is 7"
+    plain = [o.item() if isinstance(o, np.generic) else o for o in classes][1:]
+    return [int(o) if isinstance(o, float) and o.is_integer() else o for o in plain]
 
 def _items_by_user(users, codes):
     "Positions of the items that each user has rated, from codes of users and items"
@@ -188,10 +190,35 @@ def _asked(known, ratings):
                         next='Give one at least, such as {"a title": 4.5}; '
                              'or ask recommend(learn, None) for what everybody likes.')
     for name,star in ratings.items(): _check_star(known, name, star)
-    found = {name:_find(known.at['item'], name) for name in ratings}
+    found = {name:find_name(known.at['item'], name) for name in ratings}
     at = {name:i for name,i in found.items() if i is not None}
     stars = [ratings[name] for name in at]
     return np.array(list(at.values()), int),np.array(stars, float),[o for o in found if o not in at]
+
+# %% ../../../nbs/engine/collab/factors.ipynb #d1dc857b
+_YEAR_OR_ID = re.compile(r'\s*(\(\d{4}\)|\[[^]]*\])\s*$')
+_ARTICLE_LAST = re.compile(r'(.+), (the|a|an)')
+
+def _plain_title(name):
+    "In small letters, without the year or number at the end, the article in front"
+    plain = _YEAR_OR_ID.sub('', str(name)).casefold().strip()
+    return _ARTICLE_LAST.sub(r'\2 \1', plain)
+
+def did_you_mean(
+    known, # `Factors`, or what has their `items` and `counts`
+    item   # A name that is not in it
+) -> str:  # A sentence, '' where nothing is near
+    "The most rated of the items whose names begin with this one, else are near it, else hold it"
+    asked = _plain_title(item)
+    if not isinstance(item, str) or asked.isdigit() or len(asked)<2: return ''
+    titles = [_plain_title(o) for o in known.items]
+    longer = len(asked)>3
+    near = {asked} & set(titles) or {o for o in titles if longer and o.startswith(asked)}
+    near = near or set(difflib.get_close_matches(asked, titles, 1)) or {o for o in titles if longer and asked in o}
+    found = [i for i,title in enumerate(titles) if title in near]
+    if not found: return ''
+    best = max(found, key=known.counts.__getitem__)
+    return f'Did you mean {known.items[best]!r}?'
 
 # %% ../../../nbs/engine/collab/factors.ipynb #bb5ac34e
 def solve_user(
@@ -214,12 +241,15 @@ def solve_user(
         change = np.linalg.solve(curve, pull)
         theta,loss,done = _downhill(known, X, at, stars, theta, inverse, change, loss)
         if done: break
-    return NewUser(theta, tuple(at.tolist()), _note_on(lost))
+    return NewUser(theta, tuple(at.tolist()), _left_out(known, lost))
 
-def _note_on(lost):
+# %% ../../../nbs/engine/collab/factors.ipynb #dfe3e511
+def _left_out(known, lost):
+    "What to say about items without factors"
     if not lost: return ''
     names = ', '.join(map(repr, lost))
-    return f'Not known, so left out: {names}.'
+    hints = [did_you_mean(known, o) for o in lost[:3]]
+    return ' '.join([f'Not known, so left out: {names}.', *filter(None, hints)])
 
 # %% ../../../nbs/engine/collab/factors.ipynb #dfd7f86f
 def _tangent(known, z):

@@ -20,7 +20,7 @@ from fastai.tabular.data import TabularDataLoaders
 from ..base.errors import DataError, UnsupportedError
 from ..base.torch_tools import MemoryLoader
 from .factors import check_dot, coded_ratings
-from .ratings import rating_columns
+from .roles import are_times, one_form, rating_columns, scale_advice
 
 # %% auto #0
 __all__ = ['STEPS', 'RatingLoader', 'DecayByUse', 'train_factors', 'split_dls']
@@ -72,7 +72,7 @@ def _centre(stars, y_range):
     least,most = float(stars.min()),float(stars.max())
     if least<lo or most>hi:
         raise DataError(f'Ratings go from {least:g} to {most:g}, and the model stays inside {tuple(y_range)}.',
-                        next=f'Give y_range=({least-.5:g}, {most+.5:g}) to collab_learner.')
+                        next=scale_advice(stars.cpu().numpy()))
     return math.log((mean-lo)/(hi-mean))
 
 @torch.no_grad()
@@ -98,6 +98,7 @@ def _batches_from(learn, loaders):
     try: yield
     finally: learn.dls = before
 
+# %% ../../../nbs/engine/collab/fit.ipynb #a0a84119
 def _usable(learn, stars):
     "Raise for ratings that cannot be trained on"
     if not len(stars):
@@ -107,6 +108,12 @@ def _usable(learn, stars):
     if wild:
         raise DataError(f'{wild} training ratings are missing or infinite.',
                         next='Run check_ratings on the table: it names the rows.')
+    if are_times(stars.cpu().numpy()):
+        name = learn.dls.train.y_names[0]
+        first = float(stars[0, 0])
+        raise DataError(
+            f'{name!r} holds times, not ratings: the first is {first:.0f}.',
+            next='Name the columns: CollabDataLoaders.from_df(df, user_name=..., item_name=..., rating_name=...).')
     odd = [cb.name for cb in learn.cbs if cb.name in ('mix_up', 'cut_mix')]
     if odd:
         raise UnsupportedError(f'The callback {odd[0]} mixes inputs, and a user cannot be mixed.',
@@ -152,9 +159,9 @@ def split_dls(
     df,           # Ratings, one row each
     train,        # Positions of the training rows, such as `leave_last_out` gives
     valid,        # Positions of the validation rows
-    user=None,    # Column of users; the first if None
-    item=None,    # Column of items; the second if None
-    rating=None,  # Column of ratings; the third if None
+    user=None,    # Column of users; found by name and content if None
+    item=None,    # Column of items; found if None
+    rating=None,  # Column of ratings; found if None
     bs:int=64     # Ratings a batch
 ) -> TabularDataLoaders: # Raises `DataError` for an empty side or columns that are not there
     "Stock `DataLoaders` of ratings with a split of your own"
@@ -164,5 +171,6 @@ def split_dls(
                         next='Both sides need some.')
     splits = list(map(int, train)),list(map(int, valid))
     table = df.reset_index(drop=True)
+    for name in pair: table[name] = one_form(table[name])
     both = TabularCollab(table, [Categorify], pair, y_names=[stars], y_block=TransformBlock(), splits=splits)
     return both.dataloaders(bs=bs)

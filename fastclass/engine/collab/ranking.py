@@ -5,7 +5,6 @@
 # %% ../../../nbs/engine/collab/ranking.ipynb #12bec3ca
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from html import escape
 
@@ -13,11 +12,12 @@ import numpy as np
 import pandas as pd
 
 from ..base.errors import DataError
-from .factors import factors_of
-from .ratings import rating_columns
+from .factors import did_you_mean, factors_of
+from .roles import find_name, rating_columns
 
 # %% auto #0
-__all__ = ['Recommendations', 'check_size', 'best_of', 'unknown_item', 'precision_recall', 'Ranked', 'rank_report']
+__all__ = ['Recommendations', 'check_size', 'best_of', 'unknown_item', 'evidence', 'shrunk_stars', 'precision_recall', 'Ranked',
+           'rank_report']
 
 # %% ../../../nbs/engine/collab/ranking.ipynb #4814088b
 @dataclass(frozen=True)
@@ -36,11 +36,13 @@ class Recommendations:
 
 # %% ../../../nbs/engine/collab/ranking.ipynb #265d4b90
 def check_size(
-    k # How many are asked for
-):    # Raises `DataError`
-    "Raise unless `k` is a whole number from 1"
-    whole = isinstance(k, (int, np.integer)) and not isinstance(k, bool)
-    if not whole or k<1: raise DataError(f'k is {k!r}.', next='Ask for 1 or more.')
+    k,       # How many are asked for
+    least=0  # Ratings that an item must have
+):           # Raises `DataError`
+    "Raise unless `k` is a whole number from 1, and `least` one from 0"
+    for name,value,lowest in (('k', k, 1), ('least', least, 0)):
+        whole = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+        if not whole or value<lowest: raise DataError(f'{name} is {value!r}.', next=f'Ask for {lowest} or more.')
 
 def best_of(
     known,   # `Factors`
@@ -51,6 +53,7 @@ def best_of(
 ) -> Recommendations: # One row an item
     "The first `k` positions of `order` as an `Recommendations`"
     at = np.asarray(order, int)[:k]
+    if len(at)<k: note = f'{note} There are only {len(at)} left to recommend.'.strip()
     rows = {'item': [known.items[i] for i in at]}
     for name,values in columns.items(): rows[name] = np.asarray(values)[at]
     rows['ratings'] = known.counts[at]
@@ -62,11 +65,32 @@ def unknown_item(
     item   # A name that is not in it
 ) -> str:  # One or two sentences
     "What to say about an item without factors"
-    names = list(map(str, known.items))
-    close = difflib.get_close_matches(str(item), names, 1)
-    said = f'{item!r} has no ratings in training, so nothing is known about it'
-    if not close: return f'{said}.'
-    return f'{said}. Did you mean {close[0]!r}?'
+    said = f'{item!r} has no ratings in training, so nothing is known about it.'
+    return f'{said} {did_you_mean(known, item)}'.strip()
+
+# %% ../../../nbs/engine/collab/ranking.ipynb #2820db5f
+def evidence(
+    known, # `Factors`
+    shrink # How many ratings make half of the evidence; 0 for no shrinking
+):         # `(m,)`, from 0 to 1; raises `DataError`
+    "How much of what is known about each item to believe: n/(n+shrink) with n ratings"
+    number = isinstance(shrink, (int, float, np.number)) and not isinstance(shrink, bool)
+    if not number or not 0<=shrink<np.inf:
+        raise DataError(f'shrink is {shrink!r}.', next='Give a number of ratings from 0, or None.')
+    if shrink==0: return np.ones(len(known.items))
+    return known.counts/(known.counts+shrink)
+
+def shrunk_stars(
+    known,      # `Factors`
+    theta,      # A user's factors and bias, `(k+1,)`
+    shrink=None # Ratings that make half of the evidence; as many as the most rated item has if None
+):              # `(m,)`
+    "Predicted stars, pulled to this user's mean where there are few ratings"
+    if shrink is None: shrink = known.counts.max()
+    stars = known.scores(theta)
+    weights = known.counts if known.counts.any() else None
+    mean = np.average(stars, weights=weights)
+    return mean + (stars-mean)*evidence(known, shrink)
 
 # %% ../../../nbs/engine/collab/ranking.ipynb #9154d81b
 def precision_recall(
@@ -98,9 +122,9 @@ def _kept_back(known, df, user, item, rating, good):
     "For each known user with something kept back: positions of these items, and which were liked"
     rows = {}
     for u,i,r in zip(df[user], df[item], df[rating]):
-        at = known.at['item'].get(i)
-        if at is None or u not in known.at['user']: continue
-        rows.setdefault(u, []).append((at, r>=good))
+        at,who = find_name(known.at['item'], i),find_name(known.at['user'], u)
+        if at is None or who is None: continue
+        rows.setdefault(known.users[who], []).append((at, r>=good))
     return {u:o for u,o in rows.items() if any(like for _,like in o)}
 
 def _candidates(known, user, held, among, k):
@@ -117,12 +141,13 @@ def _candidates(known, user, held, among, k):
 def rank_report(
     learn,        # A trained learner, or `Factors`
     valid,        # Ratings that were kept back, a DataFrame
-    user=None,    # Column of users; the first if None
-    item=None,    # Column of items; the second if None
-    rating=None,  # Column of ratings; the third if None
+    user=None,    # Column of users; found by name and content if None
+    item=None,    # Column of items; found if None
+    rating=None,  # Column of ratings; found if None
     k:int=5,      # Length of the list
     good:float=4.,# From how many stars on a film counts as liked
-    among:str='all' # 'all' ranks everything that a user has not rated in training, 'rated' only what was kept back
+    among:str='all', # 'all' ranks everything that a user has not rated in training, 'rated' only what was kept back
+    shrink=None   # Ratings that make half of the evidence, as for `recommend`; 0 for no shrinking
 ) -> list:        # A `Ranked` for the model, 'best liked' and 'popular'; raises `DataError`
     "Precision and recall at k, beside two lists that are the same for everybody"
     known = factors_of(learn)
@@ -132,9 +157,8 @@ def rank_report(
     for who,held in _kept_back(known, valid, *names, good).items():
         found = _candidates(known, who, held, among, k)
         if found is None: continue
-        ours = known.scores(known.theta(who))
-        for name,scores in zip(rows, (ours, known.item_bias, known.counts)):
-            rows[name].append(_hits_among(found, scores, k))
+        lists = shrunk_stars(known, known.theta(who), shrink),known.item_bias,known.counts
+        for name,scores in zip(rows, lists): rows[name].append(_hits_among(found, scores, k))
     if not rows['model']:
         raise DataError(f'No user has more than {k} films to rank and liked one of them.',
                         next='Make k or good smaller, or keep more ratings back.')

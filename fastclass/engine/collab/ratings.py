@@ -11,39 +11,19 @@ import numpy as np
 import pandas as pd
 
 from ..base.errors import DataError
+from .roles import (RatingColumns, are_counts, are_times, columns_of, find_columns, find_name,
+    not_rated_values, one_form, rating_columns, scale_advice)
 
 # %% auto #0
-__all__ = ['rating_columns', 'RatingsFinding', 'RatingsReport', 'check_ratings', 'leave_last_out', 'rmse_of', 'MeanAndBias',
+__all__ = ['RatingsFinding', 'RatingsReport', 'rated_mask', 'check_ratings', 'leave_last_out', 'rmse_of', 'MeanAndBias',
            'mean_and_bias']
-
-# %% ../../../nbs/engine/collab/ratings.ipynb #ee8553f6
-def _columns_of(df): return ', '.join(map(str, df.columns))
-
-def rating_columns(
-    df,            # A DataFrame, one row a rating
-    user=None,     # Name of the column that says who rated; the first column if None
-    item=None,     # Name of the column that says what was rated; the second if None
-    rating=None    # Name of the column of stars; the third if None
-) -> tuple:        # The three names; raises `DataError` when one is not there
-    "Names of the columns for users, items and ratings"
-    if len(df.columns)<3:
-        raise DataError(f'The table has {len(df.columns)} columns: {_columns_of(df)}.',
-                        next='A ratings table needs a user, an item and a rating in each row.')
-    names = tuple(df.columns[i] if o is None else o for i,o in enumerate((user, item, rating)))
-    lost = [o for o in names if o not in df.columns]
-    if lost:
-        raise DataError(f'There is no column {lost[0]!r}; there are {_columns_of(df)}.',
-                        next='Name the columns with user=, item= and rating=.')
-    if len(set(names))<3:
-        raise DataError(f'One column stands for two things: {names}.',
-                        next='Name three different columns with user=, item= and rating=.')
-    return names
 
 # %% ../../../nbs/engine/collab/ratings.ipynb #10ef0539
 @dataclass(frozen=True)
 class RatingsFinding:
     "One thing that `check_ratings` found"
-    kind:str    # One word: text, missing, infinite, empty, constant, duplicates, title, scale, one_rating, rare_item
+    kind:str    # One word: text, missing, infinite, empty, constant, time, not_rated, zero, counts, forms, duplicates,
+                # title, scale, one_rating, rare_item
     bad:bool    # Must it be mended before training?
     message:str # What was found
     next:str    # What to do about it
@@ -57,10 +37,12 @@ class RatingsReport:
     items:int      # How many there are
     ratings:int    # Rows
     findings:tuple # `RatingsFinding`s, bad ones first
+    columns:RatingColumns|None = None # What was taken for what
     def __str__(self):
         filled = self.ratings/max(1, self.users*self.items)
         pairs = f'{filled:.1%} of all pairs'
         lines = [f'{self.ratings:,} ratings of {self.items:,} items by {self.users:,} users: {pairs}.']
+        if self.columns is not None: lines.append(str(self.columns))
         for o in self.findings:
             kind = 'BAD' if o.bad else 'note'
             lines.append(f'- {kind}: {o.message} {o.next}')
@@ -89,7 +71,7 @@ def _check_holes(df, names):
                                  'Drop them: df.dropna(subset=[...]).', rows)
 
 # %% ../../../nbs/engine/collab/ratings.ipynb #53a4bda4
-def _check_values(df, user, item, rating):
+def _check_values(df, user, item, rating, not_rated=None):
     "Findings about single cells"
     from pandas.api.types import is_bool_dtype, is_complex_dtype, is_numeric_dtype
     if not len(df):
@@ -106,27 +88,84 @@ def _check_values(df, user, item, rating):
     if wild:
         yield RatingsFinding('infinite', True, f'{len(wild)} ratings are infinite, the first in row {wild[0]}.',
                              'Drop these rows.', wild)
+    if len(s): yield from _check_meaning(df[rating], not_rated)
     if len(s) and s.nunique()==1:
         yield RatingsFinding('constant', True, f'All ratings are {s.iloc[0]:g}.',
                              'There is nothing to learn from one value: name the right column.')
 
+# %% ../../../nbs/engine/collab/ratings.ipynb #414e12f0
+def rated_mask(
+    ratings,       # A Series of numbers, missing ones too
+    not_rated=None # Values that stand for "not rated"; None looks for them, `()` means none
+) -> tuple:        # `(mask, values)`: a bool array, True for ratings, and the values that are none
+    "Which of the ratings are ratings"
+    stars = ratings.to_numpy(float, na_value=np.nan)
+    values = not_rated_values(stars) if not_rated is None else tuple(np.ravel(not_rated))
+    return ~np.isin(stars, values),values
+
+# %% ../../../nbs/engine/collab/ratings.ipynb #39390605
+def _check_meaning(ratings, not_rated):
+    "Findings about numbers that are no ratings"
+    name = ratings.name
+    rated,values = rated_mask(ratings, not_rated)
+    stars = ratings.to_numpy(float, na_value=np.nan)[rated]
+    stars = stars[np.isfinite(stars)]
+    if are_times(stars):
+        yield RatingsFinding('time', True, f'The numbers in {name!r} are times: {stars[0]:.0f} in the first row.',
+                             'Name the column of ratings with rating=.')
+    elif are_counts(stars):
+        yield RatingsFinding('counts', False, f'The numbers in {name!r} go from {stars.min():g} to {stars.max():g}: '
+                             'they count something, and are no stars.', scale_advice(stars, ()))
+    if values and not rated.all(): yield _not_rated_finding(name, rated, values)
+    elif not_rated is None and len(stars) and stars.min()==0 and np.ptp(stars)>1:
+        n = (stars==0).sum()
+        yield RatingsFinding('zero', False, f'{n} ratings in {name!r} are 0, taken for the lowest rating.',
+                             'Should it say "not rated", give not_rated=0.')
+
+# %% ../../../nbs/engine/collab/ratings.ipynb #86ae3a6f
+def _not_rated_finding(name, rated, values):
+    "What to do about values that are no rating"
+    said = ' or '.join(f'{o:g}' for o in values)
+    test = ' & '.join(f'(df[{name!r}]!={o:g})' for o in values)
+    rows = _where(~rated)
+    return RatingsFinding(
+        'not_rated', True,
+        f'{len(rows)} of {len(rated)} ratings in {name!r} are {said}, which is taken for "not rated".',
+        f'Leave them out: read_ratings(df) does, or df = df[{test}]. If they are ratings, say not_rated=().', rows)
+
 # %% ../../../nbs/engine/collab/ratings.ipynb #27855616
 def _check_pairs(df, user, item):
     "Findings about pairs and about users and items with few ratings"
-    extra = int(df.duplicated([user, item]).sum())
+    yield from _check_forms(df[user])
+    yield from _check_forms(df[item])
+    pairs = pd.DataFrame({name: pd.factorize(one_form(df[name]))[0] for name in (user, item)})
+    extra = int(pairs.duplicated().sum())
     if extra:
-        rows = _where(df.duplicated([user, item], keep=False))
+        rows = _where(pairs.duplicated(keep=False))
         yield RatingsFinding(
             'duplicates', True,
             f'{extra} ratings are of a pair that was rated before, the first in row {rows[0]}.',
             f'Keep the last: df.drop_duplicates([{user!r}, {item!r}], keep="last"). '
             'Else one of them can be trained on and the other be validated on.', rows)
     for name,kind in ((user, 'one_rating'), (item, 'rare_item')):
-        codes,_ = pd.factorize(df[name])
+        codes = pairs[name].to_numpy()
         rows = _where((codes>=0) & (np.bincount(codes+1)[codes+1]==1))
         if rows:
-            yield RatingsFinding(kind, False, f'{len(rows)} of {df[name].nunique()} in {name!r} have one rating.',
+            yield RatingsFinding(kind, False, f'{len(rows)} of {codes.max()+1} in {name!r} have one rating.',
                                  'Expect little more than an average for them.', rows)
+
+# %% ../../../nbs/engine/collab/ratings.ipynb #18368548
+def _check_forms(column):
+    "A finding about names that are written in two ways"
+    forms = pd.DataFrame({'as it is': pd.factorize(column)[0], 'plain': pd.factorize(one_form(column))[0]})
+    first = forms[forms.plain>=0].drop_duplicates()
+    twice = first[first.plain.duplicated(keep=False)]
+    if not len(twice): return
+    one = twice[twice.plain==twice.plain.iloc[0]].index[:2]
+    said = ' and '.join(f'{column.iloc[i]!r:.40}' for i in one)
+    n = twice.plain.nunique()
+    yield RatingsFinding('forms', True, f'{n} in {column.name!r} are written in two ways, for example {said}.',
+                         'A model would take them for two: read_ratings(df) makes one of them.')
 
 # %% ../../../nbs/engine/collab/ratings.ipynb #a30b7ff2
 def _check_titles(df, item, title, catalogue):
@@ -134,17 +173,17 @@ def _check_titles(df, item, title, catalogue):
     table = df if catalogue is None else catalogue
     lost = [o for o in (item, title) if o not in table.columns]
     if lost:
-        raise DataError(f'There is no column {lost[0]!r} to look up titles; there are {_columns_of(table)}.',
+        raise DataError(f'There is no column {lost[0]!r} to look up titles; there are {columns_of(table)}.',
                         next='Name the column with title=, and its table with catalogue=.')
     n = table.groupby(title)[item].nunique()
     shared = n[n>1]
     if len(shared):
         example = f'{shared.index[0]!r} for {int(shared.iloc[0])}'
         yield RatingsFinding('title', True, f'{len(shared)} titles stand for two items or more, for example {example}.',
-                             'Train on the id, or put the year into the title.')
+                             'Train on the id, or let read_ratings(df, catalogue=...) make each title the name of one.')
 
 # %% ../../../nbs/engine/collab/ratings.ipynb #2d00bd6e
-def _check_scale(df, rating, y_range):
+def _check_scale(df, rating, y_range, not_rated):
     "Findings about ratings and the range of the model"
     lo,hi = y_range
     y_range = tuple(y_range)
@@ -152,12 +191,14 @@ def _check_scale(df, rating, y_range):
         raise DataError(f'y_range is {y_range}: the lower end comes first.',
                         next='For stars from 1 to 5, give (0.5, 5.5).')
     s = df[rating].to_numpy(float)
-    least,most = s.min(),s.max()
+    rated,_ = rated_mask(df[rating], not_rated)
+    if not rated.any(): return
+    least,most = s[rated].min(),s[rated].max()
     room = f'({least-.5:g}, {most+.5:g})'
-    out = _where((s<lo)|(s>hi))
+    out = _where(((s<lo)|(s>hi))&rated)
     if out:
         yield RatingsFinding('scale', True, f'{len(out)} ratings lie outside y_range {y_range}: '
-                             f'they go from {least:g} to {most:g}.', f'Give y_range={room}.', out)
+                             f'they go from {least:g} to {most:g}.', scale_advice(s[rated], ()), out)
     elif least==lo or most==hi:
         yield RatingsFinding('scale', False, f'Ratings lie at an end of y_range {y_range}, '
                              'which a sigmoid never reaches.', f'Give it some room: {room}.')
@@ -177,43 +218,45 @@ def _check_single_values(s):
 # %% ../../../nbs/engine/collab/ratings.ipynb #ac9b629f
 def check_ratings(
     df,             # A DataFrame, one row a rating
-    user=None,      # Column of users; the first if None
-    item=None,      # Column of items; the second if None
-    rating=None,    # Column of ratings; the third if None
+    user=None,      # Column of users; found by name and content if None
+    item=None,      # Column of items; found if None
+    rating=None,    # Column of ratings; found if None
     y_range=None,   # The range that the model will have, to compare the scale with
     title=None,     # Column of titles, to look for titles that stand for two items
-    catalogue=None  # Table that has `item` and `title`; `df` if None
-) -> RatingsReport: # Print it, or call `.raise_if_bad()`; raises `DataError` when a column is not there
-    "Look for what would make training fail or its result wrong"
-    user,item,rating = rating_columns(df, user, item, rating)
+    catalogue=None, # Table that has `item` and `title`; `df` if None
+    not_rated=None  # Values that stand for "not rated"; None looks for them, `()` means none
+) -> RatingsReport: # Print it, or call `.raise_if_bad()`; raises `DataError` when a column is not there or not clear
+    "Look for what would make training fail or its result wrong, and say which column is what"
+    columns = find_columns(df, user, item, rating)
+    user,item,rating = columns.user,columns.item,columns.rating
     for name in (user, item, rating): _check_single_values(df[name])
-    found = list(_check_values(df, user, item, rating))
+    found = list(_check_values(df, user, item, rating, not_rated))
     if len(df): found += _check_pairs(df, user, item)
     if title is not None: found += _check_titles(df, item, title, catalogue)
-    no_numbers = any(o.kind in ('text', 'missing', 'infinite', 'empty') for o in found)
-    if y_range is not None and not no_numbers: found += _check_scale(df, rating, y_range)
+    no_numbers = any(o.kind in ('text', 'missing', 'infinite', 'empty', 'time') for o in found)
+    if y_range is not None and not no_numbers: found += _check_scale(df, rating, y_range, not_rated)
     found = tuple(sorted(found, key=_good_last))
-    return RatingsReport(df[user].nunique(), df[item].nunique(), len(df), found)
+    return RatingsReport(one_form(df[user]).nunique(), one_form(df[item]).nunique(), len(df), found, columns)
 
 def _good_last(finding): return not finding.bad
 
 # %% ../../../nbs/engine/collab/ratings.ipynb #f20ee24d
 def leave_last_out(
     df,             # A DataFrame, one row a rating, any index
-    user=None,      # Column of users; the first if None
+    user=None,      # Column of users; found by name and content if None
     time=None,      # Column to sort by, such as a timestamp; None draws at random
     n:int=1,        # Ratings of each user to keep back
     keep:int=1,     # Ratings that a user must have left for training
     seed:int=42     # For the draw, and between equal times
 ) -> tuple:         # `(train, valid)`: sorted arrays of row positions; raises `DataError` when nothing can be kept back
     "Split so that each user's last `n` ratings are for validation"
-    user = df.columns[0] if user is None else user
+    user = rating_columns(df)[0] if user is None else user
     _check_split(df, user, time, n, keep)
     order = np.random.default_rng(seed).permutation(len(df))
     if time is not None:
         times = df[time].to_numpy()[order]
         order = order[np.argsort(times, kind='stable')]
-    who = df[user].iloc[order]
+    who = one_form(df[user]).iloc[order]
     from_end = who.groupby(who).cumcount(ascending=False).to_numpy()
     total = who.map(who.value_counts()).to_numpy()
     valid = order[(from_end<n) & (total>=n+keep)]
@@ -226,7 +269,7 @@ def _check_split(df, user, time, n, keep):
     "Raise `DataError` for what cannot be kept back"
     lost = [o for o in (user, time) if o is not None and o not in df.columns]
     if lost:
-        raise DataError(f'There is no column {lost[0]!r}; there are {_columns_of(df)}.',
+        raise DataError(f'There is no column {lost[0]!r}; there are {columns_of(df)}.',
                         next='Name a column of the table, or time=None for a random draw.')
     if n<1 or keep<0:
         raise DataError(f'n is {n} and keep is {keep}.', next='Give n=1 or more, and keep=0 or more.')
@@ -253,30 +296,32 @@ class MeanAndBias:
         items  # One item a rating
     ):         # Array of stars; who or what is not known counts as average
         "Stars for each pair"
-        away = [self.users.get(u, 0.)+self.items.get(i, 0.) for u,i in zip(users, items)]
+        away = [(find_name(self.users, u) or 0.)+(find_name(self.items, i) or 0.) for u,i in zip(users, items)]
         return self.mean + np.array(away)
 
 # %% ../../../nbs/engine/collab/ratings.ipynb #13291b40
 def mean_and_bias(
     df,              # Training ratings
-    user=None,       # Column of users; the first if None
-    item=None,       # Column of items; the second if None
-    rating=None,     # Column of ratings; the third if None
+    user=None,       # Column of users; found by name and content if None
+    item=None,       # Column of items; found if None
+    rating=None,     # Column of ratings; found if None
     shrink:float=4., # Ratings' worth of doubt: a difference is divided by the number of ratings plus this
-    rounds:int=5     # Users and items are fitted in turn, this many times
+    rounds:int=5,    # Users and items are fitted in turn, this many times
+    not_rated=None   # Values that stand for "not rated"; None looks for them and refuses them, `()` means none
 ) -> MeanAndBias:    # Raises `DataError` for a table that cannot be used
     "Fit the mean, the users' and the items' differences"
     user,item,rating = rating_columns(df, user, item, rating)
-    bad = [o for o in _check_values(df, user, item, rating) if o.bad and o.kind!='constant']
+    bad = [o for o in _check_values(df, user, item, rating, not_rated) if o.bad and o.kind!='constant']
     if bad: raise DataError(bad[0].message, next=bad[0].next)
+    who,what = one_form(df[user]),one_form(df[item])
     stars = df[rating].to_numpy(float)
     mean = stars.mean()
     of_user,of_item = {},{}
     for _ in range(rounds):
-        kindness = np.array([of_user.get(u, 0.) for u in df[user]])
-        of_item = _shrunk(df[item], stars-mean-kindness, shrink)
-        goodness = np.array([of_item[i] for i in df[item]])
-        of_user = _shrunk(df[user], stars-mean-goodness, shrink)
+        kindness = np.array([of_user.get(u, 0.) for u in who])
+        of_item = _shrunk(what, stars-mean-kindness, shrink)
+        goodness = np.array([of_item[i] for i in what])
+        of_user = _shrunk(who, stars-mean-goodness, shrink)
     return MeanAndBias(float(mean), of_user, of_item)
 
 # %% ../../../nbs/engine/collab/ratings.ipynb #1c213bbf

@@ -9,9 +9,10 @@ from collections import Counter
 from dataclasses import fields, replace
 from pathlib import Path
 from urllib.parse import urlsplit
-from ..base.errors import DataError, NothingFoundError, PictureError, SourceError, printable
+from fastclass.engine.base.errors import (DataError, NothingFoundError, PictureError, SourceError, counted,
+    printable)
 from ..base.files import read_limited, safe_folder, write_atomic
-from .manifest import Manifest, row_key
+from .manifest import STATUSES, Manifest, row_key
 from .search import Hits
 from .source import Hit
 
@@ -29,13 +30,13 @@ def check_counts(
     if few:
         named = ', '.join(few)
         raise DataError(f'Too few pictures: {named}; {min_ok} are needed in each class.{_commonest(counts)}',
-                        next='Ask for more (n=...), use other words, or allow fewer (min_ok=...).')
+                        next='Ask for more (n=..., --n), use other words, or allow fewer (min_ok=..., --min-ok).')
     much = [_refused_of(k, c) for k,c in counts.items() if c['ok']*2<c.total()]
     if much:
         named = ', '.join(much)
         raise DataError(f'More than half was refused: {named}.{_commonest(counts)}',
-                        next='Look at what was refused (`Collection(dest).refused()`), '
-                             'then use other words or another source.')
+                        next='Look at what was refused: `Collection(folder).refused()` in Python, or the lines of '
+                             'manifest.jsonl. Then use other words or another source.')
 
 # %% ../../../nbs/engine/collect/collection.ipynb #b03b06db
 def _refused_of(label, count):
@@ -48,7 +49,10 @@ def _commonest(counts):
     for c in counts.values(): why.update({k:v for k,v in c.items() if k!='ok'})
     if not why: return ''
     word,n = why.most_common(1)[0]
-    return f' The commonest reason was {word} ({n} times).'
+    said = STATUSES.get(word) or word.replace('http_', 'the server answered ')
+    times = counted(n, 'time')
+    if said!=word: times = f'{word}, {times}' # as in the table
+    return f" The commonest reason: {said.replace('_', ' ')} ({times})."
 
 # %% ../../../nbs/engine/collect/collection.ipynb #9c249dbf
 def _credit(row):
@@ -80,7 +84,7 @@ def credits_text(
     ok = [o for o in rows if o['status']=='ok']
     free = [o for o in ok if o.get('licence')]
     unknown = [o for o in ok if not o.get('licence')]
-    out = ['# Credits', f'{len(ok)} pictures, {len(free)} of them with a licence.']
+    out = ['# Credits', f'{counted(len(ok), "picture")}, {len(free)} of them with a licence.']
     for licence in sorted({o['licence'] for o in free}):
         lines = [_credit(o) for o in free if o['licence']==licence]
         out += [printable(f'## {licence}'), '\n'.join(lines)]
@@ -148,13 +152,14 @@ def card_text(
     asked = [printable(f'- {label}: "{query}"') for label,query in queries if query]
     groups = {o['group'] for o in ok if o.get('group')}
 
-    parts = [f'# Data set: {len(ok)} pictures', _classes_table(counts)]
+    parts = [f'# Data set: {counted(len(ok), "picture")}', _classes_table(counts)]
     if asked: parts.append('## Searched for\n\n'+'\n'.join(asked))
     parts.append('## Sources\n\n'+_tally(ok, 'source'))
     parts.append('## Licences\n\n'+_tally(ok, 'licence'))
     if groups:
         split = 'A split must keep each group on one side.'
-        parts.append(f'## Copies\n\n{len(groups)} groups of pictures look alike. {split}')
+        alike = counted(len(groups), 'group of pictures looks alike.', 'groups of pictures look alike.')
+        parts.append(f'## Copies\n\n{alike} {split}')
     parts.append('## To be filled in\n\n'
                  'What it is for. What it must not be used for. Who and what is missing from it.')
     return '\n\n'.join(parts)+'\n'
@@ -188,7 +193,7 @@ class Collection:
     def __len__(self): return sum(c['ok'] for c in self.counts.values())
     def __repr__(self):
         lines = [printable(_class_line(k, c, self.said)) for k,c in self.counts.items()]
-        return '\n'.join([*lines, printable(f'{len(self)} pictures in {self.dest.name}')])
+        return '\n'.join([*lines, printable(f'{counted(len(self), "picture")} in {self.dest.name}')])
     @property
     def manifest(self):
         "All rows as a pandas DataFrame"
@@ -278,8 +283,8 @@ def named_searches(
         query = search.strip() or name.strip()
         if query not in queries: queries.append(query)
     if terms: return terms
-    example = '--classes "cyclist=cyclist photo, pedestrian=pedestrian photo"'
-    raise DataError('There is no class to collect.', next=f'Name some: {example}.')
+    example = '"cyclist=cyclist photo, pedestrian=pedestrian photo"'
+    raise DataError('There is no class to collect.', next=f'Name some in --classes (`classes` in Python): {example}.')
 
 # %% ../../../nbs/engine/collect/collection.ipynb #324b569d
 def trusted(
@@ -351,7 +356,7 @@ def fetch_one(
 ) -> Path:  # The picture; the last `SourceError` or `PictureError` when none of the first ten can be had
     "Fetch and check the first picture that can be had"
     from fastclass.engine.collect.download import download_one
-    last = NothingFoundError('There are no hits to fetch from.', 'Search with other words.')
+    last = NothingFoundError('There is no search result to fetch a picture from.', 'Search with other words.')
     for hit in hits[:10]:
         try: return download_one(hit, folder, allow_hosts=trusted([hit]))
         except (SourceError, PictureError) as e: last = e

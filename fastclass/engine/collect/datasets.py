@@ -73,7 +73,7 @@ def _fetch(url, loader, deadline):
     download_file(url, file, deadline)
     if loader.check(url, file): return
     file.unlink()
-    raise SourceError(f'{file.name} came with the wrong hash.',
+    raise SourceError(f'{file.name} did not arrive as it should: its hash is wrong.',
                       next='Something on the way changed it; try another network.')
 
 # %% ../../../nbs/engine/collect/datasets.ipynb #ac437a74

@@ -10,7 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote_to_bytes, urlsplit
-from ..base.errors import DataError, NoInternetError, PictureError, StorageError, storage_guard
+from ..base.bars import shows_bars
+from fastclass.engine.base.errors import (DataError, NoInternetError, PictureError, StorageError, counted,
+    storage_guard)
 from ..base.files import QUARANTINE, STAGED, read_limited, safe_folder, write_atomic
 from ..base.lookalikes import fingerprint
 from ..base.machine import cpu_count
@@ -204,7 +206,7 @@ def _ask(run, job):
     if job.url.startswith('file:') and not job.hops and (o.local_files is True or job.url in (o.local_files or ())):
         return Response(_own_file(job.url, o.max_bytes))
     if job.url.startswith('file:'):
-        raise FetchError('bad_url', 'It is a file of a computer, and is read with local_files=True only.')
+        raise FetchError('bad_url', 'It is a file on a computer, which is read with local_files=True only.')
     run.requests['all'] += 1
     check_url(job.at)
     due = time.monotonic()+max(job.left, .01)
@@ -406,7 +408,7 @@ def _batch(out):
 
 def _progress_bar(n, progress):
     "A function that moves a progress bar to a number"
-    if not progress or not n: return _no_bar
+    if not (progress and n and shows_bars()): return _no_bar
     from fastprogress.fastprogress import progress_bar
     bar = progress_bar(range(n), total=n)
     bar.update(0)
@@ -494,7 +496,8 @@ def _offline(manifest, todo, o):
     if has_internet(): return
     manifest.add([r | dict(status='waiting', message='', time='') for r in asked])
     why = next((r['message'] for r in asked if r['status']=='proxy'), '')
-    raise NoInternetError(f'There is no internet: none of {len(asked)} addresses could be reached. {why}'.strip(),
+    failed = counted(len(asked), 'address', 'addresses')
+    raise NoInternetError(f'There is no internet: {failed} could not be reached. {why}'.strip(),
                           next=NO_INTERNET)
 
 def _out_of_reach(row, o):

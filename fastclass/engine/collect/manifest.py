@@ -7,7 +7,7 @@ from __future__ import annotations
 import hashlib, json, os, re, stat, warnings
 from functools import lru_cache
 from pathlib import Path
-from ..base.errors import DataError, printable, storage_guard
+from ..base.errors import DataError, counted, printable, storage_guard
 from ..base.files import QUARANTINE, STAGED, open_regular, read_limited, safe_folder, write_atomic
 from ..base.lookalikes import GROUP_LIMIT, connected_components, is_copied_name, near_pairs
 from .source import MAX_ADDRESS, MAX_SAID
@@ -74,7 +74,7 @@ MAX_LABEL = 1000 # Characters of the name of a class
 
 def _label_fault(label):
     "What is wrong with the name of a class; '' where it is fine"
-    if not isinstance(label, str): return f'is {type(label).__name__} and no text'
+    if not isinstance(label, str): return f'is not text but {type(label).__name__}'
     if len(label)>MAX_LABEL: return f'has {len(label):,} characters, over the limit of {MAX_LABEL:,}'
     try: label.encode()
     except UnicodeEncodeError: return 'has characters that no file can hold'
@@ -151,7 +151,7 @@ def row_fault(
         value = row[key]
         if value=='' or (key in _TEXTS and type(value) is str and len(value)<=MAX_TEXT): continue # most of them
         if fault := _field_fault(key, value): return f'the {key} {fault}'
-    if not _WORD.fullmatch(row['status']): return 'the status is no word'
+    if not _WORD.fullmatch(row['status']): return 'the status is not one word'
     if (row['file'] or row['moved_from']) and (fault := _file_fault(row)): return f'the file {fault}'
     if row['status'] in PICTURED and (fault := _picture_fault(row)): return f'it {fault}'
     if len(row)==len(FIELDS): return ''
@@ -173,15 +173,15 @@ def _is_simple(value):
 # %% ../../../nbs/engine/collect/manifest.ipynb #38317bf1
 def checked_row(
     row,       # What a line of a manifest holds
-    where:str='A row' # Which one it is, for the message
+    where:str='An entry' # Which one it is, for the message
 ) -> dict:     # The row with all `FIELDS`; `DataError` for what is no row
     "A row that can be relied on"
-    advice = 'Take this row out, restore the manifest from a copy, or ask whoever gave it to you.'
+    advice = 'Take this line out, restore the manifest from a copy, or ask whoever gave it to you.'
     said = row if isinstance(row, dict) else {}
     if None in said.values(): said = {k:v for k,v in said.items() if v is not None}
     if float in map(type, said.values()): said = {k:_whole(v) for k,v in said.items()}
     if not {'label', 'url', 'status'} <= said.keys():
-        raise DataError(f'{where} is no row of a manifest: it has no label, url or status.', next=advice)
+        raise DataError(f'{where} is no entry of a manifest: it has no label, url or status.', next=advice)
     row = _EMPTY | said
     if fault := row_fault(row): raise DataError(f'{where}: {fault}.', next=advice)
     return row
@@ -248,7 +248,7 @@ def _read_manifest(path):
     if not os.path.lexists(path): return rows,end,unread
     with _open_manifest(path) as f:
         for n,line in enumerate(_lines(f, path), 1):
-            row = _row_in_line(line, f'{path.name}, row {n}')
+            row = _row_in_line(line, f'{path.name}, line {n}')
             if row: rows[row_key(row)] = row
             elif _is_torn(line): break
             elif line.strip(): unread.append((n, line))
@@ -345,10 +345,11 @@ def _escaped(rows):
     return [{k:printable(v) if isinstance(v, str) else v for k,v in row.items()} for row in rows]
 
 def _tell(manifest):
-    numbers = ', '.join(str(n) for n,_ in manifest._unread[:5])
+    first,_ = manifest._unread[0]
+    lines = counted(len(manifest._unread), 'line')
     name = printable(manifest.path.name)
-    warnings.warn(f'{len(manifest._unread)} lines of {name} cannot be read, from line {numbers} on. '
-                  f'They are kept: a run that writes the manifest anew puts them into {UNREAD}.')
+    warnings.warn(f'{lines} of {name} cannot be read, from line {first} on. What they hold is kept: '
+                  f'a run that writes the manifest anew puts it into {UNREAD}.')
 
 def _keep_unread(manifest):
     "Put the lines that cannot be read where they stay"

@@ -10,6 +10,7 @@ from functools import cache, partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
+from ..base.bars import plain_lines
 from ..base.errors import DataError, NothingFoundError, storage_guard
 
 # %% auto #0
@@ -205,7 +206,7 @@ def pack_classes(
 
 # %% ../../../nbs/engine/collect/practice_server.ipynb #5548fbc3
 def _drawn(pack, name, cls):
-    root = Path(pack(name))
+    with plain_lines(): root = Path(pack(name))
     folder = next(o for o in (root/'photos'/cls, root/'train'/cls, root/cls) if o.is_dir())
     return sorted(p for p in folder.iterdir() if p.suffix.lower() in ('.jpg', '.jpeg', '.png'))
 

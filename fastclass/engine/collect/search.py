@@ -166,7 +166,7 @@ def _from_source(source, query, n, safe, live):
         hits = remembered(source, query, n, safe)
         if hits is not None: return hits,None
         if not live:
-            return [],NoInternetError(f'{source.label} was not asked: this is not a live run.', next=NO_INTERNET)
+            return [],NoInternetError(f'{source.label} was not asked: this run uses no internet.', next=NO_INTERNET)
     circuit = source.__dict__.setdefault('circuit', Circuit())
     if circuit.wait(): return [],circuit.why # as a moment ago
     hits,err = _searched(source, circuit, query, n, safe)

@@ -7,7 +7,7 @@ from __future__ import annotations
 import io, os, re, shlex, tarfile
 from pathlib import Path
 
-from ..base.errors import DataError, UnsupportedError, first_line, printable
+from ..base.errors import DataError, UnsupportedError, counted, first_line, printable
 from ..base.files import open_regular, write_atomic
 from ..base.picture import REASONS
 from .collection import Collection, gather
@@ -100,9 +100,10 @@ def export_hits(
     command = shlex.join(img2dataset_command(path, shards))
     then = shlex.join(['fastclass', 'collect', '--shards', shards, '--dest', str(dest)])
     for label,line in said.items(): print(printable(f'{label}: {line}'))
-    print(printable(f'{n} addresses in {path}; nothing was downloaded. Now:'))
-    print(printable(command))
-    print(printable(f'and then: {then}'))
+    addresses = counted(n, 'address', 'addresses')
+    go_on = f'Now:\n{printable(command)}\nand then: {printable(then)}'
+    if not n: go_on = 'An earlier run has asked for them all: there is nothing to fetch.'
+    print(printable(f'{addresses} in {path}; nothing was downloaded.'), go_on)
     if any(o['source']=='bundled' for o in rows):
         print('These are addresses of the practice web, which is there as long as this process.')
     return dict(ok=True, dest=str(dest), said=said, list=str(path), addresses=n, command=command)

@@ -7,7 +7,7 @@ from __future__ import annotations
 import csv, json, re, unicodedata, warnings
 from itertools import islice
 from pathlib import Path
-from ..base.errors import DataError, first_line, printable
+from ..base.errors import DataError, counted, first_line, printable
 from ..base.files import read_limited
 from .source import Hit
 
@@ -100,7 +100,7 @@ def _fitting(row, n, delimiter):
     is_cut = not _PICTURE.fullmatch(first) and all(_PIECE.search(o) or re.search(r'\d', o) for o in pieces)
     if is_cut: return [*row[:at], address, *row[at+more+1:]]
     raise DataError(f'A line of the table has {len(row)} fields, and the first line {n}: {address[:100]}',
-                    next='Put the field that has the sign in it between quotation marks.')
+                    next=f'Put the field with the extra {delimiter!r} in it between quotation marks.')
 
 # %% ../../../nbs/engine/collect/url_lists.ipynb #c59750bb
 def _cut(lines, delimiter):
@@ -176,7 +176,7 @@ def _cell(row, at): return row[at].strip() if at<len(row) else ''
 
 # %% ../../../nbs/engine/collect/url_lists.ipynb #d0cdc6e9
 def _from_rows(names, rows, column=None):
-    "`(address, label or None)` for each row of a table; `names` of its columns is None where no line says them"
+    "`(address or '', label or None)` for each row of a table; `names` of its columns is None where no line says them"
     at = _column_at(names or [], rows, column)
     if at is None and names and len(names)>1: raise _no_column(names)
     at = at or 0
@@ -186,7 +186,7 @@ def _from_rows(names, rows, column=None):
     found = []
     for row in rows:
         url = _without_comment(_cell(row, at))
-        if url: found.append((url, None if label is None else _cell(row, label)))
+        found.append((url, None if label is None else _cell(row, label)))
     return found
 
 def _no_column(names):
@@ -210,10 +210,10 @@ def _json_pairs(data, column=None):
     import pandas as pd
     if isinstance(data, dict): return _dict_pairs(data, column)
     if not isinstance(data, list) or not data: return []
-    if all(isinstance(o, str) for o in data): return [(o.strip(), None) for o in data if o.strip()]
+    if all(isinstance(o, str) for o in data): return [(o.strip(), None) for o in data]
     if all(isinstance(o, dict) for o in data): return _frame_pairs(pd.json_normalize(data), column)
     if all(isinstance(o, list) for o in data): return _from_rows(None, [[_field(o) for o in row] for row in data])
-    return [pair for o in data if isinstance(o, (str, dict)) for pair in _json_pairs([o], column)]
+    return [pair for o in data for pair in (_json_pairs([o], column) if isinstance(o, (str, dict)) else [('', None)])]
 
 # %% ../../../nbs/engine/collect/url_lists.ipynb #cd2625be
 def _dict_pairs(data, column):
@@ -258,7 +258,19 @@ def _field(value):
 
 # %% ../../../nbs/engine/collect/url_lists.ipynb #e0ec3a88
 def _pairs(source, column):
-    "`(address, label or None)` for whatever a person has"
+    "`(address, label or None)` for whatever a person has; a warning says how many entries have no address"
+    found = _all_pairs(source, column)
+    pairs = [(url, label) for url,label in found if url]
+    _warn_left_out(len(found)-len(pairs), 'address')
+    return pairs
+
+def _warn_left_out(n, what):
+    entries = counted(n, f'entry of the list has no {what}, and is', f'entries of the list have no {what}, and are')
+    if n: warnings.warn(f'{entries} left out.')
+
+# %% ../../../nbs/engine/collect/url_lists.ipynb #891d8cee
+def _all_pairs(source, column):
+    "The same, with '' where there is no address"
     is_text = isinstance(source, str) and (_is_url(source) or '\n' in source)
     if is_text: return _text_pairs(source, '', column)
     if isinstance(source, (str, Path)):
@@ -270,8 +282,7 @@ def _pairs(source, column):
                         next='Give a path, a list or a column.')
     items = list(source)
     if any(isinstance(o, (dict, list, tuple)) for o in items): return _json_pairs(items, column)
-    texts = [str(o).strip() for o in items if isinstance(o, (str, Path))]
-    return [(o, None) for o in texts if o]
+    return [(str(o).strip() if isinstance(o, (str, Path)) else '', None) for o in items]
 
 def _text_pairs(text, suffix, column):
     data = _json_of(text, suffix in ('.json', '.jsonl', '.ndjson'))
@@ -333,12 +344,12 @@ def read_labelled(
     if not pairs or any(k is None for _,k in pairs):
         example = "{'cat': 'cats.txt'}"
         raise DataError('This list has no column of labels.',
-                        next=f'Name one of its columns {LABEL_COLUMNS[0]}, or give one list a class: {example}.')
+                        next=f'Name one of its columns {LABEL_COLUMNS[0]}, or give a list for each class: {example}.')
     found = {}
     for url,label in pairs:
         if label: found.setdefault(label, {})[url] = None
     without = sum(not label for _,label in pairs)
-    if without: warnings.warn(f'{without} rows of the list have no label, and are left out.')
+    _warn_left_out(without, 'label')
     return {k:list(v) for k,v in found.items()}
 
 # %% ../../../nbs/engine/collect/url_lists.ipynb #f451ca5e
@@ -394,5 +405,6 @@ def listed_hits(
         if path and not path.resolve().is_relative_to(home.resolve()): outside.append(text)
     if outside:
         first = printable(outside[0])
-        warnings.warn(f'{len(outside)} pictures outside of the folder of the list are read, {first} is the first.')
+        pictures = counted(len(outside), 'picture')
+        warnings.warn(f'Outside of the folder of the list, {pictures} will be read. The first one: {first}')
     return hits

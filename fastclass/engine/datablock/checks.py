@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 from unicodedata import normalize
 
-from ..base.errors import DataError, PictureError, printable
+from ..base.errors import DataError, PictureError, counted, printable
 from ..base.lookalikes import COPY_LIMIT
 from ..base.machine import cpu_count
 from ..base.picture import open_picture, orientation
@@ -84,9 +84,8 @@ class Report:
 # %% ../../../nbs/engine/datablock/checks.ipynb #7424debf
 def _head(report):
     "How much was found, in a sentence"
-    n = len(report)
     bad = len(report.bad)
-    found = {0:'no findings', 1:'1 finding'}.get(n, f'{n} findings')
+    found = counted(len(report), 'finding') if len(report) else 'no findings'
     aside = f', {bad} bad' if bad else ''
     return f'{report.about}: {found}{aside}.'
 
@@ -142,7 +141,7 @@ def picture_files(
     if not files:
         where = ' in ' + ', '.join(folders) if folders else ''
         raise DataError(f'{path} holds no pictures{where}.',
-                        next='Look what is in it; pictures have names that end in .jpg, .png and so on.')
+                        next='Look at what is in it: the names of pictures end in .jpg, .png and so on.')
     return files
 
 # %% ../../../nbs/engine/datablock/checks.ipynb #937955ce
@@ -215,9 +214,10 @@ def _check_batches(dl, n):
     "Do `n` items make full batches?"
     if not len(dl):
         smaller = min(n, max(1, n//4))
+        items = counted(n, 'training item makes', 'training items make')
         yield Finding(
             'no_batch',
-            f'{n} training items make no full batch of {dl.bs}, so nothing would be trained.',
+            f'{items} no full batch of {dl.bs}, so nothing would be trained.',
             f'Take a batch size of at most {n}: bs={smaller}.',
             bad=True)
     elif dl.drop_last and n%dl.bs>n/4:
@@ -247,7 +247,7 @@ def _check_classes(dls, sides):
         if o.error:
             yield Finding(
                 'label_error',
-                f'A label of a {o.name} item could not be had: {o.error}.',
+                f'The label of a {o.name} item cannot be found out: {o.error}.',
                 'Try `get_y` on one item.',
                 bad=True)
     if any(o.labels is None for o in sides): return
@@ -261,8 +261,8 @@ def _check_classes(dls, sides):
     if untrained:
         yield Finding(
             'missing_class',
-            f'{_some(untrained)} has no training item.',
-            'Put some there, or leave it out of the vocab.',
+            f'Classes without a training item: {_some(untrained)}.',
+            'Put some of each into the training set, or leave it out of the vocab.',
             bad=True)
     if not sides[0].several: yield from _check_balance(train)
 
@@ -283,14 +283,14 @@ def _check_known(side, vocab):
         yield Finding(
             'unknown_class',
             f'The {side.name} items have classes that no training item has: {_some(unknown)}.',
-            'Put some of them on the training side: `stable_split` does.',
+            'Put some of each into the training set: `stable_split` does.',
             bad=True)
     there = set(_each(side))
     missing = [l for l in vocab if l not in there]
     if missing:
         yield Finding(
             'missing_class',
-            f'{_some(missing)} has no {side.name} item, so nothing will be said about it.',
+            f'Classes without a {side.name} item: {_some(missing)}. Nothing is measured about them.',
             'Split each class for itself: `stable_split` does.')
 
 # %% ../../../nbs/engine/datablock/checks.ipynb #6becfa6d
@@ -308,11 +308,12 @@ def _check_balance(train):
 
     (most,n),*_,(least,k) = train.most_common()
     most,least = repr(str(most)),repr(str(least))
+    items = counted(n, 'training item')
     share = n/train.total()
     if n>=UNEVEN*k:
         yield Finding(
             'imbalance',
-            f'{most} has {n} training items and {least} has {k}. Who always says {most} is right for {share:.0%}.',
+            f'{most} has {items} and {least} has {k}. Always saying {most} is right for {share:.0%}.',
             'Collect more of the rare ones, and look at each class, not at the accuracy.')
     few = [c for c,k in train.items() if k<FEW_ITEMS]
     if few:
@@ -347,9 +348,10 @@ def _check_beside(labelled):
     base = _base([f for f,_ in labelled])
     lost = [f for f,l in labelled if os.path.abspath(f.parent)==base and l==f.parent.name]
     if 0<len(lost)<len(labelled):
+        pictures = counted(len(lost), 'picture lies', 'pictures lie')
         yield Finding(
             'stray',
-            f'{len(lost)} pictures lie beside the class folders, '
+            f'{pictures} beside the class folders, '
             'and the name of the whole folder was taken for their class.',
             'Move them into a class folder, or away.',
             bad=True,
@@ -362,15 +364,15 @@ def _check_strays(labels, labelled):
     if split:
         yield Finding(
             'stray',
-            f'{_some(split)} is the name of a side of a split.',
-            'Use `split_from_folder` unless it is a class.',
+            f'Named like a part of a split, not like a class: {_some(split)}.',
+            'If the folders hold a split, use `split_from_folder`.',
             bad=len(split)>1,
             files=[f for f,l in labelled if l in split])
     odd = [l for l in labels if l.lower() in STRAY or l.startswith(('.', '_'))]
     if odd:
         yield Finding(
             'stray',
-            f'{_some(odd)} looks like a folder that a tool left behind, not like a class.',
+            f'Named like a folder that a tool left behind, not like a class: {_some(odd)}.',
             'Take the folder away, or use `picture_files`.',
             files=[f for f,l in labelled if l in odd])
 
@@ -414,9 +416,10 @@ def _check_files(files, looks, headers, opener):
     have = [(f, h) for f,h in zip(files, headers) if h]
     tiny = [f for f,h in have if min(h.size)<TINY]
     if tiny:
+        pictures = counted(len(tiny), 'picture has', 'pictures have')
         yield Finding(
             'tiny',
-            f'{len(tiny)} pictures have a side of less than {TINY} pixels.',
+            f'{pictures} a side of less than {TINY} pixels.',
             'They may be icons or trackers: look at them.',
             files=tiny)
     if opener is not None and not issubclass(opener, UprightImage): yield from _check_opener(have, opener.__name__)
@@ -428,12 +431,13 @@ def _check_opener(have, opener):
     clear = [f for f,h in have if h.transparent]
     deep = [f for f,h in have if h.mode[0] in 'IF']
     found = (
-        ('turned', turned, 'photos are stored turned', 'does not turn them upright'),
-        ('transparent', clear, 'pictures are transparent in places', 'shows the hidden colour under it'),
-        ('deep', deep, 'pictures have more than 8 bits a pixel', 'makes most of them white'))
+        ('turned', turned, 'photo{} stored turned', 'does not turn photos upright'),
+        ('transparent', clear, 'picture{} transparent in places', 'shows the hidden colour under it'),
+        ('deep', deep, 'picture{} of more than 8 bits a pixel', 'makes most of it white'))
     fix = 'Open pictures upright and on white: `ImageBlock(cls=UprightImage)`.'
     for kind,files,what,fault in found:
-        if files: yield Finding(kind, f'{len(files)} {what}, and {opener} {fault}.', fix, files=files)
+        said = counted(len(files), what.format(' is'), what.format('s are'))
+        if files: yield Finding(kind, f'{said}, and {opener} {fault}.', fix, files=files)
 
 # %% ../../../nbs/engine/datablock/checks.ipynb #13a4d05a
 def _made_items(dl, at):
@@ -490,9 +494,6 @@ def _check_copies(files, looks, labels, n):
     kin = {j for i,j in kin_of(looks, labels) if i<n<=j}
     yield from _check_siblings(files, kin-leaked, len(files)-n)
 
-def _pair_count(pairs):
-    return '1 pair' if len(pairs)==1 else f'{len(pairs)} pairs'
-
 def _files_in(pairs, files):
     return [files[k] for pair in pairs for k in pair]
 
@@ -500,18 +501,20 @@ def _files_in(pairs, files):
 def _check_two_labels(files, labels, pairs):
     if pairs:
         i,j = pairs[0]
+        found = counted(len(pairs), 'pair')
         yield Finding(
             'two_labels',
-            f'The same picture in two classes: {_pair_count(pairs)}, the first in {labels[i]} and {labels[j]}.',
+            f'The same picture in two classes: {found}, the first in {labels[i]} and {labels[j]}.',
             'Decide which is right, and take the other away.',
             files=_files_in(pairs, files))
 
 def _check_leak(files, pairs, leaked, valid):
     if pairs:
         points = 100*leaked/valid
+        copies = 'is a copy of a training picture' if leaked==1 else 'are copies of training pictures'
         yield Finding(
             'leak',
-            f'{leaked} of {valid} validation pictures are copies of training pictures: '
+            f'{leaked} of {valid} validation pictures {copies}: '
             f'up to {points:.1f} points of an accuracy are memory.',
             f'Keep copies together: {TOGETHER}.',
             bad=leaked>LEAK*valid,
@@ -522,15 +525,16 @@ def _check_doubles(files, pairs):
     if pairs:
         yield Finding(
             'double',
-            f'The same picture twice on one side: {_pair_count(pairs)}.',
+            f'The same picture twice on one side: {counted(len(pairs), "pair")}.',
             'Take one of each two away; lesson 1 does so while it collects.',
             files=_files_in(pairs, files))
 
 def _check_siblings(files, kin, valid):
     if len(kin)>LEAK*valid:
+        look = 'looks' if len(kin)==1 else 'look'
         yield Finding(
             'siblings',
-            f'{len(kin)} of {valid} validation pictures look much like a training picture of their class, '
+            f'{len(kin)} of {valid} validation pictures {look} much like a training picture of the same class, '
             'as if taken at the same moment.',
             f'Keep them together: {TOGETHER}.',
             files=[files[k] for k in sorted(kin)])
@@ -550,7 +554,7 @@ def check_dls(
         if gone:
             found.append(Finding(
                 'missing',
-                f'{len(gone)} files are not there.',
+                counted(len(gone), 'file is not there.', 'files are not there.'),
                 'Look at the folder, and at how `get_x` makes paths.',
                 bad=True,
                 files=gone))

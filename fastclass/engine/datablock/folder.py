@@ -14,7 +14,7 @@ from pathlib import Path
 from PIL import Image
 
 from ..base.bars import shows_bars
-from ..base.errors import DataError, PictureError, printable
+from ..base.errors import DataError, PictureError, counted, printable
 from ..base.lookalikes import fingerprint, group_names, is_copied_name, kin_pairs, linking_pairs
 from ..base.machine import cpu_count
 from ..base.picture import flatness, is_card, picture_bytes, read_picture
@@ -92,7 +92,7 @@ def _open_picture(file):
         return None, e, None
     digest = hashlib.sha256(data).hexdigest()
     if not looks_odd: return digest, None, look
-    card = PictureError(f'{name} looks like a card that says there is no image.',
+    card = PictureError(f'{name} looks like a placeholder: a card that says there is no image.',
                         'Pass placeholders=False to keep such pictures.', reason='placeholder')
     return digest, card, look
 
@@ -238,15 +238,17 @@ def _layout_notes(folder):
     if folder.given is not None:
         train,valid = _names_of(layout, 'train'),_names_of(layout, 'valid')
         n = folder.given.count(True)
-        notes.append(f'The folders hold the split: {train} ({len(folder)-n} pictures) for training, {valid} ({n}) '
-                     'for validation. --valid and --seed do nothing to it.')
+        pictures = counted(len(folder)-n, 'picture')
+        notes.append(f'The folders hold the split: {train} ({pictures}) for training, {valid} ({n}) for validation. '
+                     '--valid and --seed (in Python valid_pct and seed) do nothing to it.')
     if layout.held:
         names = _names_of(layout, 'test')
-        notes.append(f'Kept for prediction, not trained on: {names}, {len(layout.held)} files.')
+        files = counted(len(layout.held), 'file')
+        notes.append(f'Kept for prediction, not trained on: {names}, {files}.')
     if layout.doubt: notes.append(layout.doubt)
     for label,folders in _twice_named(layout).items():
-        names = ' and '.join(ascii(o) for o in folders)
-        notes.append(f'The folders {names} have one name in two Unicode forms: they are one class, {label!r}.')
+        notes.append(f'{len(folders)} folders are called {label}, and their letters with marks are stored in different '
+                     'ways, as a Mac and other systems do it (two Unicode forms). They were taken for one class.')
     return notes
 
 # %% ../../../nbs/engine/datablock/folder.ipynb #a48ac869
@@ -270,7 +272,7 @@ def _manifest_groups(folder):
         if not (place/'manifest.jsonl').is_file(): continue
         try: rows = Manifest(place).rows()
         except DataError as e: # somebody else's file of that name
-            folder.notes.append(f'The groups of manifest.jsonl are not known: {e.message}')
+            folder.notes.append(f'The groups of look-alikes in manifest.jsonl are not known: {e.message}')
             continue
         groups.update({place/o['file']:o['group'] for o in rows if o['file']})
         groups.update({o['hash']:o['group'] for o in rows if o['hash']})
@@ -287,15 +289,15 @@ def _find_groups(folder, looks):
     try:
         kin = kin_pairs(looks, folder.labels)
     except DataError as e:
-        folder.notes.append(f'Warning: {e.message} They were not kept on one side of the split.')
+        folder.notes.append(f'Warning: {e.message} Look-alikes were not kept on one side of the split.')
         kin = kin_pairs([])
     said = _group_pairs(_manifest_groups(folder))
     groups = group_names(folder.hashes, [*kin[:,:2].tolist(), *said])
     folder.alike = linking_pairs(len(folder), kin)
     if any(groups):
         source = ', some of them named in manifest.jsonl' if said else ''
-        together,n = sum(map(bool, groups)),len(set(filter(None, groups)))
-        group = '1 group' if n==1 else f'{n} groups'
+        together = sum(map(bool, groups))
+        group = counted(len(set(filter(None, groups))), 'group')
         found = f'{together} pictures in {group}{source}'
         folder.notes += _group_notes(folder, groups, found)
     folder.notes += _two_class_notes(folder)
@@ -306,8 +308,8 @@ def _two_class_notes(folder):
     two = [(folder.labels[i], folder.labels[j]) for i,j in folder.alike if folder.labels[i]!=folder.labels[j]]
     if not two: return []
     one,other = map(printable, sorted(two[0]))
-    return [f'Warning: {len(two)} pairs of the same picture lie in two classes, the closest in {one} and {other}: '
-            'one of the labels is wrong (pairs in the report).']
+    pairs = counted(len(two), 'pair of the same picture lies', 'pairs of the same picture lie')
+    return [f'Warning: {pairs} in two classes, the closest in {one} and {other}: one of the labels is wrong.']
 
 # %% ../../../nbs/engine/datablock/folder.ipynb #c22cf497
 def _group_notes(folder, groups, found):
@@ -317,7 +319,8 @@ def _group_notes(folder, groups, found):
         leaked = sum(valid and g in trained for g,valid in zip(groups, folder.given))
         if not leaked: return []
         n = folder.given.count(True)
-        return [f'Warning: {leaked} of {n} validation pictures look like a training picture: up to '
+        look = 'looks' if leaked==1 else 'look'
+        return [f'Warning: {leaked} of {n} validation pictures {look} like a training picture: up to '
                 f'{100*leaked/n:.1f} points of the accuracy are memory.']
 
     notes = [f'Look-alikes: {found}, each kept on one side of the split.']
@@ -325,8 +328,8 @@ def _group_notes(folder, groups, found):
         n = folder.counts[label]
         if not group or k<=n/2: continue
         what = f'Warning: {k} of {n} pictures of {printable(label)} are one group of look-alikes'
-        if k<n: notes.append(f'{what}, so its accuracy rests on the {n-k} others. Add some of another place or time.')
-        else: notes.append(f'{what}. They lie on both sides of the split, so its accuracy is memory: add others.')
+        if k<n: notes.append(f'{what}, so its accuracy rests on the other {n-k}. Add some of another place or time.')
+        else: notes.append(f'{what}. They lie in training and validation, so its accuracy is memory: add others.')
     return notes
 
 # %% ../../../nbs/engine/datablock/folder.ipynb #d055201b
@@ -376,7 +379,8 @@ def _why_one_class(folder):
 def _check_classes(folder, looked_at, min_per_class):
     "Raise `DataError` unless there are two classes or more with enough pictures, and most pictures are good"
     if not folder.files:
-        raise DataError(f'{folder.path} holds no usable picture: {looked_at} files were looked at.',
+        files = counted(looked_at, 'file was', 'files were')
+        raise DataError(f'{folder.path} holds no usable picture: {files} looked at.',
                         next='Look at the first ones by hand; are they pictures?')
 
     broken = [o for o in folder.refused if o[1] not in ('duplicate', 'conflict', 'not_a_picture', 'placeholder')]

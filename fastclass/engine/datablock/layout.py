@@ -255,10 +255,12 @@ def _doubt(layout, inner, sides):
     if len(repeated)<2 or len(alike)<2: return ''
     same = f'{_first_names(o.name for o in alike)} hold folders of the same names ({_first_names(repeated)})'
     split = 'valid' in layout.sides.values()
-    if sides and not split: return f'{same}: they were taken together.'
-    if not split: return f'{same} and were taken for classes. If they are sides, call them train and valid.'
+    if sides and not split: return f'{same}: their pictures were put together.'
+    if not split:
+        return f'{same} and were taken for classes. If they are for training and validation, call them train and valid.'
     if any(side_word(o.name) for o in layout.sides): return ''
-    return f'{same}, so they were taken for sides. If they are classes, put their pictures right into them.'
+    return (f'{same}, so they were taken for training and validation sets. '
+            'If they are classes, put their pictures right into them.')
 
 def _first_names(names):
     "The first names, to be read"

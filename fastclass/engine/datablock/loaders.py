@@ -17,6 +17,7 @@ from fastai.vision.core import PILImage
 from fastai.vision.data import ImageBlock
 from PIL import Image
 
+from ..base.errors import counted
 from ..base.machine import pick_device, worker_count
 from ..base.picture import read_picture
 from .folder import DECODE_SIZE, Folder, scan_folder, split_folder
@@ -84,8 +85,9 @@ def _fitting_batch(bs, n):
     smaller = max(2, n//4)
     if bs is None: return 32 if n>=32 else smaller
     if bs<=n: return bs
+    steps = counted(n//smaller, 'step')
     print(f'Warning: batches of {bs} are more than the {n} training pictures, so each epoch is one step. '
-          f'With bs={smaller} it has {n//smaller}.')
+          f'With batches of {smaller} (bs={smaller}, on the command line --bs {smaller}) it has {steps}.')
     return n
 
 def _folder_block(folder, valid, **tfms):

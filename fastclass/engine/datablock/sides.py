@@ -23,7 +23,7 @@ def content_split(
 )->list:                 # True for each item that goes to validation; raises `DataError`
     "A stratified split in which the content of a file and `seed` decide on its side, whatever its name or place"
     if len(labels)!=len(hashes):
-        raise DataError(f'{len(hashes)} hashes for {len(labels)} items.', next='One hash an item is needed.')
+        raise DataError(f'{len(hashes)} hashes for {len(labels)} items.', next='Give one hash for each item.')
     if not 0<valid_pct<1:
         raise DataError(f'The share for validation is {valid_pct}.',
                         next='Take a number between 0 and 1, for example 0.2.')
@@ -61,7 +61,8 @@ def _quota(labels, share, others):
     few = sorted((k,n) for k,n in counts.items() if n<=others)
     if few:
         said = ', '.join(f'{k!r} has {n}' for k,n in few)
-        raise DataError(f'Too few pictures to split: {said}.', next=f'Each class needs at least {others+1}.')
+        raise DataError(f'Too few pictures to split: {said}.',
+                        next=f'Each class needs at least {others+1}: add some, or leave the class out.')
     return {k:min(n-others, max(1, round(n*share))) for k,n in counts.items()}
 
 # %% ../../../nbs/engine/datablock/sides.ipynb #be14d959
@@ -85,8 +86,10 @@ def _fill_up(side, missing, order, labels, sides):
         smallest = _smallest_free(order, places, sides)
         if smallest is None and any(sides[i]=='train' for i in places): continue # an earlier split decided so
         if smallest is None or not _leaves_some(smallest, places, sides):
+            purpose = 'validation' if side=='valid' else 'the test'
             raise DataError(
-                f'The pictures of {label!r} belong to one group or to too few: nothing is left for the {side} side.',
+                f'The pictures of {label!r} are one group of look-alikes, or too few groups: '
+                f'none is left for {purpose}.',
                 next='Add pictures of it that were taken at another time or place, or leave the class out.')
         for i in smallest: sides[i] = side
 

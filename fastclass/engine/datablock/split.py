@@ -113,7 +113,8 @@ def _indices(split, files):
 
     new = [f for f,s in zip(files, sides) if s is None]
     if new:
-        raise DataError(f'{len(new)} of {len(files)} files are not in the split. The first one: {new[0]}.',
+        are = 'is' if len(new)==1 else 'are'
+        raise DataError(f'{len(new)} of {len(files)} files {are} not in the split. The first one: {new[0]}.',
                         next='They are new or were changed: make the split again, with `keep=` this one.')
     train = [i for i,s in enumerate(sides) if s=='train']
     valid = [i for i,s in enumerate(sides) if s=='valid']
@@ -162,7 +163,7 @@ def _check_request(files, labels, groups, valid, test):
     "Raise `DataError` for lists of different lengths, shares that cannot be, and where there is nothing to split"
     if not len(files)==len(labels)==len(groups):
         raise DataError(f'{len(files)} files, {len(labels)} labels and {len(groups)} groups.',
-                        next='One of each a file is needed.')
+                        next='Give one label and one group for each file.')
     if not (0<valid<1 and 0<=test<1 and valid+test<1):
         raise DataError(
             f'The shares are {valid} for validation and {test} for the test.',
@@ -274,13 +275,13 @@ def _split_rows(path):
 def _check_split_rows(rows, name):
     "Raise `DataError` unless these are the rows of a split"
     if not rows or not {'file', 'side'} <= rows[0].keys():
-        raise DataError(f'{name} is no split: it needs rows with the columns file and side.',
+        raise DataError(f'{name} is no split: a split is a table with the columns file and side.',
                         next='Write one with `save_split`.')
     sides = ', '.join(SIDES)
     for line,row in enumerate(rows, 2):
         side = row['side']
         if side not in SIDES:
-            raise DataError(f'Line {line} of {name} has the side {side!r}.', next=f'A side is one of {sides}.')
+            raise DataError(f'Line {line} of {name} has the side {side!r}.', next=f'Write one of {sides}.')
         if not row['file']:
             raise DataError(f'Line {line} of {name} names no file.', next='Take the line away.')
 

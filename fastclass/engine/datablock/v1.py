@@ -505,7 +505,8 @@ def _lines_at(notes):
     "The lines that tell the notes of one place"
     changed,same,calls = [],[],[]
     for note in notes:
-        if note.changed: changed.append(f'  {note.was} -> {note.now or "gone"}. {note.changed}')
+        today = '' if note.now==note.was else f' -> {note.now or "gone"}'
+        if note.changed: changed.append(f'  {note.was}{today}. {note.changed}')
         elif note.call: calls += ['  Today:', textwrap.indent(note.call, '      ')]
         else: same.append(note.was)
     if same: changed.append('  The same: '+', '.join(same))
@@ -547,7 +548,9 @@ def explain_v1(
     "Print what of fastai v1 a program names, what each is today, and the calls of today for data and training"
     try: cells = _cells(code)
     except _NO_PROGRAM as e:
-        raise DataError(f'This is no program: {e}', next='Give its text, or the path of a .py or .ipynb file.') from e
+        why = getattr(e, 'strerror', None) or e
+        raise DataError(f'This is no program: {why}.',
+                        next='Give its text, or the path of a .py or .ipynb file.') from e
     program = _Program()
     errors = []
     for cell,text in cells:
@@ -556,6 +559,7 @@ def explain_v1(
     notes = _sorted(program.notes.found)
     print(notes)
     if errors:
-        raise DataError(f'{errors[0].place} is no Python: {errors[0].changed}. The rest is told above.',
+        said = errors[0].changed.rstrip('.?')
+        raise DataError(f'{errors[0].place} is no Python: {said}. The rest is told above.',
                         next='Python 2 has `print x`, Python 3 `print(x)`: mend the line and ask again.')
     return notes

@@ -8,6 +8,7 @@ import os
 import torch
 from fastprogress.fastprogress import progress_bar
 from PIL import Image
+from ..base.bars import shows_bars
 from ..base.errors import DataError, PictureError
 from ..base.picture import picture_bytes, read_picture
 from ..datablock.layout import files_below
@@ -92,7 +93,8 @@ def tta_views(
     n:int           # Crops in addition to the whole picture, 0 to 5
 ) -> list:          # `n+1` RGB pictures
     "The picture, and `n` crops of nine tenths: four corners, then the middle"
-    if not 0<=n<=5: raise DataError(f'{n} more looks cannot be had.', next='Take a number from 0 to 5.')
+    if not 0<=n<=5:
+        raise DataError(f'{n} more looks at each picture (tta) cannot be had.', next='Take a number from 0 to 5.')
     return [im, *(_nine_tenths(im, x, y) for x,y in CORNERS[:n])]
 
 def _nine_tenths(im, x, y):
@@ -113,7 +115,7 @@ def predict_tta(
     if not n: return predictor.predict_many(sources, bs, progress)
     sources = list(sources)
     steps = range(0, len(sources), bs)
-    if progress: steps = progress_bar(steps, leave=False)
+    if progress and shows_bars(): steps = progress_bar(steps, leave=False)
     res = []
     for i in steps:
         opened = [_open_or_say(o) for o in sources[i:i+bs]]

@@ -22,6 +22,7 @@ from fastai.vision.core import PILImage
 from fastprogress.fastprogress import progress_bar
 from fastclass.engine.base.bundle_files import (PACKAGES, TEXT, building_from, check_answer, check_target, read_store,
     refuse, write_store)
+from ..base.bars import shows_bars
 from ..base.errors import BundleError, DataError, PictureError, UnsupportedError
 from ..base.picture import read_picture
 from ..base.torch_tools import CORE_BATCH, each_core, evaluating, memory_kept
@@ -211,7 +212,7 @@ class Predictor:
         res = []
         with evaluating(self.model), memory_kept(self.device):
             answers = _by_core(self, chunks, run) if by_core else _read_ahead(self, chunks, run, workers)
-            if progress: answers = progress_bar(answers, total=len(chunks), leave=False)
+            if progress and shows_bars(): answers = progress_bar(answers, total=len(chunks), leave=False)
             for rows in answers: res += rows
         return res
     def _try_item(self, x):

@@ -10,7 +10,7 @@ from html import escape
 import numpy as np
 import pandas as pd
 from pandas.api import types
-from ..base.errors import DataError, UnsupportedError
+from ..base.errors import DataError, UnsupportedError, counted
 
 # %% auto #0
 __all__ = ['MAX_CARD', 'MOST_CLASSES', 'KINDS', 'ROWS_A_CLASS', 'as_text', 'clean_texts', 'to_numbers', 'as_numbers',
@@ -123,13 +123,15 @@ def as_numbers(
 def _refuse_text(name, odd, n):
     "Raise for the values `odd` of `n`, which are no numbers"
     where,first = odd.index[0],odd.iloc[0]
-    found = f'{len(odd)} of {n} values are not: {first!r:.40} in row {where}.'
+    are = 'is' if len(odd)==1 else 'are'
+    found = f'{len(odd)} of {n} values {are} not: {first!r:.40} in row {where}.'
     raise DataError(f'{name!r} is used as a number, and {found}', next=to_numbers(odd.rename(name)))
 
 def _refuse_infinite(name, big):
     "Raise for values that are too large"
     where,first = big.index[0],big.iloc[0]
-    raise DataError(f'{name!r} holds {first} in row {where}: {len(big)} values are infinite or as good as.',
+    values = counted(len(big), 'value is', 'values are')
+    raise DataError(f'{name!r} holds {first} in row {where}: {values} infinite or as good as.',
                     next='Find out where they come from, or make them missing: '
                          f'df[{name!r}] = df[{name!r}].replace([float("inf"), -float("inf")], float("nan")).')
 
@@ -337,18 +339,19 @@ class TableReport:
     answers:str = '' # The target in a few words
     def __str__(self):
         lines = [
-            f'{self.rows} rows, target {self.target!r}: {self.answers}.',
+            f'{counted(self.rows, "row")}, target {self.target!r}: {self.answers}.',
             self.columns.to_string(),
-            f'{len(self.findings)} findings.',
+            counted(len(self.findings), 'finding.', 'findings.'),
         ]
         lines += [f'- {o.column}: {o.finding} {o.advice}' for o in self.findings.itertuples()]
         return '\n'.join(lines)
     def _repr_html_(self):
         target = escape(self.target)
         answers = escape(self.answers)
+        rows = counted(self.rows, 'row')
         columns = self.columns.to_html()
         findings = self.findings.to_html(index=False)
-        return f'<p>{self.rows} rows, target {target}: {answers}</p>{columns}{findings}'
+        return f'<p>{rows}, target {target}: {answers}</p>{columns}{findings}'
 
 # %% ../../../nbs/engine/tabular/columns.ipynb #b454bb87
 def _answers_in_words(y, shares):
@@ -366,16 +369,17 @@ def _value_findings(name, s, raw, kind):
     if len(raw):
         spaces = int((raw!=raw.str.strip()).sum())
         if spaces:
-            yield (name, f'{spaces} values have spaces around them.',
+            yield (name, counted(spaces, 'value has spaces around it.', 'values have spaces around them.'),
                    'They are taken off; read_csv(skipinitialspace=True) does it while reading.')
         text = as_text(s)
         absent = text[text.str.lower().isin(_ABSENT)]
         if len(absent):
-            yield (name, f'{absent.iloc[0]!r} stands for a missing value {len(absent)} times.',
+            yield (name, f'{absent.iloc[0]!r} stands for a missing value {counted(len(absent), "time")}.',
                    'It stays a category of its own: that nobody answered is information too.')
     missing = s.isna().sum()
     if missing and kind!='empty':
-        yield (name, f'{missing} values are missing ({missing/len(s):.1%}).',
+        values = counted(missing, 'value is missing', 'values are missing')
+        yield (name, f'{values} ({missing/len(s):.1%}).',
                'Numbers get the median and a column that says so; a category gets one of its own.')
     if types.is_float_dtype(s) and np.isinf(s.to_numpy(float, na_value=np.nan)).any():
         yield name, 'There are infinite values.', 'Find out where they come from: training refuses them.'
@@ -407,10 +411,11 @@ def _table_findings(df, y, shares):
     "`(column, finding, advice)` of the table as a whole"
     twice = int(df.duplicated().sum())
     if twice:
-        yield '(rows)', f'{twice} rows are copies of others.', 'The split keeps copies on one side.'
+        copies = counted(twice, 'row is a copy of another one.', 'rows are copies of others.')
+        yield '(rows)', copies, 'The split keeps copies on one side.'
     unknown = y.isna().sum()
     if unknown:
-        yield y.name, f'The target is missing in {unknown} rows.', 'They are left out of training.'
+        yield y.name, f'The target is missing in {counted(unknown, "row")}.', 'They are left out of training.'
     if shares and min(shares.values())<.1:
         yield (y.name, f'The rarest class has {min(shares.values()):.1%} of the rows.',
                'Look at more than the accuracy: who always says the commonest class is often right.')
@@ -519,6 +524,6 @@ def split_rows(
     key = pd.util.hash_array(np.array(rows, dtype=object), hash_key=f'{seed:016}'[:16], categorize=False)
     side = (key%np.uint64(10**6)).astype(int) < valid*10**6
     if side.all() or not side.any():
-        raise DataError(f'{len(df)} rows cannot be split into {1-valid:.0%} and {valid:.0%}.',
+        raise DataError(f'{counted(len(df), "row")} cannot be split into {1-valid:.0%} and {valid:.0%}.',
                         next='Collect more rows, or choose another share.')
     return np.flatnonzero(~side).tolist(), np.flatnonzero(side).tolist()
