@@ -165,17 +165,17 @@ def _figures(outcome, folder):
     if not len(wrong): wrong,title = frame,'It got none wrong; of these it was least sure'
     interpret.plot_top_losses(wrong, 9).savefig(folder/'top_losses.png', dpi=90)
     interpret.plot_confusion(frame).savefig(folder/'confusion.png', dpi=90)
-    worst = _told('The pictures with the largest loss', interpret.top_losses(wrong, 9))
+    worst = _pictures_told('The pictures with the largest loss', interpret.top_losses(wrong, 9))
     shown = [(title, 'top_losses.png', worst, ABOUT_LOSS),
              ('Which class is taken for which', 'confusion.png', outcome.in_words, '')]
     if not len(right): return shown
     some = right.sample(min(6, len(right)), random_state=0)
     _right_figure(some).savefig(folder/'right.png', dpi=90)
-    told = _told('Right answers', some)
+    told = _pictures_told('Right answers', some)
     return [('Some that it got right', 'right.png', told, 'Drawn by chance.'), *shown]
 
 # %% ../nbs/report.ipynb #071e5730
-def _told(what, rows):
+def _pictures_told(what, rows):
     "A figure of pictures in words"
     told = []
     for row in rows.itertuples():

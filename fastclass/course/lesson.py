@@ -17,7 +17,7 @@ from ..engine.collect.datasets import real_or_pack
 _all_ = ['pack', 'real_or_pack', 'quiet', 'expect_fail', 'show_grid']
 
 # %% auto #0
-__all__ = ['WORK', 'WORK_NOTE', 'Lesson', 'seed_all', 'start_lesson', 'work_folder', 'pack', 'real_or_pack', 'quiet',
+__all__ = ['WORK_FOLDER', 'WORK_NOTE', 'Lesson', 'seed_all', 'start_lesson', 'work_folder', 'pack', 'real_or_pack', 'quiet',
            'expect_fail', 'show_grid']
 
 # %% ../../nbs/course/lesson.ipynb #d342b5f6
@@ -85,8 +85,8 @@ def start_lesson(
     return Lesson(device, source, where(), seed, worker_count(device))
 
 # %% ../../nbs/course/lesson.ipynb #4a5a4874
-WORK = 'fastclass-work'    # Folder beside the notebooks
-WORK_NOTE = 'README.txt'   # In each folder below it: says what it is, and that a lesson made it
+WORK_FOLDER = 'fastclass-work' # Folder beside the notebooks
+WORK_NOTE = 'README.txt'       # In each folder below it: says what it is, and that a lesson made it
 _NOTE_TEXT = 'What a lesson of fastclass made. It is emptied when the lesson starts anew: move what you want to keep.\n'
 
 def work_folder(
@@ -94,7 +94,7 @@ def work_folder(
     keep=()   # Files below it that are left as they are, such as ['photos/review.csv']
 ) -> Path:    # Whole path of an empty folder; `DataError` where it holds what no lesson put there, `StorageError`
     "The folder beside the notebook for what a lesson makes, emptied, and a line that says so"
-    folder = Path(WORK)/name
+    folder = Path(WORK_FOLDER)/name
     if os.environ.get('IN_TEST') or not _writable(Path.cwd()): return _for_this_run(name)
     if folder.is_dir(): _empty(folder, keep)
     with storage_guard(folder):
@@ -132,9 +132,9 @@ def _empty(folder, keep):
     with storage_guard(folder):
         for root,folders,files in os.walk(folder, topdown=False): # does not follow links
             inside = [Path(root, o) for o in (*files, *folders)]
-            for path in inside: _remove(path, stay)
+            for path in inside: _take_away(path, stay)
 
-def _remove(path, stay):
+def _take_away(path, stay):
     if path.is_dir() and not path.is_symlink():
         if not any(path.iterdir()): path.rmdir()
     elif path not in stay: path.unlink()
