@@ -1,17 +1,21 @@
-"""`quick_segment` against fastai's U-net, on the same pictures, split and body, in one process.
+"""`quick_segment` against fastai's U-net, and against itself without what finds thin things, on the same pictures, split and body, in one process.
 
-    python benchmarks/segment.py [--seeds 3] [--full] [--json]
+    python benchmarks/segment.py [--seeds 3] [--full] [--json] [--thin [--data streets480]]
 
 It takes CAMVID_TINY where `untar_data` has it (set FASTAI_HOME to a copy of ../shared/fastai_home), else the bundled streets, and says which.
 The reference is `unet_learner(dls, squeezenet1_1).fine_tune(8)` with void left out of its loss, as ours has it. That takes over ten minutes on two cores.
 So without --full a few of its batches are timed in both of its stages and counted up to the whole (one frozen epoch, eight more), and its accuracy is the
 one that was measured once with --full on CAMVID_TINY (`MEASURED`), or null. With --full it is trained for each seed.
+
+--thin leaves the U-net out and compares `quick_segment` with what it was before: cross-entropy alone, one name for each four by four pixels, and four fifths of the steps. It does so on the
+same data, and on the street pictures of 480 x 360 in ../shared where they are in reach. Time is that of the processor, so that a busy machine counts less.
 """
 import argparse, json, time
 from contextlib import redirect_stdout
 from statistics import mean, median
 from sys import stderr
 
+import pandas as pd
 import torch
 from fastai.vision.all import CrossEntropyLossFlat, Normalize, SegmentationDataLoaders, URLs, get_image_files, imagenet_stats, set_seed, unet_learner
 from torchvision.models import squeezenet1_1
@@ -19,8 +23,11 @@ from torchvision.models import squeezenet1_1
 from fastclass.engine.collect.datasets import real_or_pack
 from fastclass.engine.finetune.head import batch_seconds
 from fastclass.engine.finetune.weights import find_weights
+from fastclass.engine.packs.packs import pack
 from fastclass.engine.segment.masks import MaskOf, PixelAccuracy, read_codes, void_code
-from fastclass.segment import quick_segment, score_masks, segment_dls, segment_learner
+from fastclass.segment import MaskLoss, quick_segment, score_masks, segment_dls, segment_learner
+
+from common import SHARED, interval
 
 MEASURED = .816 # Pixel accuracy of the reference on CAMVID_TINY with ImageNet weights, void left out: seed 0, 78 minutes on one thread (2026-11-22)
 
@@ -61,6 +68,55 @@ def ours(path, codes, seed):
     return seconds, scores.accuracy, scores.interval
 
 
+def data_sets():
+    "Name to the folder, the ending of its masks, for each data set of `--thin`"
+    found = real_or_pack(URLs.CAMVID_TINY, 'streets')
+    sets = {'camvid_tiny': (found.path, '_P.png')} if found.real else {}
+    sets['streets'] = pack('streets')/'seg', '_P.png'
+    wide = SHARED/'streets480'
+    if wide.is_dir(): sets['streets480'] = wide, '.png'
+    return sets
+
+
+def one_run(path, ending, seed, before):
+    "Scores and processor seconds of `quick_segment`, as it is or as it was before"
+    codes,files = read_codes(path/'codes.txt'), sorted(get_image_files(path/'images'))
+    void = void_code(codes)
+    dls = segment_dls(files, MaskOf(path/'labels', ending), codes, seed=seed, workers=0, device='cpu')
+    set_seed(seed)
+    learn = segment_learner(dls, **(dict(fine=1, loss_func=MaskLoss(void, dice=0, even=0)) if before else {}))
+    with learn.no_bar(), learn.no_logging():
+        start = time.process_time()
+        quick_segment(learn, epochs=_epochs_before(learn) if before else None)
+        seconds = time.process_time()-start
+    scores = score_masks(learn)
+    said = {c: round(float(o), 3) for c,o in scores.classes.iou.dropna().items()}
+    print(path.name, seed, 'before' if before else 'after', scores, f'{seconds:.1f} s', said, flush=True)
+    return scores, seconds
+
+
+def _epochs_before(learn):
+    "How many epochs `quick_segment` took before"
+    return int(min(30, max(4, round(120/max(1, len(learn.dls.train_ds)//8)))))
+
+
+def thin(name, path, ending, seeds):
+    "Both sides over the seeds: mean and 95% interval of the scores and of their differences, IoU of each class, ratio of time"
+    runs = [[one_run(path, ending, s, before) for before in (True, False)] for s in range(seeds)]
+    res = {}
+    for what in ('mean_iou', 'accuracy'):
+        values = [[getattr(scores, what) for scores,_ in pair] for pair in runs]
+        before,after = zip(*values)
+        res[what] = dict(before=interval(before), after=interval(after), gain=interval(b-a for a,b in values))
+    classes = [pd.DataFrame([scores.classes.iou for scores,_ in side]) for side in zip(*runs)]
+    share = pd.DataFrame([scores.classes.pixels/scores.classes.pixels.sum() for _,(scores,_) in runs]).mean()
+    res['classes'] = {c: dict(share=share[c], before=classes[0][c].mean(), after=classes[1][c].mean(), least=classes[1][c].min()) for c in share.sort_values(ascending=False).index if share[c]}
+    res['time'] = interval(after[1]/before[1] for before,after in runs)
+    said = ', '.join(f"{c} {o['before']:.2f} -> {o['after']:.2f}" for c,o in res['classes'].items())
+    print(f"{name}: mean IoU {res['mean_iou']}, accuracy {res['accuracy']}, time x {res['time']}; {said}")
+    return res
+
+
 def full(path, codes, seed, pretrained):
     "`(seconds, accuracy)` of the reference, trained to its end"
     set_seed(seed)
@@ -75,9 +131,15 @@ def full(path, codes, seed, pretrained):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--seeds', type=int, default=3)
+    parser.add_argument('--thin', action='store_true', help='compare with what it was before it found thin things')
+    parser.add_argument('--data', nargs='*', help='with --thin: the data sets to take; all without it')
     parser.add_argument('--full', action='store_true', help='train the reference to its end for each seed')
     parser.add_argument('--json', action='store_true')
     args = parser.parse_args()
+    if args.thin:
+        with redirect_stdout(stderr): res = {k: thin(k, *v, args.seeds) for k,v in data_sets().items() if not args.data or k in args.data}
+        print(json.dumps(res) if args.json else '\n'.join(f"{k}: mean IoU {o['mean_iou']['before'][0]:.3f} -> {o['mean_iou']['after'][0]:.3f}" for k,o in res.items()))
+        return
     with redirect_stdout(stderr):
         found = real_or_pack(URLs.CAMVID_TINY, 'streets')
         path,weights = found.path if found.real else found.path/'seg', find_weights('squeezenet1_1')

@@ -6,46 +6,53 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
 from fastai.learner import Learner
-from fastai.losses import CrossEntropyLossFlat
+from fastai.data.block import DataBlock
+from fastai.data.transforms import RandomSplitter
 from fastai.torch_core import set_seed
 from fastai.vision.augment import Flip, Resize
-from fastai.vision.data import SegmentationDataLoaders
+from fastai.vision.data import ImageBlock, MaskBlock, SegmentationDataLoaders
 from matplotlib.figure import Figure
 
 # %% auto #0
 __all__ = ['segment_dls', 'segment_learner', 'quick_segment', 'MaskScores', 'score_masks', 'plot_worst', 'predict_mask',
-           'BundleError', 'DataError', 'MaskOf', 'PixelAccuracy', 'Segmenter', 'check_masks', 'load_segmenter',
-           'open_mask', 'place_prior', 'plot_masks', 'read_codes', 'save_segmenter']
+           'BundleError', 'DataError', 'MaskLoss', 'MaskOf', 'MeanIoU', 'PixelAccuracy', 'Segmenter', 'check_masks',
+           'count_pairs', 'load_segmenter', 'open_mask', 'place_prior', 'plot_masks', 'read_codes', 'save_segmenter',
+           'scores_of']
 
 # %% ../nbs/06_segment.ipynb #16018e4d
 from .engine.base.csv_cells import as_column
 from .engine.base.errors import BundleError, DataError
 from .engine.base.intervals import bootstrap_interval
 from .engine.base.machine import pick_device, worker_count
-from .engine.base.picture import open_picture
 from .engine.base.torch_tools import evaluating
 from .engine.datablock.items import item_files
+from .engine.datablock.split import stable_split
 from .engine.finetune.weights import DEFAULT_ARCH, add_normalize, find_weights, load_body
-from .engine.segment.decoder import body_and_decoder, segment_model
-from .engine.segment.masks import (MaskOf, PixelAccuracy, check_masks, count_pairs,
-    open_mask, place_prior, read_codes, scores_of, void_code)
+from .engine.segment.decoder import MaskLoss, body_and_decoder, segment_model
+from fastclass.engine.segment.mask_files import (MaskReader, WholePicture, open_mask,
+    picture_sizes)
+from .engine.segment.masks import (MaskOf, MeanIoU, PixelAccuracy, check_masks,
+    count_pairs, mean_iou_interval, place_prior, read_codes, scores_of, void_code)
 from .engine.segment.overlay import plot_masks
 from fastclass.engine.segment.segmenter import (Segmenter, codes_of, load_segmenter, save_segmenter,
     segmenter_of, size_of)
 from .finetune import Tuned, quick_tune
 
-_all_ = ['BundleError', 'DataError', 'MaskOf', 'PixelAccuracy', 'Segmenter', 'check_masks',
-         'load_segmenter', 'open_mask', 'place_prior', 'plot_masks', 'read_codes', 'save_segmenter']
+_all_ = ['BundleError', 'DataError', 'MaskLoss', 'MaskOf', 'MeanIoU', 'PixelAccuracy',
+         'Segmenter', 'check_masks', 'count_pairs',
+         'load_segmenter', 'open_mask', 'place_prior', 'plot_masks', 'read_codes',
+         'save_segmenter', 'scores_of']
 
 # %% ../nbs/06_segment.ipynb #0001315f
 def _fitting(picture, longest=256):
     "Height and width near those of a picture, multiples of 4, the longer side at most `longest`"
-    w,h = open_picture(picture).size
+    (w,h),_,_ = picture_sizes(picture)
     scale = min(1, longest/max(w, h))
     return tuple(max(32, round(o*scale/4)*4) for o in (h, w))
 
@@ -56,6 +63,24 @@ def _with_masks(images, mask_of, codes, void):
         raise DataError(f'There is {len(images)} picture.',
                         next='Training and validation need at least one each.')
     return images
+
+# %% ../nbs/06_segment.ipynb #6fbc60ac
+def _splitter_of(images, groups, valid_pct, seed):
+    "A random splitter, or one that leaves each group whole; raises `DataError` for a single group"
+    if groups is None: return RandomSplitter(valid_pct, seed=seed)
+    groups = [o if o is None or o!=o else str(o) for o in groups] # 0 is a group, and '' none
+    if len(groups)==len(images) and len(set(groups))==1 and groups[0]:
+        raise DataError('All pictures are of one group, so nothing is left to validate on.',
+                        next='Add pictures of another drive, or cut this one into long pieces.')
+    return stable_split(images, valid=valid_pct, groups=groups, seed=seed)
+
+def _mask_block(mask_of, codes, void, size, batch_tfms):
+    "The `DataBlock` of pictures and masks, both upright"
+    return DataBlock(
+        (ImageBlock(WholePicture), MaskBlock(list(codes))),
+        get_y=MaskReader(mask_of, len(codes), void_code(codes, void)),
+        item_tfms=Resize(size, method='squish'),
+        batch_tfms=[Flip()] if batch_tfms is None else list(batch_tfms))
 
 # %% ../nbs/06_segment.ipynb #cb188697
 def segment_dls(
@@ -69,19 +94,19 @@ def segment_dls(
     bs:int=8,              # Pictures a batch
     batch_tfms=None,       # Augmentation; None: mirrored half of the time
     workers:int|None=None, # Processes that decode; None: what suits this machine
-    device=None            # Where batches go; None: the device that works here
+    device=None,           # Where batches go; None: the device that works here
+    groups=None            # Group of each picture, a drive say: one side has all of it
 ):                         # fastai `DataLoaders`; raises `DataError`
-    "Stock `SegmentationDataLoaders` after every mask was looked at"
-    images = _with_masks(list(images), mask_of, codes, void)
+    "fastai's `SegmentationDataLoaders` after every mask was looked at, with pictures upright"
+    images = _with_masks([Path(o) for o in images], mask_of, codes, void)
     set_seed(seed)
     device = torch.device(pick_device().type if device is None else device)
-    if batch_tfms is None: batch_tfms = [Flip()]
-    return SegmentationDataLoaders.from_label_func(
-        images[0].parent, images, mask_of, codes=list(codes), valid_pct=valid_pct, seed=seed,
-        bs=min(bs, max(1, int(len(images)*(1-valid_pct)))),
-        item_tfms=Resize(size or _fitting(images[0]), method='squish'),
-        batch_tfms=list(batch_tfms),
-        device=device, num_workers=worker_count(device) if workers is None else workers)
+    block = _mask_block(mask_of, codes, void, size or _fitting(images[0]), batch_tfms)
+    block.splitter = _splitter_of(images, groups, valid_pct, seed)
+    n_train = max(1, len(block.splitter(images)[0]))
+    return SegmentationDataLoaders.from_dblock(
+        block, images, path=images[0].parent, bs=min(bs, n_train), device=device,
+        num_workers=worker_count(device) if workers is None else workers)
 
 # %% ../nbs/06_segment.ipynb #624f1a51
 def segment_learner(
@@ -89,6 +114,7 @@ def segment_learner(
     arch=DEFAULT_ARCH,       # A torchvision function, its name, or the name of a timm architecture
     void=None,               # As in `segment_dls`
     download:bool|None=None, # May weights be downloaded? None: if `choose_source()` says `live`
+    fine:int=2,              # How many times finer than every fourth pixel: 1, 2 or 4
     **kwargs                 # Passed on to `Learner`
 )->Learner:                  # Has weights; raises `UnsupportedError`, `DataError`, `WeightsError`
     "A frozen body at all its scales with a light decoder, as a normal learner"
@@ -97,9 +123,9 @@ def segment_learner(
     code = void_code(codes, void)
     print(weights)
     add_normalize(dls, arch)
-    model = segment_model(arch, len(codes), size_of(dls), pretrained=weights.by_library)
-    loss = CrossEntropyLossFlat(axis=1, ignore_index=-100 if code is None else code)
-    usual = dict(loss_func=loss, metrics=PixelAccuracy(code), splitter=body_and_decoder)
+    model = segment_model(arch, len(codes), size_of(dls), weights.by_library, fine)
+    usual = dict(loss_func=MaskLoss(code), metrics=[MeanIoU(code), PixelAccuracy(code)],
+                 splitter=body_and_decoder)
     learn = Learner(dls, model, **{**usual, **kwargs})
     learn.weights = weights
     if weights.by_us: load_body(model[0].body, weights)
@@ -109,7 +135,7 @@ def segment_learner(
 # %% ../nbs/06_segment.ipynb #9582b1a2
 def quick_segment(
     learn:Learner,        # From `segment_learner`
-    epochs:int|None=None, # Epochs of the decoder; None: enough for about 120 steps
+    epochs:int|None=None, # Epochs of the decoder; None: enough for about 150 steps
     lr:float=1e-2,        # Highest learning rate
     views:int|None=2,     # How many augmented views of each training picture are kept
     bs:int=8,             # Pictures a batch
@@ -118,7 +144,7 @@ def quick_segment(
     "Compute what the frozen body says of every picture once, and train the decoder on that"
     n = len(learn.dls.train_ds)
     bs = min(bs, max(1, n))
-    if epochs is None: epochs = int(min(30, max(4, round(120/max(1, n//bs)))))
+    if epochs is None: epochs = int(min(40, max(4, round(150/max(1, n//bs)))))
     return quick_tune(learn, epochs=epochs, lr=lr, views=views, bs=bs, **kwargs)
 
 # %% ../nbs/06_segment.ipynb #37b266b1
@@ -128,6 +154,15 @@ class MaskScores:
     pairs:torch.Tensor    # `(classes, classes)` counts of pixels: rows right, columns predicted
     codes:list            # Names of the classes
     pictures:pd.DataFrame # A row a picture: file, right, scored (pixels), accuracy; worst first
+    each:torch.Tensor     # `pairs` of each picture, `(pictures, classes, classes)`
+    @property
+    def mean_iou(self)->float:
+        "Mean IoU of the classes that occur or were predicted: each class counts the same"
+        return float(self.classes.iou.mean())
+    @property
+    def mean_iou_interval(self)->tuple:
+        "95% interval of the mean IoU, with pictures as the unit"
+        return mean_iou_interval(self.each)
     @property
     def accuracy(self)->float:
         "Share of the scored pixels that is right"
@@ -140,10 +175,11 @@ class MaskScores:
     def classes(self)->pd.DataFrame:
         "Pixels, recall, IoU and Dice of each class, most pixels first"
         return scores_of(self.pairs, self.codes)
-    @property
-    def mean_iou(self)->float:
-        "Mean IoU of the classes that occur or were predicted: each class counts the same"
-        return float(self.classes.iou.mean())
+    def __str__(self):
+        (low,high),(least,most) = self.mean_iou_interval,self.interval
+        n = self.classes.iou.count()
+        return (f'Mean IoU {self.mean_iou:.2f} of {n} classes (95% interval {low:.2f} to '
+                f'{high:.2f}), pixel accuracy {self.accuracy:.1%} ({least:.1%} to {most:.1%}).')
 
 # %% ../nbs/06_segment.ipynb #6f13d2e2
 def score_masks(
@@ -170,7 +206,7 @@ def score_masks(
     df = pd.DataFrame({'file': as_column(item_files(dl.dataset)), 'right': right, 'scored': scored})
     df['accuracy'] = df.right/df.scored.clip(1)
     worst_first = df.sort_values('accuracy', kind='stable', ignore_index=True)
-    return MaskScores(sum(pairs), codes, worst_first)
+    return MaskScores(sum(pairs), codes, worst_first, torch.stack(pairs))
 
 # %% ../nbs/06_segment.ipynb #d16b2da6
 def plot_worst(

@@ -49,6 +49,7 @@ def use(kind, model):
     if kind=='rows':
         row = pd.DataFrame([{**{o: None for o in model.plan['categories']}, **{o: 5. for o in model.plan['numbers']}}])
         assert model.probabilities(row).shape==(1, len(model.classes))
+    if kind=='texts': assert np.isfinite(model.probabilities(['Not good, not bad'])).all()
     if kind=='ratings':
         from fastclass.collab import add_user
         lo,hi = model.y_range or (1, 5)

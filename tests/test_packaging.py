@@ -1,5 +1,5 @@
 "What a user installs: the wheel and the source archive, built without the network."
-import configparser, os, subprocess, sys, tarfile, zipfile
+import configparser, json, os, re, subprocess, sys, tarfile, zipfile
 from email.parser import Parser
 from importlib.metadata import distribution
 from importlib.util import find_spec
@@ -8,15 +8,9 @@ from pathlib import Path
 import pytest
 
 from house import ROOT, copy_tree, settings, tracked
+from installed import Installed, build, user_env
 
-SETUPTOOLS = 'from setuptools import build_meta; import sys; print(build_meta.{}(sys.argv[1]))'
-
-
-def build(tree, what, dest): # the back end that pip would call, in this environment: no isolation, so no download
-    dest.mkdir(exist_ok=True)
-    r = subprocess.run([sys.executable, '-c', SETUPTOOLS.format(f'build_{what}'), str(dest)], cwd=tree, capture_output=True, text=True)
-    assert r.returncode==0, r.stderr[-3000:]
-    return dest/r.stdout.split()[-1]
+NOTEBOOKS = 'fastclass/course/notebooks/'
 
 
 @pytest.fixture(scope='module')
@@ -40,7 +34,13 @@ def in_info(wheel, name):
 
 def test_wheel_holds_every_module_and_weight(built):
     ours = {o.as_posix() for o in tracked() if o.parts[0]=='fastclass' and o.suffix in ('.py','.safetensors','.json','.csv','.toml')}
-    assert ours == {o for o in names(built[1]) if '.dist-info/' not in o}
+    assert ours == {o for o in names(built[1]) if '.dist-info/' not in o and not o.startswith(NOTEBOOKS)}
+
+
+def test_wheel_holds_the_lessons_and_none_of_the_machinery(built):
+    want = {o.relative_to('nbs').as_posix() for o in tracked() if o.parts[0]=='nbs' and o.suffix in ('.ipynb', '.jpg')
+            and (o.parts[1] in ('projects', 'images') or re.match(r'\d\d_|quickstart', o.name))}
+    assert want=={o.removeprefix(NOTEBOOKS) for o in names(built[1]) if o.startswith(NOTEBOOKS)}
 
 
 def test_wheel_is_small(built): assert built[1].stat().st_size < 20_000_000
@@ -65,7 +65,7 @@ def test_metadata_says_what_settings_say(built):
     assert meta.get_payload().strip()==(ROOT/'README.md').read_text(encoding='utf-8').strip()
 
 
-@pytest.mark.parametrize('extra', ['', 'dev', 'app', 'kaggle', 'parallel', 'shards'])
+@pytest.mark.parametrize('extra', ['', 'lessons', 'dev', 'app', 'kaggle', 'parallel', 'shards'])
 def test_requirements_reach_the_metadata(built, extra):
     meta = Parser().parsestr(in_info(built[1], 'METADATA'))
     want = [o.strip() for o in settings()[f'{extra}_requirements' if extra else 'requirements'].splitlines() if o.strip()]
@@ -103,3 +103,21 @@ def test_commands_work_as_typed(name):
     assert distribution(settings()['dist_name'])
     r = subprocess.run([script, '--help'], cwd=ROOT, env={**os.environ, 'PYTHONPATH':str(ROOT)}, capture_output=True, text=True)
     assert r.returncode==0 and 'usage' in r.stdout.lower(), r.stderr[-2000:]
+
+
+# ---- in a fresh environment, outside the clone
+
+@pytest.fixture(scope='module')
+def installed(built, tmp_path_factory):
+    "What a user has who installed the wheel of the unpacked archive"
+    return Installed(tmp_path_factory.mktemp('user')/'venv', built[2])
+
+
+def test_lessons_come_from_the_wheel(installed, tmp_path):
+    run = installed.run('lessons', tmp_path/'my lessons', '--json', cwd=tmp_path)
+    assert run.returncode==0, run.stderr
+    found = {o.relative_to(tmp_path/'my lessons').as_posix() for o in (tmp_path/'my lessons').rglob('*.*') if o.is_file()} - {'.fastclass-lessons.json'}
+    assert set(json.loads(run.stdout)['new'])==found and {'00_cyclists.ipynb', '05_predict.ipynb', 'projects/lakes.ipynb', 'quickstart.ipynb'} < found
+    code = 'import fastclass; print(fastclass.__file__)'
+    where = subprocess.run([installed.python, '-c', code], cwd=tmp_path, env=user_env(), capture_output=True, text=True).stdout.strip()
+    assert not Path(where).is_relative_to(ROOT)

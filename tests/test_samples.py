@@ -17,7 +17,7 @@ from fastclass.engine.packs import tables
 from fastclass.engine.base.errors import DataError, StorageError
 from fastclass.engine.packs.draw import planes, stream
 
-SMALL = dict(crests=dict(train=1), lakes=dict(each=2), streets=dict(photos=2, seg=2), census=dict(rows=300), ratings=dict(users=30, films=20, ratings=200))
+SMALL = dict(crests=dict(train=1), lakes=dict(each=2), streets=dict(photos=2, seg=2), census=dict(rows=300), ratings=dict(users=30, films=20, ratings=200), reviews=dict(reviews=60))
 TINY = dict(lakes=dict(each=2), census=dict(rows=300)) # quick to draw, one of pictures and one of tables
 
 

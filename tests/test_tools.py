@@ -81,6 +81,40 @@ def test_check_finds_a_readme_that_is_out_of_date(tmp_path, monkeypatch):
     assert make_readme.stale(root)==['README.md']
 
 
+def test_the_table_of_lessons_stands_in_the_index_too(tmp_path, monkeypatch):
+    root = course(tmp_path, '# Course', f'## Lessons\n\n{LESSONS}\n\nan old table')
+    monkeypatch.setattr(make_readme, 'settings', lambda: CONFIG)
+    assert 'nbs/index.ipynb' in make_readme.stale(root)
+    make_readme.make(root)
+    text = nbformat.read(root/'nbs/index.ipynb', 4).cells[1].source
+    assert text.startswith(f'## Lessons\n\n{LESSONS}\n\n| Lesson') and '| [Fine-tune](01_collect.ipynb) | 2 | train a classifier |' in text and 'an old table' not in text
+    assert make_readme.stale(root)==[]
+
+
+# ---- which lessons the browser runs
+
+def test_a_lesson_that_the_browser_ran_is_not_run_again(monkeypatch):
+    import browser
+    lessons = run_notebooks.find([])
+    monkeypatch.setattr(browser, 'why_not', lambda: '')
+    names = {o.stem for o in browser.in_browser(lessons)}
+    assert {'00_cyclists', '01_collect', '04_interpret', '05_predict'} <= names < {o.stem for o in lessons}
+    assert browser.in_browser(lessons, everything=True)==lessons
+    monkeypatch.setattr(browser, 'why_not', lambda: 'no browser')
+    assert browser.in_browser(lessons)==browser.in_browser(lessons, everything=True)==[]
+
+
+def test_where_the_browser_is_missing_it_is_said_how_to_get_it(monkeypatch):
+    import browser
+    if os.name=='nt': pytest.skip('the browser tests are for Linux and macOS')
+    monkeypatch.setattr(browser, 'find_spec', lambda name: object())
+    monkeypatch.setenv('FASTCLASS_BROWSER', '')
+    monkeypatch.setattr(browser.shutil, 'which', lambda name: None)
+    assert 'apt-get install chromium' in browser.why_not()
+    monkeypatch.setattr(browser, 'find_spec', lambda name: None)
+    assert 'pip install -e ".[dev]"' in browser.why_not()
+
+
 # ---- notebook runner
 
 def runner(*args): return run_notebooks.main([str(o) for o in args])
@@ -179,8 +213,9 @@ if [ "$1" = tools/test.py ]; then exit "${{TESTS_END:-0}}"; fi
     stub.chmod(0o755)
     def run(**env):
         log.write_text('')
-        given = {**os.environ, 'PYTHON':str(stub), 'FASTCLASS_CI_CACHE':str(tmp_path/'cache'), **env}
+        given = {**os.environ, 'PYTHON':str(stub), 'FASTCLASS_CI_CACHE':str(tmp_path/'cache'), 'FASTCLASS_BROWSER':'none', **env}
         r = subprocess.run([clone/'.ci/run'], env=given, cwd=tmp_path, capture_output=True, text=True)
+        run.said = r.stdout+r.stderr
         return r.returncode, log.read_text().splitlines()
     run.clone,run.tmp = clone,tmp_path
     return run
@@ -210,6 +245,22 @@ def test_ci_never_reuses_a_half_made_environment(ci):
     (ci.tmp/'broken').unlink()
     code,log = ci()
     assert code==0 and log[0]=='venv'
+
+
+@pytest.mark.parametrize('who, code, says', [(0, 0, 'installing Chromium'), (0, 1, 'was not installed'), (1000, 0, 'no right to install')])
+def test_ci_brings_a_browser_where_it_may(ci, who, code, says):
+    "On a machine without one: as root from the system's packages; else, or where that fails, the tests go on without"
+    tools = ci.tmp/'bin'
+    tools.mkdir()
+    for o in ('bash', 'env', 'cat', 'dirname', 'mkdir', 'find', 'rm', 'touch', 'cp', 'flock'):
+        if shutil.which(o): (tools/o).symlink_to(shutil.which(o))
+    for name,text in {'id':f'echo {who}', 'apt-get':f'echo "$@" >> {ci.tmp}/apt; exit {code}'}.items():
+        (tools/name).write_text(f'#!/bin/sh\n{text}\n')
+        (tools/name).chmod(0o755)
+    end,log = ci(PATH=str(tools), FASTCLASS_BROWSER='')
+    assert end==0 and log[-1]=='tools/test.py' and says in ci.said
+    asked = (ci.tmp/'apt').read_text() if (ci.tmp/'apt').is_file() else ''
+    assert (who==0)==('update' in asked) and (who==0 and code==0)==('chromium' in asked)
 
 
 def test_ci_ends_as_the_tests_end(ci): assert ci(TESTS_END='3')[0]==3

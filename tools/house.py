@@ -43,7 +43,7 @@ def tracked(root=ROOT) -> list: # Paths relative to the root, sorted
     git = subprocess.run(cmd, cwd=root, capture_output=True) if (root/'.git').exists() and shutil.which('git') else None
     if git and git.returncode==0: files = [Path(o) for o in git.stdout.decode().split('\0') if o]
     else: files = [o.relative_to(root) for o in root.rglob('*')]
-    left_over = {'.git','.venv','__pycache__','.ipynb_checkpoints','.pytest_cache','build','dist'}
+    left_over = {'.git','.venv','__pycache__','.ipynb_checkpoints','.pytest_cache','build','dist','fastclass-work'}
     files = [o for o in files if not left_over & set(o.parts) and not any(p.endswith('.egg-info') for p in o.parts)]
     return sorted({o for o in files if (root/o).is_file()})
 

@@ -1,4 +1,4 @@
-"Make README.md from nbs/index.ipynb and the first cell of each lesson. With --check nothing is written: exit 1 where it is out of date."
+"Make README.md from nbs/index.ipynb and the first cell of each lesson, and the table of lessons in both. With --check nothing is written: exit 1 where one is out of date."
 import argparse, base64, json, re, sys
 from pathlib import Path
 
@@ -8,7 +8,8 @@ from house import ROOT, settings
 
 PICTURE = Path('nbs/images/index.jpg') # the first picture of index.ipynb, as a file that the README can show
 MAX_PICTURE = 120_000                  # bytes
-LESSONS = '<!-- lessons -->'           # what follows it in its cell of index.ipynb gives way to the table of lessons
+INDEX = Path('nbs/index.ipynb')
+LESSONS = '<!-- lessons -->'           # what follows it in its cell of index.ipynb is the table of lessons
 RAN = '<!-- receipts -->'              # and what follows this, to the table of what ran where
 RECEIPTS = Path('fastclass/course/receipts.json') # as tools/platform_run.py writes it
 
@@ -47,17 +48,38 @@ def badges(
             f'[![Open in Kaggle](https://kaggle.com/static/images/open-in-kaggle.svg)]({kaggle})')
 
 
-def lesson_table(root, config) -> str: # Markdown
+def rows_of(root) -> list: # `(path, first three columns)` of each lesson
     "One row a lesson: what you can do after it, and how long it takes"
-    rows = ['| Lesson | Minutes on a CPU | After it you can | Open it in |', '|---|---|---|---|']
+    found = []
     for p in lessons(root):
         f = lesson_facts(nbformat.read(p, 4))
         missing = [k for k in ('title','summary','minutes','can') if k not in f]
         if missing: raise SystemExit(f'{p.name}: its first cell does not say {", ".join(missing)}. It needs "# title", "> one sentence" '
                                      'and "**Time:** 2 minutes on a CPU · **After it you can** do this."')
+        found.append((p, f['title'], f"{f['minutes']} | {f['can'].rstrip('.')}"))
+    return found
+
+
+def lesson_table(root, config) -> str: # Markdown
+    "The table of the README, with badges"
+    rows = ['| Lesson | Minutes on a CPU | After it you can | Open it in |', '|---|---|---|---|']
+    for p,title,more in rows_of(root):
         rel = p.relative_to(root).as_posix()
-        rows.append(f"| [{f['title']}]({rel}) | {f['minutes']} | {f['can'].rstrip('.')} | {badges(rel, config)} |")
+        rows.append(f'| [{title}]({rel}) | {more} | {badges(rel, config)} |')
     return '\n'.join(rows)
+
+
+def indexed(root) -> str: # The text of index.ipynb
+    "The notebook with the table of lessons as it should be: a link leads to the notebook beside it"
+    text = (Path(root)/INDEX).read_text(encoding='utf-8')
+    nb = json.loads(text)
+    table = '\n'.join(['| Lesson | Minutes on a CPU | After it you can |', '|---|---|---|',
+                       *(f'| [{title}]({p.name}) | {more} |' for p,title,more in rows_of(root))])
+    marked = [c for c in nb['cells'] if c['cell_type']=='markdown' and LESSONS in ''.join(c['source'])]
+    for c in marked:
+        before = ''.join(c['source']).partition(LESSONS)[0]
+        c['source'] = f'{before}{LESSONS}\n\n{table}'.splitlines(keepends=True)
+    return json.dumps(nb, sort_keys=True, indent=1, ensure_ascii=False)+'\n' if marked else text
 
 
 def receipt_table(root, config) -> str: # Markdown
@@ -109,7 +131,7 @@ def render(root=ROOT, config=None) -> tuple: # The text of README.md, and the by
     "The README as it should be"
     config,root = config or settings(),Path(root)
     out,picture = [],None
-    for c in nbformat.read(root/'nbs/index.ipynb', 4).cells:
+    for c in nbformat.read(root/INDEX, 4).cells:
         if c.cell_type=='markdown':
             mark = next((o for o in TABLES if o in c.source), None)
             out += [fix_links(c.source.partition(mark)[0] if mark else c.source, root), TABLES[mark](root, config) if mark else '']
@@ -131,13 +153,16 @@ def render(root=ROOT, config=None) -> tuple: # The text of README.md, and the by
 def stale(root=ROOT) -> list: # Names of files that are not as they should be
     "What `make` would change"
     text,picture = render(root)
+    index = Path(root)/INDEX
     is_stale = {'README.md': not (root/'README.md').is_file() or (root/'README.md').read_text(encoding='utf-8')!=text,
+                INDEX.as_posix(): index.read_text(encoding='utf-8')!=indexed(root),
                 PICTURE.as_posix(): picture!=((root/PICTURE).read_bytes() if (root/PICTURE).is_file() else None)}
     return [k for k,v in is_stale.items() if v]
 
 
 def make(root=ROOT) -> None:
-    "Write README.md and its picture"
+    "Write README.md and its picture, and the table of lessons in index.ipynb"
+    (root/INDEX).write_text(indexed(root), encoding='utf-8')
     text,picture = render(root)
     (root/'README.md').write_text(text, encoding='utf-8')
     if picture:

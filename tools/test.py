@@ -2,6 +2,7 @@
 import argparse, os, shutil, subprocess, sys, tempfile, time
 from pathlib import Path
 
+from browser import in_browser
 from house import ROOT, shared_homes
 from run_notebooks import find
 
@@ -37,23 +38,31 @@ class Pytest:
         return p.wait()==0
 
 
+def in_jupyterlab(everything):
+    "A step that opens lessons in a browser, one after the other, each with all the cores"
+    return lambda env: Pytest('tests/browser', '--durations=20', *['--all']*everything)({**env, 'OMP_NUM_THREADS':str(os.cpu_count() or 1)})
+
+
 def plan(everything, workers) -> list: # `(name, step)` pairs
     "The steps in order, the quick ones first"
     lessons = find([])
+    browsed = in_browser(lessons)
+    without = lessons if everything else [o for o in lessons if o not in browsed]
     under_nbdev = [o for o in find([NBS]) if everything or o not in lessons]
     return [('nbdev-export is in sync', tool('tools/sync.py', 'export')),
             ('nbdev-clean is in sync', tool('tools/sync.py', 'clean')),
             ('README.md is in sync', tool('tools/make_readme.py', '--check')),
             ('ruff, library and notebooks', tool('-m', 'ruff', 'check', '--no-cache', 'nbs', 'fastclass')),
             ('nbdev_test' if everything else 'nbdev_test, library', nbdev_test_all(under_nbdev, workers)),
-            ('lessons, top to bottom', tool('tools/run_notebooks.py', '--strict', '--workers', workers, *['--twice']*everything)),
-            ('pytest', Pytest('-n', str(workers), '--dist', 'loadfile', '--durations=8', '--continue-on-collection-errors'))]
+            ('lessons in JupyterLab', in_jupyterlab(everything)),
+            ('lessons, top to bottom', tool('tools/run_notebooks.py', '--strict', '--workers', workers, *['--twice']*everything, *without)),
+            ('pytest', Pytest('--ignore=tests/browser', '-n', str(workers), '--dist', 'loadfile', '--durations=8', '--continue-on-collection-errors'))]
 
 
 def main(argv=None) -> int: # 0 when every step passed
     "Run the steps; a step that fails does not keep the next ones from running"
     p = argparse.ArgumentParser(description=__doc__)
-    p.add_argument('--all', action='store_true', help='run the lessons twice in their folders, and nbdev_test over them too')
+    p.add_argument('--all', action='store_true', help='every lesson in the browser and twice in its folder, and nbdev_test over them too')
     gpu = shutil.which('nvidia-smi') and os.environ.get('CUDA_VISIBLE_DEVICES')!=''
     p.add_argument('--workers', type=int, default=1 if gpu else min(4, os.cpu_count() or 1), help='notebooks at a time; 1 on a GPU')
     args = p.parse_args(argv)

@@ -1,4 +1,4 @@
-"Small valid bundles of the four kinds, made of bytes without torch, and ways to change them before they are written."
+"Small valid bundles of the five kinds, made of bytes without torch, and ways to change them before they are written."
 import hashlib, io, json, math, zipfile
 from functools import lru_cache
 
@@ -78,7 +78,18 @@ def ratings():
     return text, arrays|dict(prior_cov=np.eye(3, dtype='f4'), counts=np.array([1, 1, 0]), seen=np.array([[0, 0], [1, 1]]))
 
 
-KINDS = dict(pictures=pictures, masks=masks, rows=rows, ratings=ratings)
+def texts():
+    "A bag of twelve tokens and two pairs of neighbours"
+    vocab = 'xxunk xxpad xxbos xxeos xxfld xxrep xxwrep xxup xxmaj good bad not'.split()
+    plan = dict(rules=['fix_html', 'replace_maj', 'lowercase'], language='en', vocab=vocab, classes=['no', 'yes'])
+    rng = np.random.default_rng(0)
+    arrays = dict(pairs=np.array([11*12+9, 11*12+10]), worth=np.ones(14, 'f4'))
+    shapes = {'rows.weight': (14, 3), 'out.weight': (2, 3), 'out.bias': (2,)}
+    text = dict(format='fastclass-texts', version=1, plan=plan, sizes=dict(width=3, pairs=2, tokens=12, classes=2), about={})
+    return text, arrays|{k: rng.standard_normal(v).astype('f4') for k,v in shapes.items()}
+
+
+KINDS = dict(pictures=pictures, masks=masks, rows=rows, ratings=ratings, texts=texts)
 
 
 @lru_cache
@@ -91,7 +102,8 @@ def opened(kind, path):
     from fastclass.predict import load_bundle
     from fastclass.segment import load_segmenter
     from fastclass.tabular import load_rows
-    return dict(pictures=load_bundle, masks=load_segmenter, rows=load_rows, ratings=load_factors)[kind](path)
+    from fastclass.text import load_text
+    return dict(pictures=load_bundle, masks=load_segmenter, rows=load_rows, ratings=load_factors, texts=load_text)[kind](path)
 
 
 def files_of(kind, text=None, arrays=None, header=None) -> tuple: # The two files, as bytes

@@ -1,4 +1,4 @@
-"Bundles of the four kinds: what their text says, what their weights hold, and how the two lie on the disk or in a zip."
+"Bundles of the five kinds: what their text says, what their weights hold, and how the two lie on the disk or in a zip."
 import hashlib, json, os, pickle, stat, zipfile
 from functools import partial
 
@@ -56,14 +56,14 @@ for kind in KINDS:
     text('sha256_other', 'weights.sha256', '0'*64, 'does not match its hash', kind)
     for key in [o for o in parts(kind)[0] if o not in ('task', 'metrics', 'data_card', 'about', 'format', 'version')]:
         text(f'without_{key}', key, None, f'"{key}"', kind)
-        if kind in ('masks', 'rows', 'ratings'): text(f'odd_{key}', key, {'a': [{}]}, key, kind)
+        if kind in ('masks', 'rows', 'ratings', 'texts'): text(f'odd_{key}', key, {'a': [{}]}, key, kind)
 
 for name,value in dict(a_list=[1], true=True, minus=-1, text='1', other=2).items(): text(f'version_{name}', 'version', value, 'version', 'rows')
 for name,value in dict(minus=-1, huge=HUGE, text='5', float=5., four_gb=4<<30).items(): text(f'bytes_{name}', 'weights.bytes', value, 'weights.bytes', 'rows')
 for name,value in dict(short='0', list=[], upper='A'*64, absent=None).items(): text(f'sha256_{name}', 'weights.sha256', value, 'weights.sha256', 'rows')
 
-OTHERS = dict(pictures='fastclass.predict.load_bundle', masks='fastclass.segment.load_segmenter', rows='fastclass.tabular.load_rows', ratings='fastclass.collab.load_factors')
-for kind,other in (('pictures', 'masks'), ('masks', 'pictures'), ('rows', 'ratings'), ('ratings', 'rows')):
+OTHERS = dict(pictures='fastclass.predict.load_bundle', masks='fastclass.segment.load_segmenter', rows='fastclass.tabular.load_rows', ratings='fastclass.collab.load_factors', texts='fastclass.text.load_text')
+for kind,other in (('pictures', 'masks'), ('masks', 'pictures'), ('rows', 'ratings'), ('ratings', 'texts'), ('texts', 'rows')):
     add(f'of_the_kind_{other}', partial(written, kind=other), kind, OTHERS[other])
 
 
@@ -141,10 +141,20 @@ for name,place,value,says in [
     ('range_huge', 'y_range', [0, HUGE], 'y_range'), ('range_of_text', 'y_range', ['1', '5'], 'y_range'), ('names_of_three', 'names', ['a', 'b', 'c'], 'names'), ('names_are_lists', 'names', [[], []], 'names'),
 ]: text(name, place, value, says, 'ratings')
 
+for name,place,value,says in [
+    ('rule_unknown', 'plan.rules.0', 'system', 'one of fix_html'), ('rule_is_a_list', 'plan.rules.0', ['fix_html'], 'one of fix_html'), ('a_hundred_rules', 'plan.rules', ['lowercase']*100, 'rules'), ('language_unknown', 'plan.language', '../../x', 'one of da'),
+    ('language_null', 'plan.language', None, 'language'), ('a_word_is_a_number', 'plan.vocab.9', 7, 'vocab'), ('a_word_is_long', 'plan.vocab.9', 'x'*2000, 'vocab'), ('half_a_letter', 'plan.vocab.9', '\ud800', 'Unicode'), ('one_word_more', 'plan.vocab', [*parts('texts')[0]['plan']['vocab'], 'more'], 'do not fit'),
+    ('without_padding', 'plan.vocab.1', 'good', "fastai's own tokens"), ('equal_classes', 'plan.classes', ['a', 'a'], 'names that differ'), ('one_class_more', 'plan.classes', list('abc'), 'do not fit'), ('width_huge', 'sizes.width', HUGE, 'width'), ('width_other', 'sizes.width', 4, 'do not fit'),
+    ('pairs_huge', 'sizes.pairs', HUGE, 'pairs'), ('pairs_many', 'sizes.pairs', 10**7, 'do not fit'), ('pairs_wide', 'sizes', dict(width=10**4, pairs=10**7, tokens=12, classes=2), 'not those of a model'), ('pairs_minus', 'sizes.pairs', -1, 'pairs'), ('tokens_true', 'sizes.tokens', True, 'tokens'),
+    ('plan_has_more', 'plan.model', 'x', 'nothing but'), ('about_is_a_list', 'about', [1], 'about'),
+]: text(name, place, value, says, 'texts')
+for name,value in dict(minus=-5, unsorted=9, beyond=10**9).items():
+    add(f'pair_{name}', partial(written, kind='texts', arrays=lambda o, value=value: {**o, 'pairs': np.array([137, value])}), 'texts', 'do not fit')
+
 
 # ---- weights
 
-FLOATS = dict(pictures='1.2.weight', masks='1.mix.weight', rows='layers.0.0.weight', ratings='item_factors')
+FLOATS = dict(pictures='1.2.weight', masks='1.mix.weight', rows='layers.0.0.weight', ratings='item_factors', texts='rows.weight')
 
 
 def with_value(value, name):

@@ -11,8 +11,8 @@ GROWTH = 2<<30 # Bytes that an attack may take on top
 
 def import_everything():
     "What the entries need, so that a fork has it already"
-    for name in ('collab', 'tabular.all', 'vision.all'): import_module(f'fastai.{name}')
-    for name in ('collab', 'collect', 'interpret', 'predict', 'quickstart', 'segment', 'tabular', 'train', 'course.cli'):
+    for name in ('collab', 'tabular.all', 'text.all', 'vision.all'): import_module(f'fastai.{name}')
+    for name in ('collab', 'collect', 'interpret', 'predict', 'quickstart', 'segment', 'tabular', 'text', 'train', 'course.cli'):
         import_module(f'fastclass.{name}')
 
 

@@ -184,6 +184,7 @@ OPENS = { # Format to the function that opens it
     'fastclass-segmentation': 'fastclass.segment.load_segmenter',
     'fastclass-rows': 'fastclass.tabular.load_rows',
     'fastclass-factors': 'fastclass.collab.load_factors',
+    'fastclass-texts': 'fastclass.text.load_text',
 }
 MOST_BYTES = 3*2**30 # Bytes of weights in a bundle, at most
 MOST_PARAMETERS = 7*10**8 # Numbers in a model, at most

@@ -40,7 +40,9 @@ KNOWN = dict( # name: which files count, and their hash
     adult_sample=(('adult.csv',),
                   '7e675f4e4c8713f3149864155c4a34b9cc8c241c0251812afa1a99d6bbe91118'),
     movie_lens_sample=(('ratings.csv',),
-                       'bc45cbb7676e882c690032329b58fb101ac3f0f34055b2ff313155ea3b9a24d3'))
+                       'bc45cbb7676e882c690032329b58fb101ac3f0f34055b2ff313155ea3b9a24d3'),
+    imdb_sample=(('texts.csv',),
+                 'ceca67e0c7fb235b6841a0ef24dc006143a53a93141479fe76075628db99e125'))
 
 def data_name(
     url:str # An address of `URLs`

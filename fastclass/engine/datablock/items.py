@@ -8,7 +8,7 @@ import os
 from PIL import Image
 
 # %% auto #0
-__all__ = ['applied', 'picture_class', 'item_sources', 'item_files', 'item_labels']
+__all__ = ['ONE_CLASS', 'applied', 'picture_class', 'item_sources', 'item_files', 'item_labels', 'task_of']
 
 # %% ../../../nbs/engine/datablock/items.ipynb #72525707
 def applied(
@@ -58,3 +58,35 @@ def item_labels(
     "The label of each item, without opening its picture"
     vocab = ds.tls[1].tfms.fs[-1].vocab
     return [vocab[int(o)] for o in ds.tls[1]]
+
+# %% ../../../nbs/engine/datablock/items.ipynb #9d9f157e
+ONE_CLASS = 'one class a picture'
+_FASTAI = ('fastai has what it takes: learn.get_preds() for the answers, learn.show_results() for a look at them, '
+           'learn.predict(file) for one picture, learn.export() to keep the learner.')
+_MASKS = 'Use segment_learner, score_masks, predict_mask and save_segmenter of fastclass.segment.'
+_TASKS = { # Name of a transform, or of the class that it makes
+    'TensorBBox': 'boxes',
+    'TensorPoint': 'points',
+    'PILMask': 'masks',
+    'RegressionSetup': 'numbers',
+    'MultiCategorize': 'several labels a picture',
+    'EncodedMultiCategorize': 'several labels a picture',
+    'Categorize': ONE_CLASS,
+}
+
+def _names_of(transform):
+    "What the transform of a target and its class are called"
+    made = getattr(transform, 'name', '').split('.')[0] # 'TensorPoint' of 'TensorPoint.create'
+    return {type(transform).__name__, made, getattr(picture_class(transform), '__name__', '')}
+
+# %% ../../../nbs/engine/datablock/items.ipynb #03019efb
+def task_of(
+    dl # fastai `DataLoader`
+) -> tuple: # What its items ask a model for, `ONE_CLASS` or other words; and what to use where that is not one class
+    "What a model of these items predicts"
+    tls = getattr(getattr(dl, 'dataset', None), 'tls', None) or ()
+    names = set().union(*(_names_of(f) for tl in tls[1:] for f in tl.tfms.fs))
+    task = next((o for name,o in _TASKS.items() if name in names), 'something else than pictures with one class')
+    plain = len(tls)==2 and type(tls[1].tfms.fs[-1]).__name__=='Categorize'
+    if task==ONE_CLASS and not plain: task = 'several inputs or targets'
+    return task, _MASKS if task=='masks' else _FASTAI

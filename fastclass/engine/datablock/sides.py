@@ -40,14 +40,15 @@ def content_split(
 # %% ../../../nbs/engine/datablock/sides.ipynb #ef2e04da
 def units_of(
     hashes:list, # Hash of each item's content
-    groups:list  # Group of each, '' for one that stands alone
+    groups:list  # Group of each; '', None or NaN for one that stands alone
 ) -> list:       # Lists of positions
     "Which items stay together: the same bytes, or the same group"
     first = {}
     pairs = []
     for i,(digest,group) in enumerate(zip(hashes, groups)):
         pairs.append((first.setdefault(('bytes', digest), i), i))
-        if group: pairs.append((first.setdefault(('group', group), i), i))
+        stands_alone = group in (None, '') or group!=group # the last is true for NaN alone
+        if not stands_alone: pairs.append((first.setdefault(('group', group), i), i))
 
     found = {}
     for i,root in enumerate(connected_components(len(hashes), pairs)):

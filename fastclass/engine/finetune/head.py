@@ -17,6 +17,7 @@ from fastprogress.fastprogress import progress_bar
 from ..base.errors import DataError, UnsupportedError
 from ..base.torch_tools import device_of, fast_dtype
 from ..datablock.checks import Report, check_dls
+from ..datablock.items import task_of
 from .features import (FeatureLoader, HeadOnFeatures, batches_vary, compute_features,
     fast_body, head_params, items_vary)
 from .speed import calculating_in
@@ -41,6 +42,9 @@ def check_learner(
     if inputs!=1:
         raise UnsupportedError(f'The items have {inputs} inputs.',
                                next='quick_tune takes one picture an item; use fine_tune for this one.')
+    if task_of(learn.dls.train)[0]=='boxes':
+        raise UnsupportedError('The pictures have boxes, each another number of them.',
+                               next='quick_tune keeps one answer a picture; use fine_tune for this one.')
     odd = [cb.name for cb in learn.cbs if cb.name in ('cut_mix', 'channels_last')]
     if odd:
         raise UnsupportedError(f'The callback {odd[0]} works on pictures, and quick_tune trains on features.',

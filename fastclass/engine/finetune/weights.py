@@ -14,6 +14,7 @@ from ..base.errors import DataError, SourceError, StorageError, UnsupportedError
 from ..base.fetch import download_file
 from ..base.files import open_regular, read_limited, sha256_of, write_atomic
 from ..base.machine import cache_dir, choose_source
+from ..datablock.items import task_of
 from .packaged import PACKAGED, check_packaged, fill_body, packaged_as, packaged_file
 
 # %% auto #0
@@ -304,23 +305,32 @@ def _tell_no_batch(dls):
     print(f'Warning: {n} training items make no full batch of {dls.train.bs}, so fine_tune would train nothing. '
           f'Make the DataLoaders with bs={max(2, n//4)}, or use quick_tune, which makes batches of its own.')
 
+# %% ../../../nbs/engine/finetune/weights.ipynb #cea632f5
+def _usual_metrics(dls):
+    "What a model of these DataLoaders is judged by; raises `UnsupportedError` for masks"
+    from fastai.metrics import accuracy, accuracy_multi, mae
+    task,instead = task_of(dls.train)
+    if task=='masks':
+        raise UnsupportedError('These DataLoaders are for masks, not for an answer a picture.', next=instead)
+    return {'several labels a picture': accuracy_multi, 'numbers': mae, 'points': mae}.get(task, accuracy)
+
 # %% ../../../nbs/engine/finetune/weights.ipynb #7a894ae2
 def make_learner(
     dls,                     # `DataLoaders` of pictures
     arch=DEFAULT_ARCH,       # A torchvision function, its name, or a timm name
-    metrics=None,            # As in `vision_learner`; accuracy where it is None
+    metrics=None,            # As in `vision_learner`; None: accuracy, or what suits the targets
     download:bool|None=None, # May weights be downloaded? None: when `choose_source()` says `live`
     deadline:float=120,      # Seconds for a download
     pretrained:bool=True,    # False: an untrained body, as in `vision_learner`
     **kwargs                 # Passed on to `vision_learner`
 ):      # fastai `Learner` with the extra attribute `weights`; raises `WeightsError`, `UnsupportedError`
     "fastai's `vision_learner` with the best weights that can be had here, and one line that says which"
-    from fastai.vision.all import accuracy, vision_learner
+    from fastai.vision.all import vision_learner
+    if metrics is None: metrics = _usual_metrics(dls)
     _tell_no_batch(dls)
     if pretrained: weights = find_weights(arch, download, deadline)
     else: weights = Weights(arch_name(arch), 'untrained', why='As asked for.')
     print(weights)
-    if metrics is None: metrics = accuracy
     if weights.pretrained: _tell_other_numbers(dls, arch)
     learn = vision_learner(dls, find_arch(arch), metrics=metrics, pretrained=weights.by_library, **kwargs)
     if weights.by_us:

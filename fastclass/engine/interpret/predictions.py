@@ -10,7 +10,7 @@ import pandas as pd
 
 from ..base.csv_cells import as_column
 from ..base.errors import DataError, UnsupportedError
-from ..datablock.items import item_files
+from ..datablock.items import ONE_CLASS, item_files, task_of
 
 # %% auto #0
 __all__ = ['check_classifier', 'plain_loader', 'predictions', 'as_table', 'class_probabilities']
@@ -43,9 +43,9 @@ def check_classifier(
     if len(tls)==1:
         raise DataError('These pictures have no labels.',
                         next='Make the DataLoader with dls.test_dl(files, with_labels=True).')
-    if len(tls)!=2 or type(tls[1].tfms.fs[-1]).__name__!='Categorize' or vocab is None:
-        raise UnsupportedError('This learner does not name one class a picture.',
-                               next='Use it for a classifier with ImageBlock and CategoryBlock.')
+    task,instead = task_of(dl)
+    if task!=ONE_CLASS or vocab is None:
+        raise UnsupportedError(f'This learner is for {task}, and this step for {ONE_CLASS}.', next=instead)
     if not len(dl.dataset):
         raise DataError('There are no pictures to look at.',
                         next='Give the DataLoaders a validation part, or name a DataLoader.')

@@ -10,7 +10,8 @@ import numpy as np
 from .draw import stream
 
 # %% auto #0
-__all__ = ['SCHOOL', 'WORK', 'SECTOR', 'HOME', 'REGION', 'GENRES', 'NOISE', 'census_probability', 'draw_census', 'draw_ratings']
+__all__ = ['SCHOOL', 'WORK', 'SECTOR', 'HOME', 'REGION', 'GENRES', 'NOISE', 'census_probability', 'draw_census', 'film_titles',
+           'draw_ratings']
 
 # %% ../../../nbs/engine/packs/tables.ipynb #e0bc3fe0
 SCHOOL = ['primary','secondary','college','bachelor','master'] # From short to long
@@ -152,7 +153,7 @@ _PLACES = ['of Harrowmere', 'at Midnight', 'and the Sea', 'in Exile', 'of Glass'
 def _films(rng, n):
     "n films with titles of their own"
     import pandas as pd
-    titles = _titles(rng, n)
+    titles = film_titles(rng, n)
     genres = rng.integers(len(GENRES), size=n)
     return pd.DataFrame(dict(
         film=range(1, n+1),
@@ -160,8 +161,11 @@ def _films(rng, n):
         genre=[GENRES[g] for g in genres],
         year=rng.integers(1948, 2025, n)))
 
-def _titles(rng, n):
-    "n titles; more titles than combinations get a number"
+def film_titles(
+    rng, # A random stream
+    n    # How many
+) -> list: # Texts, no two the same
+    "Titles of made-up films; more titles than combinations get a number"
     names = [' '.join(words) for words in product(_LEADS, _THINGS, _PLACES)]
     order = rng.permutation(len(names))
     titles = []

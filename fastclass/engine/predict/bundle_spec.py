@@ -20,7 +20,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 from PIL import Image
 from fastai.data.core import Datasets
-from fastai.data.transforms import Categorize, IntToFloatTensor, Normalize, ToTensor
+from fastai.data.transforms import IntToFloatTensor, Normalize, ToTensor
 from fastai.layers import AdaptiveConcatPool2d, Flatten
 from fastai.losses import (CrossEntropyLossFlat, FocalLoss, FocalLossFlat,
                            LabelSmoothingCrossEntropy, LabelSmoothingCrossEntropyFlat)
@@ -32,7 +32,7 @@ from ..base.bundle_files import plain, refuse, shapes_only, weights_differ
 from ..base.errors import BundleError
 from fastclass.engine.base.schema import (Kind, any_text, each, maybe, names, number, one_of, record, short, tagged,
     whole, yes_no)
-from ..datablock.items import item_files, item_labels
+from ..datablock.items import ONE_CLASS, item_files, item_labels, task_of
 from ..datablock.loaders import UprightImage
 
 # %% ../../../nbs/engine/predict/bundle_spec.ipynb #462bfba4
@@ -121,14 +121,11 @@ def describe_task(
     ds = learn.dls.valid.dataset
     if not isinstance(ds, Datasets):
         refuse(f'data of the type {type(ds).__name__}', 'Build the DataLoaders with a DataBlock or ImageDataLoaders.')
-    if len(ds.tls)!=2:
-        refuse(f'a model with {len(ds.tls)-1} inputs and targets',
-               f'One picture and one label an item are needed. {_EXPORT}')
+    task,instead = task_of(learn.dls.valid)
+    if task!=ONE_CLASS:
+        names = ', '.join(_tfm_name(f) for tl in ds.tls[1:] for f in tl.tfms.fs)
+        refuse(f'a model for {task} (targets made by {names}), but only one for {ONE_CLASS}', instead)
     _check_opener(ds)
-    targets = ds.tls[1].tfms.fs
-    if type(targets[-1]) is not Categorize:
-        names = ', '.join(map(_tfm_name, targets))
-        refuse(f'targets made by {names}', f'Only one label a picture (CategoryBlock) works. {_EXPORT}')
     return [plain(o) for o in learn.dls.vocab]
 
 def _check_opener(ds):

@@ -26,6 +26,7 @@ from ..base.bars import shows_bars
 from ..base.errors import BundleError, DataError, PictureError, UnsupportedError
 from ..base.picture import read_picture
 from ..base.torch_tools import CORE_BATCH, each_core, evaluating, memory_kept
+from ..datablock.items import ONE_CLASS, task_of
 from ..finetune.fold import folded
 from .bundle_spec import (PICTURES, Prepare, build_model, data_card as card_of, describe_batch,
     describe_items, describe_model, describe_opener, describe_task, has_own_numbers, own_copy)
@@ -272,6 +273,9 @@ class LearnerPredictor(Predictor):
         learn # A classifier of RGB pictures, one label a picture; raises `UnsupportedError`
     ):
         self.dl = learn.dls.valid
+        task,instead = task_of(self.dl)
+        if task!=ONE_CLASS:
+            raise UnsupportedError(f'This learner is for {task}, and this step for {ONE_CLASS}.', next=instead)
         self.model = learn.model
         self.vocab = describe_task(learn)
         self.near = describe_opener(self.dl)['near']

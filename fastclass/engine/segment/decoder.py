@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
+from fastai.losses import CrossEntropyLossFlat
 from fastai.vision.learner import create_body, model_meta
 from torch import nn
 
@@ -15,7 +16,8 @@ from ..base.torch_tools import evaluating
 from ..finetune.weights import DEFAULT_ARCH, arch_name, find_arch, unwrap
 
 # %% auto #0
-__all__ = ['last_of_each_size', 'Scales', 'Decoder', 'enlarge_by', 'segment_model', 'body_and_decoder']
+__all__ = ['last_of_each_size', 'Scales', 'Decoder', 'enlarge_by', 'segment_model', 'body_and_decoder', 'soft_dice',
+           'class_weights', 'MaskLoss']
 
 # %% ../../../nbs/engine/segment/decoder.ipynb #ec69958e
 def last_of_each_size(
@@ -39,15 +41,18 @@ def last_of_each_size(
 # %% ../../../nbs/engine/segment/decoder.ipynb #be7e9304
 class Scales(nn.Module):
     "Pictures, float `(n, 3, h, w)`, to what a body says of each place at all scales, float `(n, h/4, w/4, channels)`"
+    fine = 1 # of those that were pickled before there were finer ones
     def __init__(self,
         body,      # `nn.Sequential` of layers, or what timm makes with `features_only=True`
         up:int=2,  # Pictures are made this much larger first
-        stride:int=4 # Pixels of the picture from one place to the next
+        stride:int=4, # Pixels of the picture from one place to the next
+        fine:int=1 # Large maps keep `fine*fine` cells of a place side by side; 1: their average
     ):
         super().__init__()
         self.body = unwrap(body)
         self.up = up
         self.stride = stride
+        self.fine = fine
         self.last = last_of_each_size(body) if isinstance(self.body, nn.Sequential) else None
     def forward(self,
         x # Pictures
@@ -55,7 +60,7 @@ class Scales(nn.Module):
         "Run the body and put its scales side by side"
         hw = _places(x.shape[-2:], self.stride)
         if self.up!=1: x = F.interpolate(x, scale_factor=float(self.up), mode='bilinear', align_corners=False)
-        maps = [F.group_norm(_resize(o, hw), 1) for o in self._maps(x)]
+        maps = [_normed_places(o, hw, self.fine) for o in self._maps(x)]
         return torch.cat(maps, 1).to(maps[0].dtype).permute(0, 2, 3, 1).contiguous()
     def _maps(self, x):
         "The last maps of each size, one after the other"
@@ -81,35 +86,45 @@ def _resize(x, hw):
     if x.shape[-2]>=hw[0] and x.shape[-1]>=hw[1]: return F.adaptive_avg_pool2d(x, hw)
     return F.interpolate(x, size=hw, mode='bilinear', align_corners=False)
 
+def _normed_places(x, hw, fine):
+    "Maps with mean 0 and variance 1 at `hw` places; of larger ones each place has `fine*fine` cells as channels"
+    if fine==1 or x.shape[-2]<=hw[0]: return F.group_norm(_resize(x, hw), 1)
+    cells = _resize(x, (fine*hw[0], fine*hw[1]))
+    return F.pixel_unshuffle(F.group_norm(cells, 1), fine)
+
 # %% ../../../nbs/engine/segment/decoder.ipynb #41f3feb7
 class Decoder(nn.Module):
     "What `Scales` gives, `(n, rows, columns, channels)`, to a number for each class and pixel, `(n, classes, h, w)`"
+    fine = 1 # of those that were pickled before there were finer ones
     def __init__(self,
         n_in:int,      # Channels
         n_out:int,     # Classes
         width:int=96,  # Channels inside
         reach:int=4,   # How far it looks around, in places
         stride:int=4,  # Pixels from one place to the next
-        p:float=.1     # Share of the channels that is dropped in training
+        p:float=.1,    # Share of the channels that is dropped in training
+        fine:int=1     # It names `fine*fine` cells of each place; a divisor of `stride`
     ):
         super().__init__()
         self.width = width
         self.reach = reach
         self.stride = stride
         self.p = p
+        self.fine = fine
         self.mix = nn.Linear(n_in, width, bias=False)
         around = nn.Conv2d(width, width, 3, padding=reach, dilation=reach, bias=False)
         self.name = nn.Sequential(
             nn.BatchNorm2d(width), nn.ReLU(), around,
             nn.BatchNorm2d(width), nn.ReLU(), nn.Dropout2d(p),
-            nn.Conv2d(width, n_out, 1),
+            nn.Conv2d(width, n_out*fine**2, 1),
         )
     def forward(self,
         x # What `Scales` gives
     ):    # A number for each class and pixel
         "Name each place, then interpolate"
         x = self.name(self.mix(x).permute(0, 3, 1, 2))
-        return F.interpolate(x, scale_factor=float(self.stride), mode='bilinear', align_corners=False)
+        if self.fine>1: x = F.pixel_shuffle(x, self.fine)
+        return F.interpolate(x, scale_factor=self.stride/self.fine, mode='bilinear', align_corners=False)
 
 # %% ../../../nbs/engine/segment/decoder.ipynb #d5e03b08
 def enlarge_by(
@@ -145,14 +160,15 @@ def segment_model(
     n_out:int,    # Classes
     size:tuple,   # Height and width of the training pictures
     pretrained:bool=False, # Load torchvision's weights?
+    fine:int=2,   # How many times finer than every fourth pixel classes are named: 1, 2 or 4
     **kwargs      # Passed on to `Decoder`
 ):                # `nn.Sequential` of `Scales` and `Decoder`; raises `UnsupportedError`, `DataError`
     "A frozen body at all its scales, and a light decoder"
     _places(size, 4)
     body = _body_of(find_arch(arch), pretrained)
-    scales = Scales(body, enlarge_by(size))
+    scales = Scales(body, enlarge_by(size), fine=fine)
     with torch.no_grad(): n_in = scales.eval()(torch.zeros(1, 3, 64, 64)).shape[-1]
-    return nn.Sequential(scales.train(), Decoder(n_in, n_out, **kwargs))
+    return nn.Sequential(scales.train(), Decoder(n_in, n_out, fine=fine, **kwargs))
 
 # %% ../../../nbs/engine/segment/decoder.ipynb #9100e731
 def body_and_decoder(
@@ -160,3 +176,54 @@ def body_and_decoder(
 )->list:  # Two groups of parameters
     "A `splitter` for `Learner`: the body first, so that `freeze` leaves the decoder to train"
     return [list(o.parameters()) for o in model]
+
+# %% ../../../nbs/engine/segment/decoder.ipynb #9be829a8
+def soft_dice(
+    share,        # Probability of each class at each pixel, float `(n, classes, h, w)`
+    true,         # Right codes, `(n, h, w)`
+    void:int|None # Code that is not counted
+)->torch.Tensor:  # Between 0 and 1; 0 where nothing is counted
+    "Dice of what is said with probabilities, over all pixels, as the mean of the classes that occur"
+    keep = torch.ones_like(true, dtype=torch.bool) if void is None else true!=void
+    code = torch.where(keep, true, 0).long()
+    right = share.gather(1, code[:, None])[:, 0]*keep
+    none = share.new_zeros(share.shape[1])
+    hit = none.index_add(0, code.flatten(), right.flatten())
+    there = none.index_add(0, code.flatten(), keep.flatten().to(share.dtype))
+    said = torch.einsum('nchw,nhw->c', share, keep.to(share.dtype))
+    dice = 2*hit/(said+there).clamp(min=1e-6)
+    return dice.sum()/(there>0).sum().clamp(min=1)
+
+# %% ../../../nbs/engine/segment/decoder.ipynb #dde0a911
+def class_weights(
+    true,          # Right codes, whole numbers of any shape
+    n:int,         # Number of classes
+    void:int|None, # Code that is not counted
+    power:float    # 0: all pixels count alike; 1: all classes do
+)->torch.Tensor:   # Float `(n)`; 0 for classes that do not occur
+    "What a pixel of each class counts: the share of its class to the power `-power`"
+    counts = torch.bincount(true.flatten().long(), minlength=n).float()
+    if void is not None: counts[void] = 0
+    share = counts/counts.sum().clamp(min=1)
+    return torch.where(share>0, share.clamp(min=1e-5)**-power, 0.)[:n]
+
+# %% ../../../nbs/engine/segment/decoder.ipynb #0d84257b
+class MaskLoss(CrossEntropyLossFlat):
+    "Cross-entropy with more weight for rare classes, and 1 less the soft Dice of the classes; void counts in neither"
+    def __init__(self,
+        void:int|None=None, # Code that is not counted
+        dice:float=1.,      # What Dice counts beside cross-entropy; 0: nothing
+        even:float=.2       # How far weights even out the classes of a batch: 0 not at all, 1 altogether
+    ):
+        super().__init__(axis=1, ignore_index=-100 if void is None else void)
+        self.void = void
+        self.dice = dice
+        self.even = even
+    def __call__(self, out, true, **kwargs):
+        if self.reduction!='mean': return super().__call__(out, true, **kwargs)
+        out,true = out.as_subclass(torch.Tensor), true.as_subclass(torch.Tensor).long()
+        weight = class_weights(true, out.shape[1], self.void, self.even) if self.even else None
+        logs = out.float().log_softmax(1)
+        loss = F.nll_loss(logs, true, weight, ignore_index=self.func.ignore_index)
+        if not self.dice: return loss
+        return loss+self.dice*(1-soft_dice(logs.exp(), true, self.void))

@@ -15,13 +15,13 @@ import pandas as pd
 import torch
 from fastai.learner import Metric
 
-from ..base.errors import DataError, PictureError, printable
+from ..base.errors import DataError, printable
 from ..base.files import read_limited
-from ..base.picture import open_picture
+from .mask_files import MaskReader
 
 # %% auto #0
-__all__ = ['VOID_NAMES', 'read_codes', 'void_code', 'MaskOf', 'open_mask', 'MaskReport', 'check_masks', 'count_pairs',
-           'scores_of', 'PixelAccuracy', 'place_prior']
+__all__ = ['VOID_NAMES', 'read_codes', 'void_code', 'MaskOf', 'MaskReport', 'check_masks', 'count_pairs', 'overlap', 'scores_of',
+           'PixelAccuracy', 'MeanIoU', 'mean_iou_interval', 'place_prior']
 
 # %% ../../../nbs/engine/segment/masks.ipynb #5aad560b
 _MOST_BYTES = 1_000_000 # Of a `codes.txt`
@@ -78,25 +78,6 @@ class MaskOf:
         self.ending = ending
     def __call__(self, file): return self.folder/f'{Path(file).stem}{self.ending}'
 
-# %% ../../../nbs/engine/segment/masks.ipynb #b2acdd39
-def open_mask(
-    file        # Path of a mask
-)->np.ndarray:  # Codes, `(height, width)`, whole numbers; raises `DataError`
-    "The codes in a mask: one number a pixel, no colours"
-    file = Path(file)
-    if not os.path.isfile(file):
-        raise DataError(f'The mask {file.name} is missing.',
-                        next='Every picture needs one: add it, or leave the picture out.')
-    try:
-        im = open_picture(file, load=True)
-        if im.mode not in ('L', 'P', 'I', 'I;16'):
-            raise DataError(f'The mask {file.name} has the mode {im.mode}: colours, not codes.',
-                            next='Save masks as PNG of mode L or P, with the code of the class in each pixel.')
-        return np.array(im)
-    except PictureError as e:
-        raise DataError(f'The mask {file.name} cannot be read ({e.reason}).',
-                        next='Save it again as a PNG.') from e
-
 # %% ../../../nbs/engine/segment/masks.ipynb #103ef634
 @dataclass
 class MaskReport:
@@ -107,6 +88,7 @@ class MaskReport:
     pictures:np.ndarray                        # In how many pictures each class occurs
     files:list = field(default_factory=list)   # The pictures that can be used
     wrong:list = field(default_factory=list)   # `(picture, what is wrong)`; these stop a training
+    taken:Counter = field(default_factory=Counter) # What 255 was taken for, and in how many masks
     @property
     def absent(self)->list:
         "Classes that never occur; the model cannot learn them and is not scored on them"
@@ -134,6 +116,7 @@ class MaskReport:
         lines = [f'{n} pictures, {len(self.files)} with a mask that can be used. {len(self.codes)} codes{void}']
         absent = self.absent
         if absent: lines.append('Never seen: ' + ', '.join(absent) + '.')
+        lines += [f'255 was taken for {what} in {n} masks.' for what,n in self.taken.items()]
         lines += [f'WRONG {o}' for _,o in self.wrong[:10]]
         more = len(self.wrong)-10
         if more>0: lines.append(f'... and {more} more.')
@@ -149,33 +132,37 @@ class MaskReport:
         if not len(table) or not table.share.sum():
             raise DataError('Every pixel of the masks is void.', next='Look whether void is the right class.')
 
-# %% ../../../nbs/engine/segment/masks.ipynb #5f9773a1
-def _size_of_picture(file):
-    "Width and height; raises `DataError`"
-    try: return open_picture(file).size
-    except PictureError as e:
-        raise DataError(f'The picture {Path(file).name} cannot be read.',
-                        next='Leave it out, or fetch it again.') from e
+# %% ../../../nbs/engine/segment/masks.ipynb #64b0cea7
+def _place(reader, image):
+    "One name for the file of a mask, however its path is written; '' where there is none"
+    try: return os.path.realpath(reader.file(image))
+    except DataError: return ''
 
-# %% ../../../nbs/engine/segment/masks.ipynb #433fd829
-def _look_at_pair(image, mask_of, n_codes):
-    "How often each code occurs in the mask of `image`; raises `DataError`"
-    file = Path(mask_of(image))
-    mask = open_mask(file)
-    if file.suffix.lower() in ('.jpg', '.jpeg'):
-        raise DataError(f'The mask {file.name} is a JPEG, which changes codes at every edge.',
-                        next='Save masks as PNG.')
-    w,h = _size_of_picture(image)
-    if (h, w)!=mask.shape:
-        raise DataError(f'{Path(image).name} is {w}x{h} and its mask is {mask.shape[1]}x{mask.shape[0]}.',
-                        next='They must have the same size: find the mask that belongs to it.')
-    if mask.min()<0 or mask.max()>=n_codes:
-        code = mask.max() if mask.max()>=n_codes else mask.min()
-        listed = f'the list has {n_codes} classes (0 to {n_codes-1})'
-        raise DataError(f'The mask {file.name} has the code {code}, and {listed}.',
-                        next='Look whether codes.txt is the right one, or renumber the masks '
-                             '(0 and 255 are common for two classes).')
-    return np.bincount(mask.ravel(), minlength=n_codes)
+def _no_pictures(images, reader):
+    "Those of `images` that are masks, or have the name and mask of another one: position to what is wrong"
+    masks = [_place(reader, o) for o in images]
+    places = [os.path.realpath(o) for o in images]
+    owners = {mask: image for mask,here,image in zip(masks, places, images) if mask!=here}
+    first,found = {},{}
+    for i,(image,mask,here) in enumerate(zip(images, masks, places)):
+        twin = first.setdefault((mask, image.stem), image)
+        if here in owners or mask==here:
+            whose = f'the mask of {owners[here].name}' if here in owners else 'its own mask'
+            found[i] = (f'{image.name} stands among the pictures and is {whose}. '
+                        'Take the pictures alone, as get_image_files(path/"images") does.')
+        elif mask and os.path.realpath(twin)!=here:
+            found[i] = (f'{image.parent.name}/{image.name} and {twin.parent.name}/{twin.name} have the same mask. '
+                        'Leave one out, or give a function that finds a mask for each.')
+    return found
+
+# %% ../../../nbs/engine/segment/masks.ipynb #ed7144be
+def _not_white(report, white, ones):
+    "Put masks of 0 and 255 among the wrong ones where other masks have 1: 255 is something else there"
+    if not white or not ones: return
+    for o in white:
+        report.wrong.append((o, f'The mask of {o.name} has 0 and 255, and that of {ones[0].name} has 1. '
+                                'Renumber the masks, or add a last line "void" to the codes for 255.'))
+    report.files = [o for o in report.files if o not in set(white)]
 
 # %% ../../../nbs/engine/segment/masks.ipynb #b4c61104
 def check_masks(
@@ -184,19 +171,35 @@ def check_masks(
     codes:list,  # Names of the classes, in the order of their codes
     void=None    # Name of the class that is not scored; None: looked up; False: there is none
 )->MaskReport:   # What was found; its `raise_if_bad()` stops where something is wrong
-    "Open every picture's mask: is it there, of the same size, with codes of the list?"
-    if not len(images):
+    "Open every picture's mask: is it there, does it lie on its picture, with codes of the list?"
+    images = [Path(o) for o in images]
+    if not images:
         raise DataError('There are no pictures.', next='Look at the folder that you gave to `get_image_files`.')
     n = len(codes)
     report = MaskReport(list(codes), void_code(codes, void), pixels=np.zeros(n, int), pictures=np.zeros(n, int))
-    for o in images:
-        try: counts = _look_at_pair(o, mask_of, n)
-        except DataError as e: report.wrong.append((Path(o), str(e)))
-        else:
-            report.files.append(Path(o))
-            report.pixels += counts
-            report.pictures += counts>0
+    reader = MaskReader(mask_of, n, report.void)
+    wrong = _no_pictures(images, reader)
+    white,ones = [],[]
+    for i,image in enumerate(images):
+        taken = None
+        if i not in wrong:
+            try: mask,taken = reader.read(image)
+            except DataError as e: wrong[i] = str(e)
+        if i in wrong: report.wrong.append((image, wrong[i]))
+        else: _put_down(report, image, mask, taken, white, ones)
+    _not_white(report, white, ones)
     return report
+
+# %% ../../../nbs/engine/segment/masks.ipynb #2bdf02da
+def _put_down(report, image, mask, taken, white, ones):
+    "Put down what the mask of `image` holds"
+    counts = np.bincount(mask.ravel(), minlength=len(report.codes))
+    report.files.append(image)
+    report.pixels += counts
+    report.pictures += counts>0
+    if taken is not None: report.taken[report.codes[taken]] += 1
+    if taken!=report.void: white.append(image)
+    elif taken is None and len(counts)>1 and counts[1]: ones.append(image)
 
 # %% ../../../nbs/engine/segment/masks.ipynb #b0f7bb28
 def _flat_codes(o): return torch.as_tensor(o).as_subclass(torch.Tensor).reshape(-1).long()
@@ -216,22 +219,30 @@ def count_pairs(
     return torch.bincount(true*n+pred, minlength=n*n).view(n, n)
 
 # %% ../../../nbs/engine/segment/masks.ipynb #fee8faf6
+def _ratio(a, b): return np.divide(a, b, out=np.full(a.shape, np.nan), where=b>0)
+
+def overlap(
+    pairs        # What `count_pairs` gave, `(classes, classes)`
+)->np.ndarray:   # Of each class, 0 to 1; NaN where it neither occurs nor was predicted
+    "The IoU of the classes"
+    hit = pairs.diagonal()
+    return _ratio(hit, pairs.sum(0)+pairs.sum(1)-hit)
+
 def scores_of(
     pairs,     # What `count_pairs` gave
     codes:list # Names of the classes
 )->pd.DataFrame: # Index: class; columns: pixels, predicted, recall, iou, dice (0 to 1); NaN where there are none
     "The scores of each class, most pixels first"
-    pairs = torch.as_tensor(pairs).double().numpy()
+    pairs = torch.as_tensor(pairs).numpy()
     hit = pairs.diagonal()
     true = pairs.sum(1)
     said = pairs.sum(0)
-    def share(a, b): return np.divide(a, b, out=np.full(len(a), np.nan), where=b>0)
     columns = {
         'pixels': true.astype(int),
         'predicted': said.astype(int),
-        'recall': share(hit, true),
-        'iou': share(hit, true+said-hit),
-        'dice': share(2*hit, true+said),
+        'recall': _ratio(hit, true),
+        'iou': overlap(pairs),
+        'dice': _ratio(2*hit, true+said),
     }
     df = pd.DataFrame(columns, index=pd.Index(codes, name='class'))
     return df.sort_values('pixels', ascending=False, kind='stable')
@@ -264,6 +275,51 @@ class PixelAccuracy(Metric):
     def name(self):
         "Its name in the table of a training"
         return 'pixel_accuracy'
+
+# %% ../../../nbs/engine/segment/masks.ipynb #9e29076a
+class MeanIoU(Metric):
+    "The mean of the IoU of each class that occurs or was predicted, over the whole of a data set"
+    def __init__(self,
+        void:int|None # Code that is not counted
+    ):
+        self.void = void
+    def reset(self):
+        "Start to count"
+        self.pairs = 0
+    def accumulate(self,
+        learn # With `pred`, `(n, classes, h, w)`, and `y`, codes
+    ):
+        "Count one batch"
+        pred = learn.pred
+        self.pairs = self.pairs+count_pairs(pred.argmax(1), learn.y, pred.shape[1], self.void).cpu()
+    @property
+    def value(self):
+        "The mean, 0 to 1; None when nothing was scored"
+        if not torch.is_tensor(self.pairs) or not self.pairs.sum(): return None
+        return float(np.nanmean(overlap(self.pairs.numpy())))
+    @property
+    def name(self):
+        "Its name in the table of a training"
+        return 'mean_iou'
+
+# %% ../../../nbs/engine/segment/masks.ipynb #d50c87e6
+def mean_iou_interval(
+    pairs,          # What `count_pairs` gave for each picture, `(pictures, classes, classes)`
+    level:float=.95,# How often such an interval should hold the true value
+    n:int=2000,     # How often pictures are drawn
+    seed:int=0      # Of the draws
+)->tuple:           # Lower and upper end, 0 to 1; raises `DataError`
+    "Interval for the mean IoU, with pictures as the unit"
+    pairs = np.asarray(pairs)
+    if not pairs.sum():
+        raise DataError('There is no scored pixel.', next='Look at the validation pictures and at the code for void.')
+    m = len(pairs)
+    times = np.random.default_rng(seed).multinomial(m, [1/m]*m, n) # (draws, pictures)
+    hit,true,said = (times@o for o in (pairs.diagonal(axis1=1, axis2=2), pairs.sum(2), pairs.sum(1)))
+    means = np.nanmean(_ratio(hit, true+said-hit), 1)
+    tail = (1-level)/2
+    low,high = np.quantile(means, [tail, 1-tail])
+    return float(low), float(high)
 
 # %% ../../../nbs/engine/segment/masks.ipynb #7612da44
 def place_prior(

@@ -92,11 +92,11 @@ def _mask_panel(ax, picture, mask, title, shown, void):
     ax.imshow(paint(picture, mask, shown, void))
     mask = np.asarray(mask)
     least = .04*min(picture.size)
-    for number,code in enumerate(shown, 1):
+    for code in shown:
         at = deepest(mask==code, least=least)
         if at is None: continue
         edge = withStroke(linewidth=2, foreground='black')
-        ax.text(*at, number, ha='center', va='center', fontsize=8, color='white', path_effects=[edge])
+        ax.text(*at, code, ha='center', va='center', fontsize=8, color='white', path_effects=[edge])
 
 # %% ../../../nbs/engine/segment/overlay.ipynb #269904b6
 def plot_masks(
@@ -128,18 +128,16 @@ def plot_masks(
 def _swatch(colour, label): return Patch(facecolor=colour, edgecolor='black', label=label)
 
 def _legend(fig, masks, codes, shown, void, wide):
-    "Number, colour and name of each class; grey for the rest"
+    "Code, colour and name of each class; grey for the rest"
     seen = set()
     for mask in masks:
         seen.update(np.unique(mask).tolist())
     patches = []
-    for number,(code,colour) in enumerate(zip(shown, PALETTE), 1):
-        if code in seen:
-            label = f'{number} {codes[code]}'
-            patches.append(_swatch(colour, label))
+    for code,colour in zip(shown, PALETTE):
+        if code in seen: patches.append(_swatch(colour, f'{code} {codes[code]}'))
     rest = seen - {*shown, void}
     if rest:
-        label = codes[min(rest)] if len(rest)==1 else f'{len(rest)} other classes'
+        label = f'{min(rest)} {codes[min(rest)]}' if len(rest)==1 else f'{len(rest)} other classes'
         patches.append(_swatch(OTHER, label))
     if patches:
         fig.legend(handles=patches, loc='outside lower center', ncols=2*wide, fontsize=8, handlelength=1.2)

@@ -144,6 +144,11 @@ def _masks_misfit(d):
     if high*wide*larger**2>MOST_PIXELS: return f'pictures of {high} x {wide} are enlarged {larger} times.'
     return ''
 
+_DECODER = record(
+    dict(width=whole(1, 4096), reach=whole(1, 256), p=number(0, 1)),
+    dict(fine=whole(1, 4)), # older bundles have none: they name one cell a place
+    only=True)
+
 MASKS = Kind(
     'a model of masks', 'fastclass-segmentation', 1,
     dict(
@@ -151,7 +156,7 @@ MASKS = Kind(
         void=maybe(whole(0, 255)),
         size=check_picture_size,
         arch=any_text(200),
-        decoder=record(dict(width=whole(1, 4096), reach=whole(1, 256), p=number(0, 1)), only=True),
+        decoder=_DECODER,
         up=whole(1, 192),
         batch=check_batch,
     ),
@@ -181,7 +186,7 @@ def save_segmenter(
         task='segmentation',
         vocabulary=s.codes, void=s.void, size=list(s.size),
         arch=learn.weights.arch,
-        decoder=dict(width=decoder.width, reach=decoder.reach, p=decoder.p),
+        decoder=dict(width=decoder.width, reach=decoder.reach, p=decoder.p, fine=decoder.fine),
         up=scales.up,
         batch=s.batch,
         metrics=metrics or {},
@@ -204,7 +209,7 @@ def _filled_model(d, load_tensors, where):
     "The model of a description with its weights, once it has answered for a tiny picture"
     n = len(d['vocabulary'])
     with shapes_only():
-        model = segment_model(d['arch'], n, tuple(d['size']), **d['decoder']).eval()
+        model = segment_model(d['arch'], n, tuple(d['size']), **{'fine': 1, **d['decoder']}).eval()
     model[0].up = d['up']
     model.load_state_dict(load_tensors(model.state_dict()), assign=True)
     h,w = (min(32, o) for o in d['size'])
