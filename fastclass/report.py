@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .engine.base.csv_cells import csv_bytes
-from .engine.base.errors import DataError, StorageError, printable
+from .engine.base.errors import DataError, PictureError, StorageError, printable
 from .engine.datablock.folder import scan_folder
 
 # %% auto #0
-__all__ = ['MOST_EPOCHS', 'MOST_SECONDS', 'FEW_A_CLASS', 'FEW_MEASURED', 'SHOWN_PAIRS', 'LISTED_PAIRS', 'STYLE', 'PAGE', 'USE',
-           'NOTES', 'check_numbers', 'describe_folder', 'look_through', 'warn_if_small', 'check_room', 'training_bytes',
-           'Outcome', 'evaluate', 'write_results']
+__all__ = ['MOST_EPOCHS', 'MOST_SECONDS', 'FEW_A_CLASS', 'FEW_MEASURED', 'ABOUT_LOSS', 'SHOWN_PAIRS', 'LISTED_PAIRS', 'STYLE',
+           'PAGE', 'USE', 'NOTES', 'check_numbers', 'describe_folder', 'look_through', 'warn_if_small', 'check_room',
+           'training_bytes', 'Outcome', 'evaluate', 'write_results']
 
 # %% ../nbs/report.ipynb #08fee6c7
 MOST_EPOCHS,MOST_SECONDS = 100_000,10_000_000
@@ -152,21 +152,52 @@ def evaluate(
     return Outcome(frame, low, high, pairs, classes, interpret.describe_confusion(frame))
 
 # %% ../nbs/report.ipynb #5fd79791
+ABOUT_LOSS = ('The loss says how little the model believed in the right class: '
+              '0 where it was sure of it, 0.7 where it gave it one half, 2.3 for one tenth, '
+              '4.6 for one hundredth.')
+
 def _figures(outcome, folder):
-    "Write the figures into `folder`; `(title, file, text that says what it shows)` of each"
+    "Write the figures into `folder`; title, file, what it shows, and a sentence about each"
     from fastclass import interpret
     folder.mkdir()
     frame = outcome.frame
-    interpret.plot_top_losses(frame, 9).savefig(folder/'top_losses.png', dpi=90)
+    right,wrong = frame[frame.correct],frame[~frame.correct]
+    title = 'The pictures that it got most wrong'
+    if not len(wrong): wrong,title = frame,'It got none wrong; of these it was least sure'
+    interpret.plot_top_losses(wrong, 9).savefig(folder/'top_losses.png', dpi=90)
     interpret.plot_confusion(frame).savefig(folder/'confusion.png', dpi=90)
+    worst = _pictures_told('The pictures with the largest loss', interpret.top_losses(wrong, 9))
+    shown = [(title, 'top_losses.png', worst, ABOUT_LOSS),
+             ('Which class is taken for which', 'confusion.png', outcome.in_words, '')]
+    if not len(right): return shown
+    some = right.sample(min(6, len(right)), random_state=0)
+    _right_figure(some).savefig(folder/'right.png', dpi=90)
+    told = _pictures_told('Right answers', some)
+    return [('Some that it got right', 'right.png', told, 'Drawn by chance.'), *shown]
+
+# %% ../nbs/report.ipynb #071e5730
+def _pictures_told(what, rows):
+    "A figure of pictures in words"
     told = []
-    for row in interpret.top_losses(frame, 9).itertuples():
+    for row in rows.itertuples():
         taken = f'is {row.actual}, taken for {row.predicted}'
         if row.correct: taken = f'is {row.actual}, rightly, with {row.probability:.0%}'
         told.append(printable(f'{Path(row.file).name} {taken}'))
-    worst = 'The pictures with the largest loss: ' + '; '.join(told) + '.'
-    return [('The pictures that it got most wrong', 'top_losses.png', worst),
-            ('Which class is taken for which', 'confusion.png', outcome.in_words)]
+    return f'{what}: ' + '; '.join(told) + '.'
+
+def _right_figure(rows):
+    "A row of pictures with what the model said of each, and how sure it was"
+    from matplotlib.figure import Figure
+    from fastclass.engine.base.picture import read_picture
+    figure = Figure(figsize=(max(2.4, 1.7*len(rows)), 2.4), layout='tight')
+    axes = figure.subplots(1, len(rows), squeeze=False)[0]
+    for ax,row in zip(axes, rows.itertuples()):
+        try: ax.imshow(read_picture(row.file, near=128))
+        except (PictureError, OSError): ax.text(.5, .5, 'cannot be read', ha='center')
+        name = printable(row.predicted)[:16]
+        ax.set_title(f'{name}\n{row.probability:.0%} sure', fontsize=8, parse_math=False)
+        ax.axis('off')
+    return figure
 
 # %% ../nbs/report.ipynb #4a0a9b71
 SHOWN_PAIRS,LISTED_PAIRS = 6,100 # Pairs of look-alikes in the figure, and in the table
@@ -233,15 +264,17 @@ PAGE = '''<!doctype html><html lang="en"><head><meta charset="utf-8">\
 <title>fastclass report: {{ title }}</title><style>{{ style }}</style></head>\
 <body><h1>{{ title }}</h1><p>{{ intro }}</p>
 <p><span class="big">{{ accuracy }}</span> of {{ n_valid }} validation pictures are right. \
-{{ interval }}</p>{% for o in notes %}<p>{{ o }}</p>{% endfor %}
-{% for f in figures %}<h2>{{ f.title }}</h2>\
+{{ interval }}</p>
+{% for f in figures %}<h2>{{ f.title }}</h2>{% if f.about %}<p>{{ f.about }}</p>{% endif %}\
 <img src="data:image/png;base64,{{ f.data }}" alt="{{ f.text }}">
 <details><summary>The figure in words</summary><pre>{{ f.text }}</pre></details>{% endfor %}
 {% for t in tables %}{% if t.rows %}<h2>{{ t.title }}</h2>\
 <table><tr>{% for c in t.columns %}<th>{{ c }}</th>{% endfor %}</tr>
 {% for r in t.rows %}<tr>{% for c in r %}<td>{{ c }}</td>{% endfor %}</tr>{% endfor %}</table>\
 {% endif %}{% endfor %}
-<h2>Use the model</h2><pre>{{ code }}</pre></body></html>'''
+<h2>Use the model</h2><pre>{{ code }}</pre>
+{% if notes %}<h2>Technical notes</h2>\
+{% for o in notes %}<p>{{ o }}</p>{% endfor %}{% endif %}</body></html>'''
 
 # %% ../nbs/report.ipynb #d8c5a620
 USE = '''from fastclass.predict import load_bundle
@@ -287,19 +320,26 @@ def _interval_text(outcome):
             f'and {outcome.high:.1%}: one of these {n} pictures is worth {100/n:.1f} points.')
 
 # %% ../nbs/report.ipynb #3a833d52
+def _question(classes):
+    "What the model answers, as a title"
+    if len(classes)<6: return f'{", ".join(classes[:-1])} or {classes[-1]}?'
+    return f'{", ".join(classes[:3])}, or one of {len(classes)-3} others?'
+
 def _report(outcome, folder, learn, figures, work, out, notes):
-    "Write the page"
+    "Write the page: the task, right answers, mistakes, use, and technical notes at the end"
     shown = []
-    for title,name,text in figures:
+    for title,name,text,about in figures:
         data = (work/'figures'/name).read_bytes()
-        shown.append(dict(title=title, text=text, data=_as_text(data)))
-    classes = folder.classes
+        shown.append(dict(title=title, text=text, about=about, data=_as_text(data)))
+    n = len(folder.classes)
     html = _render(
-        title=' or '.join(classes)+'?' if len(classes)<4 else f'{len(classes)} classes',
-        intro=f'{len(folder)} pictures in {folder.path.name}. {learn.weights}',
+        title=_question(folder.classes),
+        intro=f'A model that tells {n} kinds of pictures apart. It was made from the '
+              f'{len(folder)} in {folder.path.name}; '
+              f'{len(outcome.frame)} of them were kept to try it out.',
         accuracy=f'{outcome.accuracy:.1%}',
         n_valid=len(outcome.frame),
-        notes=notes,
+        notes=[str(learn.weights), *notes],
         interval=_interval_text(outcome),
         figures=shown+_pair_figure(folder),
         tables=_tables(outcome, folder),

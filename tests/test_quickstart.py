@@ -89,8 +89,18 @@ def test_it_leaves_report_figures_predictions_and_bundle(finished):
     assert sorted(o.name for o in out.iterdir())==['.fastclass', 'bundle', 'figures', 'predictions.csv', 'report.html']
     for f in (out/'figures').iterdir(): assert min(Image.open(f).size)>200
     html = (out/'report.html').read_text(encoding='utf-8')
-    assert html.count('<img')==3==html.count('alt="') and '20,000 x 20,000' in html and 'stripes &amp; &#34;bars&#34;' in html
+    assert html.count('<img')==4==html.count('alt="') and '20,000 x 20,000' in html and 'stripes &amp; &#34;bars&#34;' in html
     assert [o for o in out.parent.iterdir() if o.name!='out']==[]
+
+
+def test_the_report_begins_with_the_task_and_ends_with_technical_notes(finished):
+    "The page that one shows a friend: what it tells apart, right answers, mistakes with what a loss is, and caches and weights last"
+    out,_ = finished
+    html = (out/'report.html').read_text(encoding='utf-8')
+    parts = ['<h1>', 'validation pictures are right', 'Some that it got right', 'Which class is taken for which', 'Use the model', 'Technical notes', 'Weights of']
+    at = [html.index(o) for o in parts]
+    assert at==sorted(at) and html.split('<h1>')[1].split('</h1>')[0].endswith('?')
+    assert 'how little the model believed' in html
 
 
 def test_predictions_say_what_the_json_says(finished):

@@ -184,10 +184,34 @@ def test_keys(boxes):
         b.keys.value = k
         assert b.keys.value==''
     assert decisions(b.review)=={'cat/0.png': 'keep', 'cat/1.png': 'quarantine'} and 'no key' in b.message.value
-    b.keys.value = 'kk'; assert len(b.review.decided)==4 # typed faster than they were read
     n = len(b.review.decided)
     for k in '²٣௧①': b.keys.value = k # digits, but none of the keys
     assert len(b.review.decided)==n and 'no key' in b.message.value
+
+@pytest.mark.parametrize('came,want', [(('k', 'k2'), ['keep']), (('k2',), ['keep']), (('kk',), ['keep']), (('k', 'k2', 'k2q'), ['keep']), (('K', 'Kq', 'q'), ['keep', 'quarantine']),
+                                       (('k', 'k'), ['keep', 'keep']), (('q', 'qqqq'), ['quarantine']), (('k', '', 'q2', 'q2k', '2'), ['keep', 'quarantine', 'relabel'])])
+def test_a_key_in_flight_decides_only_the_picture_that_was_shown(boxes, came, want):
+    "The browser sends all of the box until the kernel's answer has emptied it"
+    for text in came: boxes.keys.value = text
+    assert [o['decision'] for o in read_log(boxes.review.log)]==want and boxes.keys.value==''
+    if any(len(o)>1 for o in came[-1:]): assert 'does nothing' in boxes.message.value
+
+def test_a_double_click_decides_once(boxes):
+    b = boxes
+    old = b.buttons['keep'], b.labels['dog']
+    for o in (old[0], *old, *old): o.click()
+    assert decisions(b.review)=={'cat/0.png': 'keep'}
+    b.buttons['back'].click(); old[1].click(); b.labels['dog'].click()
+    assert decisions(b.review)=={'cat/0.png': 'relabel'}
+
+def test_the_picture_is_large_and_a_dead_widget_says_so(boxes):
+    "A small photo is shown larger; what the browser marks as disconnected after a restart of the kernel is told by a style"
+    assert 'width:420px' in boxes.picture.value and 'jupyter-widgets-disconnected' in boxes.picture.value and 'restarted' in boxes.picture.value
+    assert 'fastclass-review' in boxes.box._dom_classes
+
+def test_one_widget_a_review(boxes):
+    first,second = boxes.box, boxes.review.widget()
+    assert first.comm is None and second.comm is not first.comm
 
 def test_category_switch_in_the_widget(boxes):
     b = boxes

@@ -34,7 +34,7 @@ def find(
 
 def kernel_env(source, home, homes) -> dict:
     "The environment of a kernel: this tree first, the source that was asked for, pictures inline"
-    env = {**os.environ, **homes, 'FASTCLASS_SOURCE':source, 'PYDEVD_DISABLE_FILE_VALIDATION':'1'}
+    env = {**os.environ, **homes, 'FASTCLASS_SOURCE':source, 'PYDEVD_DISABLE_FILE_VALIDATION':'1', 'FASTCLASS_TRACEBACK':'full'}
     env['PYTHONPATH'] = os.pathsep.join(o for o in (str(ROOT), env.get('PYTHONPATH')) if o)
     if home: env['FASTCLASS_HOME'] = str(home)
     env.pop('MPLBACKEND', None)

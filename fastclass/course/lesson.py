@@ -4,9 +4,10 @@
 
 # %% ../../nbs/course/lesson.ipynb #8e683449
 from __future__ import annotations
-import sys
+import atexit, os, shutil, sys, tempfile
 from dataclasses import dataclass
-from ..engine.base.errors import expect_fail
+from pathlib import Path
+from ..engine.base.errors import DataError, expect_fail, storage_guard
 from ..engine.base.machine import (DataSource, Device, choose_source, importing, pick_device, quiet, version,
     use_free_processors, where, worker_count)
 from ..engine.packs.draw import show_grid
@@ -16,7 +17,8 @@ from ..engine.collect.datasets import real_or_pack
 _all_ = ['pack', 'real_or_pack', 'quiet', 'expect_fail', 'show_grid']
 
 # %% auto #0
-__all__ = ['Lesson', 'seed_all', 'start_lesson', 'pack', 'real_or_pack', 'quiet', 'expect_fail', 'show_grid']
+__all__ = ['WORK_FOLDER', 'WORK_NOTE', 'Lesson', 'seed_all', 'start_lesson', 'work_folder', 'pack', 'real_or_pack', 'quiet',
+           'expect_fail', 'show_grid']
 
 # %% ../../nbs/course/lesson.ipynb #d342b5f6
 @dataclass(frozen=True)
@@ -81,3 +83,58 @@ def start_lesson(
     last = last_run(title, device.type)
     print(f'{line} | {last}' if last else line)
     return Lesson(device, source, where(), seed, worker_count(device))
+
+# %% ../../nbs/course/lesson.ipynb #4a5a4874
+WORK_FOLDER = 'fastclass-work' # Folder beside the notebooks
+WORK_NOTE = 'README.txt'       # In each folder below it: says what it is, and that a lesson made it
+_NOTE_TEXT = 'What a lesson of fastclass made. It is emptied when the lesson starts anew: move what you want to keep.\n'
+
+def work_folder(
+    name:str, # Name of the folder, such as 'lesson-1'
+    keep=()   # Files below it that are left as they are, such as ['photos/review.csv']
+) -> Path:    # Whole path of an empty folder; `DataError` where it holds what no lesson put there, `StorageError`
+    "The folder beside the notebook for what a lesson makes, emptied, and a line that says so"
+    folder = Path(WORK_FOLDER)/name
+    if os.environ.get('IN_TEST') or not _writable(Path.cwd()): return _for_this_run(name)
+    if folder.is_dir(): _empty(folder, keep)
+    with storage_guard(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder/WORK_NOTE).write_text(_NOTE_TEXT)
+    left = [str(o) for o in keep if (folder/o).is_file()]
+    but = f' Your {", ".join(left)} stays.' if left else ''
+    print(f'What this lesson makes goes to the folder {folder.as_posix()} beside the notebook. '
+          f'Each start of the lesson empties it.{but}')
+    return folder.resolve()
+
+# %% ../../nbs/course/lesson.ipynb #471584eb
+def _writable(folder):
+    "Can something be written here?"
+    try: tempfile.TemporaryFile(dir=folder).close()
+    except OSError: return False
+    return True
+
+def _for_this_run(name):
+    "A folder that goes when Python ends; said where it is no test"
+    folder = Path(tempfile.mkdtemp(prefix=f'fastclass-{name}-'))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    if not os.environ.get('IN_TEST'):
+        print('Nothing can be written beside the notebook: what this lesson makes goes away with it.')
+    return folder
+
+# %% ../../nbs/course/lesson.ipynb #e2eb3a1d
+def _empty(folder, keep):
+    "Take away all that is in a lesson's folder, but what is to be kept"
+    note = folder/WORK_NOTE
+    if any(folder.iterdir()) and not note.is_file():
+        raise DataError(f'The folder {folder.as_posix()} holds files that no lesson put there.',
+                        next='Rename it, or move it elsewhere.')
+    stay = {note, *(folder/o for o in keep)}
+    with storage_guard(folder):
+        for root,folders,files in os.walk(folder, topdown=False): # does not follow links
+            inside = [Path(root, o) for o in (*files, *folders)]
+            for path in inside: _take_away(path, stay)
+
+def _take_away(path, stay):
+    if path.is_dir() and not path.is_symlink():
+        if not any(path.iterdir()): path.rmdir()
+    elif path not in stay: path.unlink()

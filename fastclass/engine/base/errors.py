@@ -4,7 +4,7 @@
 
 # %% ../../../nbs/engine/base/errors.ipynb #a0d3753d
 from __future__ import annotations
-import errno, unicodedata
+import errno, linecache, os, unicodedata
 from contextlib import contextmanager
 
 # %% auto #0
@@ -50,7 +50,30 @@ class FastclassError(Exception):
     ):
         super().__init__(message, next)
         self.message,self.next = message,next
+
     def __str__(self): return printable(f'{self.message} {self.next}'.strip())
+
+    @property
+    def _render_traceback_(self): # IPython calls it, where it is there, instead of printing the calls
+        if os.environ.get('IN_TEST') or os.environ.get('FASTCLASS_TRACEBACK')=='full': raise AttributeError
+        return self._two_lines
+
+    def _two_lines(self, *args): # IPython's versions give other arguments
+        said = f'{type(self).__name__}: {printable(self.message)}'
+        line = printable(_line_of_reader(self.__traceback__))
+        where = f'At: {line}' if line else ''
+        lines = [said, printable(self.next), '', where, 'All of the calls: import traceback; traceback.print_last()']
+        return [o for i,o in enumerate(lines) if o or i==2]
+
+# %% ../../../nbs/engine/base/errors.ipynb #7fc57edd
+def _line_of_reader(traceback):
+    "The line of the reader's cell that led to an error; '' where no notebook is"
+    while traceback:
+        frame = traceback.tb_frame
+        if frame.f_globals.get('__name__')=='__main__':
+            return linecache.getline(frame.f_code.co_filename, traceback.tb_lineno).strip()
+        traceback = traceback.tb_next
+    return ''
 
 # %% ../../../nbs/engine/base/errors.ipynb #0cff65d3
 class DataError(FastclassError, ValueError):

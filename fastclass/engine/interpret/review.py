@@ -14,8 +14,8 @@ from ..base.files import QUARANTINE, safe_folder
 from ..base.picture import picture_bytes, read_picture
 
 # %% auto #0
-__all__ = ['LOG_COLUMNS', 'DECISIONS', 'KEYS', 'read_log', 'standing', 'file_hash', 'Applied', 'apply_decisions', 'Pile',
-           'Review', 'Boxes']
+__all__ = ['LOG_COLUMNS', 'DECISIONS', 'KEYS', 'PICTURE_STYLE', 'STALE_STYLE', 'read_log', 'standing', 'file_hash', 'Applied',
+           'apply_decisions', 'Pile', 'Review', 'Boxes']
 
 # %% ../../../nbs/engine/interpret/review.ipynb #6a0d2ea0
 from ..base.csv_cells import csv_text, plain_row
@@ -327,7 +327,8 @@ class Review(Pile):
         return _card(self.caption(), path)
 
     def widget(self): # An ipywidgets box, to put on the last line of a cell
-        "Buttons and a text box for this review"
+        "Buttons and a text box for this review; an earlier widget of it goes"
+        if self._boxes: self._boxes.box.close()
         self._boxes = Boxes(self)
         return self._boxes.box
 
@@ -387,6 +388,11 @@ def _decision(row):
 # %% ../../../nbs/engine/interpret/review.ipynb #7926d377
 KEYS = dict(k='keep', q='quarantine', u='undo', n='next', b='back') # Letters for the text box; 1 to 9 are the classes
 
+PICTURE_STYLE = 'width:420px; max-width:none; max-height:560px; object-fit:contain' # Small pictures are made larger
+STALE_STYLE = '''<style>.fastclass-review.jupyter-widgets-disconnected > * {opacity: .3; pointer-events: none}
+.fastclass-review.jupyter-widgets-disconnected::before {font: inherit; white-space: normal; content:
+"The kernel was restarted, and this widget no longer hears you. Nothing is lost: run the cells again."}</style>'''
+
 def _jpeg(path, side=420):
     "The picture as base64 text of a small JPEG; None when it cannot be read"
     try:
@@ -404,7 +410,7 @@ def _card(caption, path):
     if path is None: return f'<div><p>{said}</p></div>'
     data = _jpeg(path)
     if data is None: return f'<div><p>This file cannot be shown.</p><p>{said}</p></div>'
-    return f'<div><img alt="{said}" src="data:image/jpeg;base64,{data}"/><p>{said}</p></div>'
+    return f'<div><img alt="{said}" style="{PICTURE_STYLE}" src="data:image/jpeg;base64,{data}"/><p>{said}</p></div>'
 
 # %% ../../../nbs/engine/interpret/review.ipynb #909b2006
 class Boxes:
@@ -414,6 +420,7 @@ class Boxes:
     ):
         import ipywidgets as w
         self.review = review
+        self._read = '' # the text that the box held when it was last emptied
         self.picture = w.HTML()
         self.message = w.HTML()
         choices = [('all classes', ''), *zip(review.classes, review.classes)]
@@ -421,32 +428,22 @@ class Boxes:
         self.category.observe(lambda change: self.do('show', change['new']), 'value')
         self.keys = w.Text(placeholder='keys: k q u n b 1-9', description='Keys', continuous_update=True)
         self.keys.observe(self._typed, 'value')
-
-        small = w.Layout(width='auto')
-        self.buttons = {o: w.Button(description=f'{o} ({k})', layout=small) for k,o in KEYS.items()}
-        titles = {o: f'is {o} ({i})' if i<10 else f'is {o}' for i,o in enumerate(review.classes, 1)}
-        self.labels = {o: w.Button(description=title, layout=small) for o,title in titles.items()}
-        for name,button in self.buttons.items(): self._let_do(button, name)
-        for name,button in self.labels.items(): self._let_do(button, f'is {name}')
-        self.box = w.VBox([
-            w.HBox([self.category, self.keys]),
-            self.picture,
-            w.HBox([*self.buttons.values()]),
-            w.HBox([*self.labels.values()], layout=w.Layout(flex_flow='row wrap')),
-            self.message])
+        self.actions = w.HBox()
+        self.names = w.HBox(layout=w.Layout(flex_flow='row wrap'))
+        self.box = w.VBox([w.HBox([self.category, self.keys]), self.picture, self.actions, self.names, self.message])
+        self.box.add_class('fastclass-review')
         self.refresh()
 
-    def _let_do(self, button, name):
-        button.on_click(lambda _: self.do(name))
-
     def _typed(self, change):
-        "Each letter in the text box is a command; the box is emptied"
-        letters = change['new']
-        if not letters: return
-        for letter in letters.strip().lower():
-            command = _command(letter, self.review.classes)
-            if command: self.do(command)
-            else: self.say(f'{letter!r} is no key here.')
+        "The letter in the text box is a command; the box is emptied"
+        text = change['new'].strip().lower()
+        if not text: return
+        letter,late = _fresh_key(text, self._read)
+        self._read = text
+        command = _command(letter, self.review.classes)
+        if command: self.do(command)
+        elif letter: self.say(f'{letter!r} is no key here.')
+        if late: self.say(f'{late!r} was typed before the next picture was shown, and does nothing.')
         self.keys.value = ''
 
     def do(self,
@@ -467,8 +464,35 @@ class Boxes:
         self.message.value = html.escape(text)
 
     def refresh(self)->None:
-        "Show the current picture"
-        self.picture.value = self.review.card()
+        "Show the current picture, with buttons of its own"
+        old = [*self.actions.children, *self.names.children]
+        self.buttons,self.labels = _buttons(self)
+        self.picture.value = STALE_STYLE+self.review.card()
+        self.actions.children = list(self.buttons.values())
+        self.names.children = list(self.labels.values())
+        for button in old: button.close()
+
+# %% ../../../nbs/engine/interpret/review.ipynb #25dd1cfd
+def _fresh_key(text, read):
+    "The letter that was typed for the picture that is shown, if any, and those that came too early"
+    if len(text)>1 and read and text.startswith(read): return '', text[len(read):] or text
+    return text[0], text[1:]
+
+def _buttons(boxes):
+    "The buttons for the picture that is shown, by what they do and by class; those of an earlier picture do nothing"
+    import ipywidgets as w
+    small = w.Layout(width='auto')
+
+    def button(title, name):
+        def press(_):
+            if boxes.buttons is actions: boxes.do(name)
+        made = w.Button(description=title, layout=small)
+        made.on_click(press)
+        return made
+
+    actions = {o: button(f'{o} ({k})', o) for k,o in KEYS.items()}
+    names = {o: button(f'is {o} ({i})' if i<10 else f'is {o}', f'is {o}') for i,o in enumerate(boxes.review.classes, 1)}
+    return actions,names
 
 # %% ../../../nbs/engine/interpret/review.ipynb #d1e8c58e
 _DIGITS = '123456789' # not `isdigit`: that takes a raised two for one, too
@@ -476,7 +500,7 @@ _DIGITS = '123456789' # not `isdigit`: that takes a raised two for one, too
 def _command(letter, classes):
     "What a letter in the text box asks for; '' where it is no key"
     if letter in KEYS: return KEYS[letter]
-    if letter in _DIGITS and int(letter)<=len(classes):
+    if letter and letter in _DIGITS and int(letter)<=len(classes):
         label = classes[int(letter)-1]
         return f'is {label}'
     return ''
