@@ -105,5 +105,6 @@ def free_examples(
         credit = DRAWN if _is_drawn(file) else credits.get(Path(file).resolve())
         if credit: found[label] = file,credit,label
     labels = sorted(found)
-    step = max(1, -(-len(labels)//max(1, most)))
-    return pack_examples([found[o] for o in labels[::step]])
+    n = min(most, len(labels))
+    spread = [labels[i*len(labels)//n] for i in range(n)]
+    return pack_examples([found[o] for o in spread])
