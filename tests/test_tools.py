@@ -11,7 +11,7 @@ from make_readme import LESSONS, badges, fix_links, lesson_facts, render
 from sync import clean_stale, export_stale
 
 CONFIG = dict(repository='https://github.com/some/course', branch='main')
-FIRST = '# Fine-tune\n\n> One sentence.\n\n**Time:** 2 minutes on a CPU · **After it you can** train a\nclassifier.\n\nMore words.'
+FIRST = '# Fine-tune\n\n> One sentence.\n\n**Time:** 20 minutes to read, 2 to run on a CPU · **After it you can** train a\nclassifier.\n\nMore words.'
 
 
 def write(path, *cells):
@@ -31,7 +31,7 @@ def course(tmp_path, *cells):
 # ---- README maker
 
 def test_facts_of_a_lesson_come_from_its_first_cell():
-    assert lesson_facts(new_notebook(cells=[new_markdown_cell(FIRST)]))==dict(title='Fine-tune', summary='One sentence.', minutes=2, can='train a classifier.')
+    assert lesson_facts(new_notebook(cells=[new_markdown_cell(FIRST)]))==dict(title='Fine-tune', summary='One sentence.', read=20, minutes=2, can='train a classifier.')
     assert lesson_facts(new_notebook(cells=[new_markdown_cell('# Title only')]))==dict(title='Title only')
 
 
@@ -47,7 +47,7 @@ def test_readme_has_cells_outputs_table_and_no_hidden_cell(tmp_path):
     hidden = new_code_cell('#| hide\nsecret = 1')
     text,picture = render(course(tmp_path, '# Course\n\n[one](01_collect.ipynb#start)', code, hidden, f'## Lessons\n\n{LESSONS}\n\nleft out'), CONFIG)
     assert '[one](nbs/01_collect.ipynb#start)' in text and '```python\n1+1\n```\n\n```\n2\n```' in text and picture is None
-    assert '| [Fine-tune](nbs/01_collect.ipynb) | 2 | train a classifier | [![Open in Colab]' in text
+    assert '| [Fine-tune](nbs/01_collect.ipynb) | 20 | 2 | train a classifier | [![Open in Colab]' in text
     assert 'secret' not in text and 'left out' not in text and '#|' not in text
 
 
@@ -69,7 +69,7 @@ def test_readme_stops_at_a_dead_link_and_leaves_code_alone(tmp_path):
 def test_readme_stops_at_a_lesson_that_does_not_say_its_time(tmp_path):
     root = course(tmp_path, LESSONS)
     write(root/'nbs/02_datablock.ipynb', '# Title\n\n> Summary.')
-    with pytest.raises(SystemExit, match='02_datablock.ipynb.*minutes, can'): render(root, CONFIG)
+    with pytest.raises(SystemExit, match='02_datablock.ipynb.*read, minutes, can'): render(root, CONFIG)
 
 
 def test_check_finds_a_readme_that_is_out_of_date(tmp_path, monkeypatch):

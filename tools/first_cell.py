@@ -17,6 +17,9 @@ except ImportError: # on Colab and Kaggle this adds fastclass, and moves no pack
     install_missing()'''
 
 
+FOLDED = {'cellView':'form', 'jupyter':{'source_hidden':True}} # what Colab and JupyterLab read
+
+
 def first_cell(
     config=None, # The settings, with `repository`, `branch` and `dist_name`
 ) -> str: # Python
@@ -39,9 +42,9 @@ def is_right(
     path, # A notebook
     want, # See `first_cell`
 ) -> bool:
-    "Does the notebook open with its title and then the cell?"
+    "Does the notebook open with its title and then the cell, folded?"
     cells = json.loads(path.read_text(encoding='utf-8'))['cells']
-    return cells[0]['cell_type']=='markdown' and cells[1]['cell_type']=='code' and _code(cells[1])==want
+    return cells[0]['cell_type']=='markdown' and cells[1]['cell_type']=='code' and _code(cells[1])==want and cells[1]['metadata']==FOLDED
 
 
 def put(path, want) -> None:
@@ -52,7 +55,7 @@ def put(path, want) -> None:
     if old['cell_type']=='code' and (name and name[0].strip()==_text(old).strip() or 'install_missing()' in _text(old)): cells.pop(1)
     elif name: old['source'] = _text(old)[name.end():].splitlines(keepends=True)
     source = (name[0].strip()+'\n' if name else '') + want
-    cells.insert(1, dict(cell_type='code', execution_count=None, id='f1257ce1', metadata={}, outputs=[], source=source.splitlines(keepends=True)))
+    cells.insert(1, dict(cell_type='code', execution_count=None, id='f1257ce1', metadata=FOLDED, outputs=[], source=source.splitlines(keepends=True)))
     path.write_text(json.dumps(nb, sort_keys=True, indent=1, ensure_ascii=False)+'\n', encoding='utf-8')
 
 

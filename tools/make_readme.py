@@ -13,19 +13,20 @@ LESSONS = '<!-- lessons -->'           # what follows it in its cell of index.ip
 RAN = '<!-- receipts -->'              # and what follows this, to the table of what ran where
 RECEIPTS = Path('fastclass/course/receipts.json') # as tools/platform_run.py writes it
 
-_facts = re.compile(r'^\*\*Time:\*\* (?P<minutes>\d+) minutes? on a CPU · \*\*After it you can\*\* (?P<can>.+?)(?:\n\s*\n|\Z)', re.M|re.S)
+_facts = re.compile(r'^\*\*Time:\*\* (?P<read>\d+) minutes to read, (?P<minutes>\d+) to run on a CPU · '
+                    r'\*\*After it you can\*\* (?P<can>.+?)(?:\n\s*\n|\Z)', re.M|re.S)
 _link = re.compile(r'(!?\[[^\]]*\]\()([^)\s]+)(\))')
 
 
 def lesson_facts(
     nb, # A notebook as nbformat reads it
-) -> dict: # `title`, `summary`, `minutes`, `can`; a key is missing where the cell does not say it
-    "What the first cell of a notebook says: `# title`, `> summary`, `**Time:** 2 minutes on a CPU · **After it you can** ...`"
+) -> dict: # `title`, `summary`, `read` and `minutes` (to run), `can`; a key is missing where the cell does not say it
+    "What the first cell of a notebook says: `# title`, `> summary`, `**Time:** 20 minutes to read, 2 to run on a CPU · **After it you can** ...`"
     src = nb.cells[0].source if nb.cells and nb.cells[0].cell_type=='markdown' else ''
     facts = {}
     if m := re.search(r'^# (.+)$', src, re.M): facts['title'] = m[1].strip()
     if m := re.search(r'^> (.+)$', src, re.M): facts['summary'] = m[1].strip()
-    if m := _facts.search(src): facts |= {'minutes':int(m['minutes']), 'can':' '.join(m['can'].split())}
+    if m := _facts.search(src): facts |= {'read':int(m['read']), 'minutes':int(m['minutes']), 'can':' '.join(m['can'].split())}
     return facts
 
 
@@ -48,21 +49,21 @@ def badges(
             f'[![Open in Kaggle](https://kaggle.com/static/images/open-in-kaggle.svg)]({kaggle})')
 
 
-def rows_of(root) -> list: # `(path, first three columns)` of each lesson
+def rows_of(root) -> list: # `(path, first four columns)` of each lesson
     "One row a lesson: what you can do after it, and how long it takes"
     found = []
     for p in lessons(root):
         f = lesson_facts(nbformat.read(p, 4))
-        missing = [k for k in ('title','summary','minutes','can') if k not in f]
+        missing = [k for k in ('title','summary','read','minutes','can') if k not in f]
         if missing: raise SystemExit(f'{p.name}: its first cell does not say {", ".join(missing)}. It needs "# title", "> one sentence" '
-                                     'and "**Time:** 2 minutes on a CPU · **After it you can** do this."')
-        found.append((p, f['title'], f"{f['minutes']} | {f['can'].rstrip('.')}"))
+                                     'and "**Time:** 20 minutes to read, 2 to run on a CPU · **After it you can** do this."')
+        found.append((p, f['title'], f"{f['read']} | {f['minutes']} | {f['can'].rstrip('.')}"))
     return found
 
 
 def lesson_table(root, config) -> str: # Markdown
     "The table of the README, with badges"
-    rows = ['| Lesson | Minutes on a CPU | After it you can | Open it in |', '|---|---|---|---|']
+    rows = ['| Lesson | Minutes to read | To run on a CPU | After it you can | Open it in |', '|---|---|---|---|---|']
     for p,title,more in rows_of(root):
         rel = p.relative_to(root).as_posix()
         rows.append(f'| [{title}]({rel}) | {more} | {badges(rel, config)} |')
@@ -73,7 +74,7 @@ def indexed(root) -> str: # The text of index.ipynb
     "The notebook with the table of lessons as it should be: a link leads to the notebook beside it"
     text = (Path(root)/INDEX).read_text(encoding='utf-8')
     nb = json.loads(text)
-    table = '\n'.join(['| Lesson | Minutes on a CPU | After it you can |', '|---|---|---|',
+    table = '\n'.join(['| Lesson | Minutes to read | To run on a CPU | After it you can |', '|---|---|---|---|',
                        *(f'| [{title}]({p.name}) | {more} |' for p,title,more in rows_of(root))])
     marked = [c for c in nb['cells'] if c['cell_type']=='markdown' and LESSONS in ''.join(c['source'])]
     for c in marked:

@@ -52,6 +52,25 @@ def noise(nb) -> list: # One text for each cell that printed what a reader shoul
     return bad
 
 
+def is_empty(
+    output, # Of a code cell
+) -> bool:
+    "Does it show nothing? A progress bar that has gone leaves such an output, or one with its style sheet only"
+    if output['output_type']=='stream': return not ''.join(output['text']).strip()
+    data = output.get('data', {})
+    if output['output_type']!='display_data' or 'text/html' not in data or any(o.startswith('image/') for o in data): return False
+    html = re.sub(r'<style>.*?</style>', '', ''.join(data['text/html']), flags=re.S)
+    return not re.sub(r'\s|<div>|</div>', '', html)
+
+
+def drop_empty_outputs(
+    nb, # A notebook; changed in place
+) -> None:
+    "Leave out what shows nothing"
+    for c in nb['cells']:
+        if c['cell_type']=='code': c['outputs'] = [o for o in c['outputs'] if not is_empty(o)]
+
+
 class Run:
     "One notebook: its path, how long it took, and what went wrong"
     def __init__(self, path, work, args):
@@ -98,6 +117,7 @@ class Run:
         "Put the outputs into the tree, cleaned"
         from nbdev.clean import nbdev_clean
         for c in self.nb.cells: c.metadata.pop('tags', None)
+        drop_empty_outputs(self.nb)
         part = self.path.with_suffix('.part')
         nbformat.write(self.nb, part)
         os.replace(part, self.path)
