@@ -96,7 +96,7 @@ def check_room(
     if free>=need: return
     raise StorageError(f'The disk is full: {free/1e6:.0f} MB are free where the results go, '
                        f'and they need about {need/1e6:.0f} MB.',
-                       next='Free some space, or name a folder on another disk (out, on the command line --out).')
+                       next='Free some space, or name a folder on another disk (out, --out).')
 
 # %% ../nbs/report.ipynb #27ba2003
 def _output_bytes(model, size):
