@@ -186,8 +186,8 @@ def collect_classes(
     "Collect pictures for some classes: search, download, check, and note where each came from"
     from fastclass.engine.collect.shards import collect_shards, export_hits
     if shards and (classes or hits_to):
-        raise DataError('Shards have their classes, and are no search.',
-                        'Leave --classes and --hits-to out.')
+        raise DataError('The classes are those of the shards, and nothing is searched for.',
+                        'Leave --classes and --hits-to out (classes and hits_to in Python).')
     terms = {} if shards else named_searches(classes)
     if hits_to: return export_hits(*_found(_checked_terms(terms), dest, n), dest, hits_to)
     if shards: made = collect_shards(shards, dest, min_ok=min_ok)

@@ -16,6 +16,7 @@ from torch import nn
 from .engine.base.errors import DataError, UnsupportedError, WeightsError
 from .engine.base.intervals import accuracy_interval
 from .engine.base.torch_tools import device_of, fast_dtype
+from .engine.datablock.items import ONE_CLASS, task_of
 from .engine.finetune.activations import most_exciting, plot_exciting, plot_filters
 from .engine.finetune.best_epoch import keep_best
 from .engine.finetune.distributed import SharedLoader, in_parallel
@@ -151,13 +152,18 @@ def compare_archs(
     dls,          # `DataLoaders` of pictures with one class each
     archs,        # Architectures: torchvision functions, their names, or names of timm
     seconds:float=20 # Time to aim at for each
-)->pd.DataFrame:  # A row each: weights, millions of parameters, accuracy with its interval, seconds
+)->pd.DataFrame:  # A row each: weights, millions of parameters, accuracy, seconds; `UnsupportedError`
     "Train the head of each architecture on features computed once, and compare the results"
+    task,_ = task_of(dls.train)
+    if task!=ONE_CLASS:
+        raise UnsupportedError(f'These items have {task}, and compare_archs counts right classes.',
+                               next='Train a learner of each with quick_tune and compare its metric.')
     rows = {}
     for arch in archs:
         with normalize_restored(dls): rows[arch_name(arch)] = _outcome_of(dls, arch, seconds)
     return pd.DataFrame(rows.values(), index=list(rows))
 
+# %% ../nbs/03_finetune.ipynb #dd92b4a1
 def _outcome_of(dls, arch, seconds):
     "A row of `compare_archs`"
     learn = make_learner(dls, arch)

@@ -12,7 +12,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from .engine.base.errors import DataError, PictureError
-from .engine.base.intervals import accuracy_interval
+from .engine.base.intervals import accuracy_interval, percent
 from .engine.base.picture import read_picture
 from fastclass.engine.interpret.calibration import (calibration_error, cross_tempered,
     describe_reliability, fit_temperature, plot_reliability, reliability, unavoidable_error,
@@ -48,12 +48,6 @@ def top_losses(
     return as_table(learn_or_frame).sort_values('loss', ascending=False, kind='stable').head(k)
 
 # %% ../nbs/04_interpret.ipynb #bfb8a00f
-def _percent(
-    p:float # 0 to 1
-) -> str:   # '97%'; never '100%' for what is less than that
-    "A probability for people"
-    return '>99%' if .995<=p<1 else f'{p:.0%}'
-
 def _verdict(
     row  # A row of the table of predictions
 ) -> str: # 'right' or 'wrong'
@@ -70,7 +64,7 @@ def _loss_panel(
     try: ax.imshow(read_picture(row.file) if picture is None else picture)
     except (PictureError, OSError):
         ax.text(.5, .5, 'cannot be read', ha='center', va='center', transform=ax.transAxes)
-    said = f'said {row.predicted} ({_percent(row.probability)}), {_verdict(row)}'
+    said = f'said {row.predicted} ({percent(row.probability)}), {_verdict(row)}'
     ax.set_title(f'{said}\nis {row.actual}, loss {row.loss:.2f}', fontsize=9, parse_math=False)
 
 # %% ../nbs/04_interpret.ipynb #3bcb8655
@@ -121,7 +115,7 @@ def describe_top_losses(
     "The figure of the top losses in words"
     lines = []
     for i,row in enumerate(top_losses(learn_or_frame, k).itertuples(), 1):
-        lines.append(f'{i}. Said {row.predicted} with {_percent(row.probability)}, '
+        lines.append(f'{i}. Said {row.predicted} with {percent(row.probability)}, '
                      f'is labelled {row.actual}: {_verdict(row)}, loss {row.loss:.2f}.')
     return '\n'.join(lines)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from .engine.base.csv_cells import csv_bytes
 from .engine.base.errors import DataError, PictureError, StorageError, printable
+from .engine.base.intervals import accuracy_interval, percent
 from .engine.datablock.folder import scan_folder
 
 # %% auto #0
@@ -32,7 +33,7 @@ def check_numbers(
     "Refuse what cannot be meant, before any work is done"
     if not 0<valid_pct<1:
         raise DataError(f'The share for validation is {valid_pct}.',
-                        next='Take a number between 0 and 1, for example --valid 0.2.')
+                        next='Take a number between 0 and 1, for example 0.2.')
     if epochs is not None and epochs<1:
         raise DataError(f'{epochs} epochs would train nothing.', next='Take 1 or more.')
     if epochs is not None and epochs>MOST_EPOCHS:
@@ -52,7 +53,7 @@ def describe_folder(
     print(f'{len(folder)} pictures of {len(folder.classes)} classes: {counts}.')
     if folder.refused:
         times = Counter(reason for _,reason,_ in folder.refused)
-        reasons = ', '.join(f'{n} {reason}' for reason,n in times.most_common())
+        reasons = ', '.join(f'{n} {reason}'.replace('_', ' ') for reason,n in times.most_common())
         print(f'{len(folder.refused)} left out: {reasons} (listed in the report).')
     if folder.stray:
         names = ', '.join(printable(o.name) for o in folder.stray[:5])
@@ -76,7 +77,6 @@ def warn_if_small(
     learn    # The learner that will be trained
 ) -> None:
     "Say it when there are too few pictures to learn from, or to measure with"
-    from fastclass.engine.base.intervals import accuracy_interval
     n,k = len(learn.dls.train_ds),len(learn.dls.valid_ds)
     if n>=FEW_A_CLASS*len(learn.dls.vocab) and k>=FEW_MEASURED: return
     low,_ = accuracy_interval(k, k)
@@ -96,7 +96,7 @@ def check_room(
     if free>=need: return
     raise StorageError(f'The disk is full: {free/1e6:.0f} MB are free where the results go, '
                        f'and they need about {need/1e6:.0f} MB.',
-                       next='Free some space, or name a folder on another disk with --out.')
+                       next='Free some space, or name a folder on another disk (out, --out).')
 
 # %% ../nbs/report.ipynb #27ba2003
 def _output_bytes(model, size):
@@ -195,7 +195,7 @@ def _right_figure(rows):
         try: ax.imshow(read_picture(row.file, near=128))
         except (PictureError, OSError): ax.text(.5, .5, 'cannot be read', ha='center')
         name = printable(row.predicted)[:16]
-        ax.set_title(f'{name}\n{row.probability:.0%} sure', fontsize=8, parse_math=False)
+        ax.set_title(f'{name}\n{percent(row.probability)} sure', fontsize=8, parse_math=False)
         ax.axis('off')
     return figure
 

@@ -33,7 +33,8 @@ from .engine.base.machine import pick_device, worker_count
 from .engine.base.torch_tools import evaluating
 from .engine.datablock.items import item_files
 from .engine.datablock.split import stable_split
-from .engine.finetune.weights import DEFAULT_ARCH, add_normalize, find_weights, load_body
+from fastclass.engine.finetune.weights import (DEFAULT_ARCH, add_normalize, find_weights,
+    load_body, say_weights)
 from .engine.segment.decoder import MaskLoss, body_and_decoder, segment_model
 from fastclass.engine.segment.mask_files import (MaskReader, WholePicture, open_mask,
     picture_sizes)
@@ -121,7 +122,7 @@ def segment_learner(
     codes = codes_of(dls)
     weights = find_weights(arch, download)
     code = void_code(codes, void)
-    print(weights)
+    say_weights(weights)
     add_normalize(dls, arch)
     model = segment_model(arch, len(codes), size_of(dls), weights.by_library, fine)
     usual = dict(loss_func=MaskLoss(code), metrics=[MeanIoU(code), PixelAccuracy(code)],

@@ -340,7 +340,7 @@ def test_widgets_without_their_other_half(monkeypatch):
     assert dr.check_widgets().status=='ok'
 
 
-@pytest.mark.parametrize('code,word', [('import os; os._exit(3)', 'ended with 3'), ('import time; time.sleep(30)', 'no answer within'), ('1/0', 'ZeroDivisionError'),
+@pytest.mark.parametrize('code,word', [('import os; os._exit(3)', 'ended with the code 3'), ('import time; time.sleep(30)', 'no answer within'), ('1/0', 'ZeroDivisionError'),
     ('raise AttributeError("attribute __doc__ is read-only")', 'read-only')])
 def test_a_torch_that_crashes_hangs_or_fails_is_named(code, word, tmp_path, monkeypatch):
     (tmp_path/'torch.py').write_text(code)

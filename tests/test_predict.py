@@ -195,7 +195,9 @@ def test_batches_do_not_matter(learn, photos):
     a,b = (predict_files(learn, photos, bs=bs, progress=False) for bs in (1, 7))
     np.testing.assert_allclose(a.filter(like='p_'), b.filter(like='p_'), atol=1e-5)
 
-def test_progress_can_be_seen(learn, photos, capsys):
+def test_progress_can_be_seen(learn, photos, capsys, monkeypatch):
+    monkeypatch.setattr('fastclass.engine.predict.predictor.shows_bars', lambda: True) # as in a terminal
+    monkeypatch.setattr('fastclass.engine.predict.inputs.shows_bars', lambda: True)
     predict_files(learn, photos, bs=4)
     shown = capsys.readouterr().out
     predict_files(learn, photos, progress=False)

@@ -254,8 +254,8 @@ def test_a_run_replaces_an_earlier_one_and_nothing_else(few, tmp_path):
     assert run('quickstart', '--data', few, '--out', out, *ONE).returncode==0
     found = everything(out)
     assert found.pop('mine/notes.txt')==b'mine' and b'old' not in found.values()
-    assert {o for o in found if not o.startswith('.fastclass')}=={'bundle/bundle.json', 'bundle/model.safetensors', 'figures/confusion.png', 'figures/top_losses.png',
-                                                                 'predictions.csv', 'report.html'}
+    assert {o for o in found if not o.startswith('.fastclass')}=={'bundle/bundle.json', 'bundle/model.safetensors', 'figures/confusion.png', 'figures/right.png',
+                                                                 'figures/top_losses.png', 'predictions.csv', 'report.html'}
 
 
 @pytest.mark.skipif(not os.path.isdir('/dev/shm'), reason='no second file system here')

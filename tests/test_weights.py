@@ -7,6 +7,7 @@ from fastai.data.transforms import Normalize
 from fastai.vision.learner import TimmBody
 from torch import nn
 from fastclass.engine.base.errors import UnsupportedError, WeightsError
+from fastclass.engine.finetune import weights
 from fastclass.engine.finetune.features import fast_body
 from fastclass.engine.finetune.fold import folded
 from fastclass.engine.finetune.packaged import PACKAGED, WEIGHTS_FOLDER, fill_body, packaged_file, packaged_state
@@ -30,6 +31,10 @@ def nowhere(tmp_path, monkeypatch):
     "Empty caches and no internet"
     monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path/'torch'))
     monkeypatch.setenv('HF_HUB_CACHE', str(tmp_path/'hub')); monkeypatch.setenv('FASTCLASS_SOURCE', 'bundled')
+
+
+@pytest.fixture(autouse=True)
+def nothing_was_said(): weights._print_once.cache_clear() # a process says it once
 
 
 def dls_of(photos, size=64): return folder_dls(photos, size=size, bs=8, workers=0, device='cpu')

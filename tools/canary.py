@@ -5,7 +5,7 @@ from pathlib import Path
 from first_cell import first_cell
 
 WEIGHTS = ('squeezenet1_1', 'resnet18')
-DATA_SETS = {'CAMVID_TINY':'streets', 'ADULT_SAMPLE':'census', 'ML_SAMPLE':'ratings'}
+DATA_SETS = {'CAMVID_TINY':'streets', 'ADULT_SAMPLE':'census', 'ML_SAMPLE':'ratings', 'IMDB_SAMPLE':'reviews'}
 
 
 def source(name):

@@ -19,6 +19,7 @@ METRICS = {
     '06_segment':         {'pixel accuracy': ('scores.accuracy', .8), 'mean IoU': ('scores.mean_iou', .35)},
     '07_tabular':         {'accuracy': ("model.about['metrics']['accuracy']", .75)},
     '08_collab':          {'stars better than the baseline': ('gain.mean()', .05)},
+    '09_app':             {'bars of an answer': ('len(answer.bars)', 2)},
     '10_pretrain':        {'bundled better than random': ('gain.mean()', .03)},
     '11_text':            {'accuracy': ("both['quick_text'].mean()", .7)},
     'projects/bears':     {'accuracy, first model': ('first.correct.mean()', .5)},

@@ -42,7 +42,7 @@ def _text_of_cell(cell):
     text = cell['source']
     return text if isinstance(text, str) else ''.join(map(str, text))
 
-def _cells(data):
+def _cells_in(data):
     "The cells of a notebook; none for bytes that are no notebook"
     try: cells = json.loads(data)['cells']
     except (ValueError, KeyError, TypeError, RecursionError): return []
@@ -53,7 +53,7 @@ def texts(
     data:bytes # A notebook, or another file
 ) -> dict:     # Id of a cell -> hash of its text; '' -> hash of the whole where there are no cells
     "What a file says, without what running it adds"
-    cells = _cells(data)
+    cells = _cells_in(data)
     if not cells: return {'': _digest(data)}
     return {str(o.get('id', i)): _digest(_text_of_cell(o).encode(errors='surrogatepass')) for i,o in enumerate(cells)}
 
@@ -61,7 +61,7 @@ def texts(
 def _headings(data):
     "Id of each cell -> the heading that it stands under"
     res,heading = {},'the beginning'
-    for i,cell in enumerate(_cells(data)):
+    for i,cell in enumerate(_cells_in(data)):
         first = _text_of_cell(cell).lstrip().partition('\n')[0]
         is_heading = cell.get('cell_type')=='markdown' and first.startswith('#')
         if is_heading: heading = first.strip('# ')

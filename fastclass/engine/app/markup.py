@@ -18,11 +18,11 @@ def as_html(
     "A text as a web page shows it"
     return escape(printable(text))
 
-def _cells(*cells): return '<tr>'+''.join(f'<td>{as_html(o)}</td>' for o in cells)+'</tr>'
+def _table_row(*cells): return '<tr>'+''.join(f'<td>{as_html(o)}</td>' for o in cells)+'</tr>'
 
 def _two_columns(title, pairs):
     "A heading and a table of two columns; '' without rows"
-    rows = ''.join(_cells(str(k).replace('_', ' '), v) for k,v in pairs)
+    rows = ''.join(_table_row(str(k).replace('_', ' '), v) for k,v in pairs)
     return f'<h3>{as_html(title)}</h3><table>{rows}</table>' if rows else ''
 
 # %% ../../../nbs/engine/app/markup.ipynb #10fdeebb
@@ -82,7 +82,7 @@ def _counted(card):
     parts = [card[o].get('counts', {}) for o in ('train', 'valid') if isinstance(card.get(o), dict)]
     if len(parts)<2 or not all(isinstance(o, dict) for o in parts): return ''
     train,valid = parts
-    rows = ''.join(_cells(o, n, valid.get(o, 0)) for o,n in list(train.items())[:_LISTED])
+    rows = ''.join(_table_row(o, n, valid.get(o, 0)) for o,n in list(train.items())[:_LISTED])
     head = '<tr><th>class</th><th>training</th><th>validation</th></tr>'
     return f'<h3>Pictures that it learned from</h3><table>{head}{rows}</table>'
 
@@ -109,5 +109,5 @@ def credits_html(
 ) -> str:         # HTML; a sentence where there are none
     "Who made the examples, and under which licence they are shown"
     if not examples: return '<p>No example pictures came with this model.</p>'
-    rows = ''.join(_cells(o.label, o.credit) for o in examples)
+    rows = ''.join(_table_row(o.label, o.credit) for o in examples)
     return f'<table><tr><th>example</th><th>by, licence, found at</th></tr>{rows}</table>'

@@ -10,7 +10,7 @@ import numpy as np
 from .errors import DataError
 
 # %% auto #0
-__all__ = ['accuracy_interval', 'bootstrap_interval']
+__all__ = ['accuracy_interval', 'bootstrap_interval', 'percent']
 
 # %% ../../../nbs/engine/base/intervals.ipynb #e7c3d8e0
 def accuracy_interval(
@@ -60,3 +60,10 @@ def bootstrap_interval(
     tail = (1-level)/2
     low,high = np.quantile(share, [tail, (1+level)/2])
     return float(low), float(high)
+
+# %% ../../../nbs/engine/base/intervals.ipynb #32ad937a
+def percent(
+    p:float # 0 to 1
+) -> str:   # '97%'; never '100%' for what is less than that
+    "A probability for people"
+    return '>99%' if .995<=p<1 else f'{p:.0%}'

@@ -5,7 +5,7 @@
 # %% ../../../nbs/engine/finetune/weights.ipynb #5ef70525
 from __future__ import annotations
 
-import json, re, warnings, zipfile
+import functools, json, re, warnings, zipfile
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +18,9 @@ from ..datablock.items import task_of
 from .packaged import PACKAGED, check_packaged, fill_body, packaged_as, packaged_file
 
 # %% auto #0
-__all__ = ['BUNDLED_FOLDER', 'DEFAULT_ARCH', 'Weights', 'find_arch', 'arch_name', 'weights_url', 'cache_file', 'check_weights',
-           'check_unchanged', 'find_weights', 'bundled_archs', 'make_learner', 'unwrap', 'load_body', 'load_tensors',
-           'colour_stats', 'add_normalize', 'normalize_restored']
+__all__ = ['BUNDLED_FOLDER', 'DEFAULT_ARCH', 'Weights', 'say_weights', 'find_arch', 'arch_name', 'weights_url', 'cache_file',
+           'check_weights', 'check_unchanged', 'find_weights', 'bundled_archs', 'make_learner', 'unwrap', 'load_body',
+           'load_tensors', 'colour_stats', 'add_normalize', 'normalize_restored']
 
 # %% ../../../nbs/engine/finetune/weights.ipynb #67a5cf9a
 BUNDLED_FOLDER = Path(__file__).parent/'bundled' if '__file__' in globals() else Path('bundled')
@@ -62,6 +62,16 @@ _SOURCES = dict(
     download="ImageNet's, just downloaded ({})",
     bundled='learned from drawings, not from photos ({})',
     untrained='none, so the body has learned nothing yet')
+
+# %% ../../../nbs/engine/finetune/weights.ipynb #8c13f4fe
+@functools.cache
+def _print_once(text): print(text)
+
+def say_weights(
+    weights:Weights # Of a learner
+):
+    "Print where weights come from, the first time that a process says it; `learn.weights` can be asked later"
+    _print_once(str(weights))
 
 # %% ../../../nbs/engine/finetune/weights.ipynb #5951d794
 def find_arch(
@@ -330,7 +340,7 @@ def make_learner(
     _tell_no_batch(dls)
     if pretrained: weights = find_weights(arch, download, deadline)
     else: weights = Weights(arch_name(arch), 'untrained', why='As asked for.')
-    print(weights)
+    say_weights(weights)
     if weights.pretrained: _tell_other_numbers(dls, arch)
     learn = vision_learner(dls, find_arch(arch), metrics=metrics, pretrained=weights.by_library, **kwargs)
     if weights.by_us:
