@@ -87,7 +87,7 @@ def test_the_table_of_lessons_stands_in_the_index_too(tmp_path, monkeypatch):
     assert 'nbs/index.ipynb' in make_readme.stale(root)
     make_readme.make(root)
     text = nbformat.read(root/'nbs/index.ipynb', 4).cells[1].source
-    assert text.startswith(f'## Lessons\n\n{LESSONS}\n\n| Lesson') and '| [Fine-tune](01_collect.ipynb) | 2 | train a classifier |' in text and 'an old table' not in text
+    assert text.startswith(f'## Lessons\n\n{LESSONS}\n\n| Lesson') and '| [Fine-tune](01_collect.ipynb) | 20 | 2 | train a classifier |' in text and 'an old table' not in text
     assert make_readme.stale(root)==[]
 
 

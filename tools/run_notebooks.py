@@ -95,7 +95,7 @@ class Run:
         for c in self.nb.cells:
             if c.cell_type=='code' and re.search(r'^#\|\s*eval:\s*false', c.source, re.M): c.metadata['tags'] = ['not-run']
         client = NotebookClient(self.nb, timeout=self.args.cell_timeout, kernel_name='python3', kernel_manager_class=ThisPython,
-                                resources={'metadata':{'path':str(self.work)}}, on_cell_start=self._started,
+                                resources={'metadata':{'path':str(self.work)}}, store_widget_state=False, on_cell_start=self._started,
                                 skip_cells_with_tag='not-run', interrupt_on_timeout=False)
         start = time.perf_counter()
         try: await client.async_execute(env=env)
