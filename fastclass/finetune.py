@@ -152,12 +152,12 @@ def compare_archs(
     dls,          # `DataLoaders` of pictures with one class each
     archs,        # Architectures: torchvision functions, their names, or names of timm
     seconds:float=20 # Time to aim at for each
-)->pd.DataFrame:  # A row each: weights, millions of parameters, accuracy, seconds; `UnsupportedError`
+)->pd.DataFrame:  # A row each: weights, parameters, accuracy, seconds; `UnsupportedError`
     "Train the head of each architecture on features computed once, and compare the results"
     task,_ = task_of(dls.train)
     if task!=ONE_CLASS:
         raise UnsupportedError(f'These items have {task}, and compare_archs counts right classes.',
-                               next='Train a learner of each with quick_tune and compare its metric.')
+                               next='Train each with quick_tune and compare the metric.')
     rows = {}
     for arch in archs:
         with normalize_restored(dls): rows[arch_name(arch)] = _outcome_of(dls, arch, seconds)
