@@ -70,7 +70,7 @@ def look_at_loaders(
     "What is wrong with augmented DataLoaders of the five lakes"
     if not hasattr(dls, 'valid_ds'): return f'`DataLoaders` were expected, not {type(dls).__name__}.'
     names = set(map(str, dls.vocab))
-    lakes = {folder.name for folder in pack('lakes').iterdir() if folder.is_dir()}
+    lakes = {file.parent.name for file in pack('lakes').glob('*/*.jpg')} # `learn.save` makes a folder models there
     if names!=lakes: return f'Its classes are {", ".join(sorted(names))}. Those of the pack are the five lakes.'
     train,valid = set(map(str, dls.train_ds.items)),set(map(str, dls.valid_ds.items))
     if train&valid: return f'{len(train&valid)} pictures are on both sides: the validation would be too good.'
