@@ -32,6 +32,7 @@ from .engine.base.intervals import bootstrap_interval
 from .engine.base.machine import pick_device, worker_count
 from .engine.base.torch_tools import evaluating
 from .engine.datablock.items import item_files
+from .engine.datablock.sides import stands_alone
 from .engine.datablock.split import stable_split
 from fastclass.engine.finetune.weights import (DEFAULT_ARCH, add_normalize, find_weights,
     load_body, say_weights)
@@ -69,8 +70,7 @@ def _with_masks(images, mask_of, codes, void):
 def _splitter_of(images, groups, valid_pct, seed):
     "A random splitter, or one that leaves each group whole; raises `DataError` for a single group"
     if groups is None: return RandomSplitter(valid_pct, seed=seed)
-    groups = [o if o is None or o!=o else str(o) for o in groups] # 0 is a group, and '' none
-    if len(groups)==len(images) and len(set(groups))==1 and groups[0]:
+    if len(groups)==len(images) and len(set(groups))==1 and not stands_alone(groups[0]):
         raise DataError('All pictures are of one group, so nothing is left to validate on.',
                         next='Add pictures of another drive, or cut this one into long pieces.')
     return stable_split(images, valid=valid_pct, groups=groups, seed=seed)

@@ -48,12 +48,19 @@ def test_because_its_validation_pictures_have_siblings_in_training(usual, files)
     split = stable_split(files, [parent_label(f) for f in files], groups=[scene_of(f) for f in files])
     assert not {scene_of(f) for f in split.of('train')} & {scene_of(f) for f in split.of('valid')}
 
-def test_the_stress_test_shows_where_it_breaks_and_our_recipe_holds_as_often(crests, usual, files, masters):
+def test_the_stress_test_shows_where_it_breaks_and_our_recipe_holds_more_often(crests, usual, files, masters):
     kinds = dict(changes=('tilt', 'shadow', 'crop', 'monochrome', 'noise'), levels=(.5, 1.))
-    ours = crests.learner(files, stable_split(files, [parent_label(f) for f in files], groups=[scene_of(f) for f in files]), 0, [crests.RandomCorruptions(crests.SEEN)], views=3, epochs=20)
-    before,after = (stress_table(m, list(masters.values()), list(masters), **kinds) for m in (usual, ours))
-    assert holding(before)['all'].min()<.7
-    assert after.holds.sum()>=before.holds.sum() # of 220, from one seed: by how much more, benchmarks/crests.py tells over five, with intervals
+    scenes = [scene_of(f) for f in files]
+    held = {'usual': 0, 'ours': 0} # of 220 a seed: with one seed a version of Pillow decides; over five, with intervals: benchmarks/crests.py
+    for seed in (0, 1):
+        split = stable_split(files, [parent_label(f) for f in files], groups=scenes, seed=seed)
+        ours = crests.learner(files, split, seed, [crests.RandomCorruptions(crests.SEEN)], views=3, epochs=20)
+        theirs = usual if seed==0 else crests.usual(files, seed)
+        before,after = (stress_table(m, list(masters.values()), list(masters), **kinds) for m in (theirs, ours))
+        assert holding(before)['all'].min()<.7
+        held['usual'] += before.holds.sum()
+        held['ours'] += after.holds.sum()
+    assert held['ours']>held['usual'], held
     one = stress_test(usual, masters['Burnley'], 'Burnley', levels=(.5, 1.))
     assert list(one.breaks.index)==list(CORRUPTIONS) and len(one.describe().splitlines())==9 and one.plot().axes
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from ..engine.base.errors import DataError, expect_fail, storage_guard
 from ..engine.base.machine import (DataSource, Device, choose_source, importing, pick_device, quiet, version,
-    use_free_processors, where, worker_count)
+    use_free_processors, where, worker_count, write_error)
 from ..engine.packs.draw import show_grid
 from ..engine.packs.packs import pack
 from ..engine.collect.datasets import real_or_pack
@@ -95,7 +95,7 @@ def work_folder(
 ) -> Path:    # Whole path of an empty folder; `DataError` where it holds what no lesson put there, `StorageError`
     "The folder beside the notebook for what a lesson makes, emptied, and a line that says so"
     folder = Path(WORK_FOLDER)/name
-    if os.environ.get('IN_TEST') or not _writable(Path.cwd()): return _for_this_run(name)
+    if os.environ.get('IN_TEST') or write_error(Path.cwd()): return _for_this_run(name)
     if folder.is_dir(): _empty(folder, keep)
     with storage_guard(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -107,12 +107,6 @@ def work_folder(
     return folder.resolve()
 
 # %% ../../nbs/course/lesson.ipynb #471584eb
-def _writable(folder):
-    "Can something be written here?"
-    try: tempfile.TemporaryFile(dir=folder).close()
-    except OSError: return False
-    return True
-
 def _for_this_run(name):
     "A folder that goes when Python ends; said where it is no test"
     folder = Path(tempfile.mkdtemp(prefix=f'fastclass-{name}-'))

@@ -8,7 +8,7 @@ import hashlib, importlib.util, json, os, subprocess, sys
 from pathlib import Path
 from urllib.parse import quote
 import fastclass
-from ..engine.base.errors import DataError, StorageError, UnsupportedError
+from ..engine.base.errors import DataError, StorageError, UnsupportedError, counted
 from ..engine.base.files import read_limited, write_atomic
 
 # %% auto #0
@@ -78,7 +78,7 @@ def what_changed(
     changed = [o for o in after if before.get(o)!=after[o]]
     gone = len(set(before)-set(after))
     counts = [(len(changed), 'changed or new'), (gone, 'gone')]
-    said = [f'{n} {"cell" if n==1 else "cells"} {what}' for n,what in counts if n]
+    said = [f'{counted(n, "cell")} {what}' for n,what in counts if n]
     names = list(dict.fromkeys(headings[o] for o in changed if o in headings))
     more = ', ...' if len(names)>4 else ''
     if names: said.append(f'under: {", ".join(names[:4])}{more}')

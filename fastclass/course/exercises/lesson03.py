@@ -5,6 +5,7 @@
 # %% ../../../nbs/course/exercises/lesson03.ipynb #f5da61f6
 from __future__ import annotations
 import torch
+from ...engine.base.torch_tools import evaluating
 from ...engine.packs.packs import pack
 
 # %% auto #0
@@ -90,11 +91,9 @@ def _held_back_accuracy(learn):
     folder = pack('lakes', seed=_HELD_BACK, each=10)
     files = sorted(folder.rglob('*.jpg'))+sorted(folder.rglob('*.png'))
     loader = learn.dls.test_dl(files, bs=16, num_workers=0)
-    modes = [(part, part.training) for part in learn.model.modules()]
     device = next(learn.model.parameters()).device
-    learn.model.eval()
-    with torch.no_grad(): said = [learn.model(batch[0].to(device)).argmax(dim=1).cpu() for batch in loader]
-    for part,mode in modes: part.training = mode
+    with torch.no_grad(), evaluating(learn.model) as model:
+        said = [model(batch[0].to(device)).argmax(dim=1).cpu() for batch in loader]
     names = [learn.dls.vocab[int(number)] for number in torch.cat(said)]
     return sum(name==file.parent.name for name,file in zip(names, files))/len(files)
 

@@ -17,7 +17,8 @@ from .machine import system_text
 
 # %% auto #0
 __all__ = ['CORE_BATCH', 'MMAP_THRESHOLD', 'TRIM_THRESHOLD', 'MMAP_MAX', 'KEEP_ALL', 'GIVE_BACK', 'CPU_DTYPES', 'evaluating',
-           'device_of', 'each_core', 'memory_kept', 'MemoryLoader', 'has_bfloat16', 'fast_dtype']
+           'device_of', 'each_core', 'memory_kept', 'MemoryLoader', 'quiet_if', 'check_loss', 'has_bfloat16',
+           'fast_dtype']
 
 # %% ../../../nbs/engine/base/torch_tools.ipynb #433f7259
 @contextmanager
@@ -91,9 +92,10 @@ def memory_kept(
 
 # %% ../../../nbs/engine/base/torch_tools.ipynb #e0c2e190
 class MemoryLoader(GetAttr):
-    "Batches from memory for fastai's training loop; `batch(rows)` of a sub-class gives `n_inp` inputs, and targets"
+    "Batches from memory for fastai's training loop: those rows of `tensors`, of which `n_inp` are inputs, then targets"
     _default = 'source'
     n_inp = 1
+    tensors = () # A row each item; a sub-class sets them, or has a `batch` of its own
     def __init__(self,
         source,    # The `DataLoader` of the same items: it answers for all else
         n:int,     # How many items there are
@@ -112,6 +114,34 @@ class MemoryLoader(GetAttr):
         if not self.n: return
         order = torch.randperm(self.n) if self.train else torch.arange(self.n)
         for rows in order.tensor_split(len(self)): yield self.batch(rows)
+    def batch(self,
+        rows # Positions of the items
+    ):       # Inputs and targets
+        "These items"
+        return tuple(o[rows] for o in self.tensors)
+
+# %% ../../../nbs/engine/base/torch_tools.ipynb #f687385e
+@contextmanager
+def quiet_if(
+    learn,     # A learner
+    quiet:bool # Say nothing?
+):             # Yields nothing
+    "While the block runs, no bar and no table of epochs"
+    if not quiet:
+        yield
+        return
+    from fastai.callback.progress import ProgressCallback
+    bars = [o for o in learn.cbs if isinstance(o, ProgressCallback)]
+    with learn.removed_cbs(bars), learn.no_logging(): yield
+
+def check_loss(
+    learn,   # A learner that has trained
+    advice:str # What to do where the loss is no number
+) -> None:   # Raises `UnsupportedError`
+    "Refuse a training that went out of control"
+    loss = float(learn.recorder.losses[-1])
+    if not math.isfinite(loss):
+        raise UnsupportedError(f'The loss became {loss}: training went out of control.', next=advice)
 
 # %% ../../../nbs/engine/base/torch_tools.ipynb #b5228796
 _INSTRUCTIONS = {'avx512_bf16', 'amx_bf16', 'bf16'} # As Linux lists them, the last on ARM

@@ -36,13 +36,9 @@ class RatingLoader(MemoryLoader):
     ):
         codes,stars = coded_ratings(learn, source)
         super().__init__(source, len(codes), bs, train)
-        self.x = torch.tensor(codes, device=self.device)          # (n, 2)
-        self.y = torch.tensor(stars, device=self.device)[:, None] # (n, 1)
-    def batch(self,
-        rows # Positions of the ratings
-    ):       # Codes of user and item `(bs, 2)`, and their stars `(bs, 1)`
-        "These ratings"
-        return self.x[rows],self.y[rows]
+        codes = torch.tensor(codes, device=self.device)          # (n, 2): user and item
+        stars = torch.tensor(stars, device=self.device)[:, None] # (n, 1)
+        self.tensors = codes,stars
 
 # %% ../../../nbs/engine/collab/fit.ipynb #57ce3325
 class DecayByUse(Callback):
@@ -142,9 +138,9 @@ def train_factors(
     bs = bs or max(64, len(dls.train_ds)//10)
     train = RatingLoader(learn, dls.train, bs, train=True)
     valid = RatingLoader(learn, dls.valid, 2**14, train=False)
-    _usable(learn, train.y)
+    _usable(learn, train.tensors[-1])
     if epochs is None: epochs = max(1, round(STEPS/len(train)))
-    centre = _centre(train.y, model.y_range)
+    centre = _centre(train.tensors[-1], model.y_range)
     learn.opt = None
     model.to(train.device)
     _start_anew(model, centre)

@@ -13,15 +13,14 @@ import pandas as pd
 from ..base.errors import DataError
 from ..base.files import open_regular
 from .ratings import rated_mask
-from .roles import (NAME_WORDS, RatingColumns, are_counts, are_times, columns_of, find_columns,
-    name_kind, one_form, scale_advice)
+from .roles import (NAME_WORDS, SEPARATORS, RatingColumns, are_counts, are_times, columns_of,
+    find_columns, name_kind, one_form, scale_advice)
 from ..tabular.columns import as_numbers, as_text
 
 # %% auto #0
 __all__ = ['HEAD', 'read_table', 'unique_titles', 'Ratings', 'read_ratings']
 
 # %% ../../../nbs/engine/collab/reading.ipynb #d6851c30
-_APART_BY = ('::', '\t', ';', '|', ',')
 _NUMBER = re.compile(r'\s*[+-]?\d+([.,]\d+)?\s*')
 _COMMA_NUMBER = re.compile(r'[+-]?\d+,\d+')
 HEAD = 100_000 # Bytes to look at before a file is read
@@ -40,9 +39,9 @@ def _head_of(file):
 
 def _separator(lines):
     "What parts the cells: the first that is in every line, twice if possible"
-    least = {o: min(line.count(o) for line in lines) for o in _APART_BY}
+    least = {o: min(line.count(o) for line in lines) for o in SEPARATORS}
     for often in (2, 1):
-        for o in _APART_BY:
+        for o in SEPARATORS:
             if least[o]>=often: return o
     return ','
 

@@ -16,8 +16,9 @@ from ..base.errors import DataError
 from ..tabular.columns import as_text
 
 # %% auto #0
-__all__ = ['NAME_WORDS', 'name_kind', 'are_times', 'RatingColumns', 'columns_of', 'find_columns', 'how_to_read', 'rating_columns',
-           'one_form', 'find_name', 'not_rated_values', 'are_counts', 'scale_advice', 'place_note', 'not_rated_note']
+__all__ = ['NAME_WORDS', 'SEPARATORS', 'name_kind', 'are_times', 'RatingColumns', 'columns_of', 'find_columns', 'how_to_read',
+           'rating_columns', 'one_form', 'find_name', 'not_rated_values', 'are_counts', 'scale_advice', 'place_note',
+           'not_rated_note']
 
 # %% ../../../nbs/engine/collab/roles.ipynb #de0ef496
 _NAMES = dict( # the words that name a column of this kind
@@ -286,7 +287,7 @@ def _with_extras(df, taken, rest):
     return taken | {role: o[0] for role,o in first.items() if o and taken[role] is None}
 
 # %% ../../../nbs/engine/collab/roles.ipynb #0462eedd
-_APART = ('::', '\t', ';', '|', ',')
+SEPARATORS = ('::', '\t', ';', '|', ',') # Of the cells of a line, the rarest first
 
 def how_to_read(
     df # A DataFrame
@@ -294,7 +295,7 @@ def how_to_read(
     "How to read a file again whose names are cells, or all in one"
     names = [str(o) for o in df.columns]
     if not all(isinstance(o, str) for o in df.columns) or len(names)>8: return ''
-    apart = next((o for o in _APART if any(name.count(o)>1 for name in names)), '') if len(names)<3 else ''
+    apart = next((o for o in SEPARATORS if any(name.count(o)>1 for name in names)), '') if len(names)<3 else ''
     cells = names[0].split(apart) if apart else names
     headless = any(re.fullmatch(r'"?\d+(\.\d+)?"?', o.strip()) for o in cells)
     if not apart and not headless: return ''

@@ -12,7 +12,7 @@ from ..base.errors import DataError
 from ..base.lookalikes import connected_components
 
 # %% auto #0
-__all__ = ['content_split', 'units_of', 'draw_sides']
+__all__ = ['content_split', 'stands_alone', 'units_of', 'draw_sides']
 
 # %% ../../../nbs/engine/datablock/sides.ipynb #60def632
 def content_split(
@@ -38,6 +38,12 @@ def content_split(
     return valid
 
 # %% ../../../nbs/engine/datablock/sides.ipynb #ef2e04da
+def stands_alone(
+    group # Of an item
+) -> bool: # True for '', None and NaN; 0 is a group
+    "Does an item with this group belong to none?"
+    return group in (None, '') or group!=group
+
 def units_of(
     hashes:list, # Hash of each item's content
     groups:list  # Group of each; '', None or NaN for one that stands alone
@@ -47,8 +53,7 @@ def units_of(
     pairs = []
     for i,(digest,group) in enumerate(zip(hashes, groups)):
         pairs.append((first.setdefault(('bytes', digest), i), i))
-        stands_alone = group in (None, '') or group!=group # the last is true for NaN alone
-        if not stands_alone: pairs.append((first.setdefault(('group', group), i), i))
+        if not stands_alone(group): pairs.append((first.setdefault(('group', group), i), i))
 
     found = {}
     for i,root in enumerate(connected_components(len(hashes), pairs)):

@@ -4,14 +4,12 @@
 
 # %% ../../../nbs/engine/tabular/model.ipynb #b90c0a66
 from __future__ import annotations
-import math
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from functools import partial
 import numpy as np
 import pandas as pd
 import torch
 import torch.nn as nn
-from fastai.callback.progress import ProgressCallback
 from fastai.callback.schedule import Learner # its import gives learners `fit_one_cycle`
 from fastai.data.core import DataLoaders
 from fastai.data.transforms import Normalize
@@ -25,7 +23,7 @@ from fastclass.engine.base.bundle_files import (TEXT, building_from, check_answe
 from ..base.errors import DataError, UnsupportedError
 from fastclass.engine.base.schema import (MOST_PARAMETERS, Kind, any_text, by_name, each, maybe, names, number, record,
     whole, yes_no)
-from ..base.torch_tools import MemoryLoader, evaluating
+from ..base.torch_tools import MemoryLoader, check_loss, evaluating, quiet_if
 from .columns import as_numbers, as_text
 from .scores import class_scores, number_scores
 
@@ -55,12 +53,7 @@ class RowLoader(MemoryLoader):
         train:bool # In training they come in a new order each epoch
     ):
         super().__init__(source, len(source.dataset), bs, train)
-        self.tensors = row_tensors(source.dataset, self.device)
-    def batch(self,
-        rows # Positions of the rows
-    ):       # Categories `(bs, categories)`, numbers `(bs, numbers)` and targets
-        "These rows"
-        return tuple(o[rows] for o in self.tensors)
+        self.tensors = row_tensors(source.dataset, self.device) # Categories, numbers and targets
 
 # %% ../../../nbs/engine/tabular/model.ipynb #39b3bdab
 # Found on census data; enough for tables of a few thousand to a few hundred thousand rows
@@ -94,10 +87,8 @@ def _trains_rows(learn, bs, progress):
     learn.opt_func = partial(OptimWrapper, opt=torch.optim.AdamW, **fused)
     learn.opt = None
     learn.loss_func = _without_unit(learn.loss_func, loaders[0].tensors[-1])
-    bars = [] if progress else [cb for cb in learn.cbs if isinstance(cb, ProgressCallback)]
-    logged = nullcontext if progress else learn.no_logging
     try:
-        with learn.removed_cbs(bars), logged(): yield
+        with quiet_if(learn, not progress): yield
     finally:
         learn.model.train(was)
         for name,value in before.items(): setattr(learn, name, value)
@@ -118,10 +109,7 @@ def fit_rows(
     with torch.random.fork_rng(devices=[]), _trains_rows(learn, bs, progress):
         torch.manual_seed(seed)
         learn.fit_one_cycle(epochs, lr, wd=wd, cbs=cbs)
-    loss = float(learn.recorder.losses[-1])
-    if not math.isfinite(loss):
-        raise UnsupportedError(f'The loss became {loss}: training went out of control.',
-                               next=f'Make a new learner and give a learning rate below {lr:g}.')
+    check_loss(learn, f'Make a new learner and give a learning rate below {lr:g}.')
     return learn
 
 # %% ../../../nbs/engine/tabular/model.ipynb #a88b91a7

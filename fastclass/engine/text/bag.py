@@ -4,7 +4,6 @@
 
 # %% ../../../nbs/engine/text/bag.ipynb #055a7e4d
 from __future__ import annotations
-import math
 from collections import Counter
 from contextlib import contextmanager
 from functools import partial
@@ -18,15 +17,15 @@ from fastai.losses import CrossEntropyLossFlat
 from fastai.metrics import accuracy
 from fastai.optimizer import OptimWrapper
 from torch.nn.utils.rnn import pad_sequence
-from ..base.errors import DataError, UnsupportedError
-from ..base.torch_tools import MemoryLoader
+from ..base.errors import DataError
+from ..base.torch_tools import MemoryLoader, check_loss, quiet_if
 from .texts import SETTLES, leaking_word
 from .tokens import AT_PAD, AT_UNK
 
 # %% auto #0
 __all__ = ['LEAST_TEXTS', 'MOST_PAIRS', 'MOST_COPIES', 'WIDTH', 'BAG_EPOCHS', 'BAG_RATE', 'BAG_DECAY', 'BAG_BATCH',
            'token_numbers', 'frequent_pairs', 'check_sides', 'BagOfWords', 'new_bag', 'features_of', 'TensorLoader',
-           'train_bag', 'quiet_if']
+           'train_bag']
 
 # %% ../../../nbs/engine/text/bag.ipynb #485fe99e
 LEAST_TEXTS = 3   # Training texts that a pair of neighbours must be in
@@ -174,11 +173,6 @@ class TensorLoader(MemoryLoader):
         super().__init__(source, len(y), bs, train)
         self.n_inp = len(inputs)
         self.tensors = [o.to(self.device) for o in (*inputs, y)]
-    def batch(self,
-        rows # Positions of the texts
-    ):       # Those rows of each tensor
-        "These texts"
-        return tuple(o[rows.to(self.device)] for o in self.tensors)
 
 # %% ../../../nbs/engine/text/bag.ipynb #4dbc0ef0
 def _check_learnable(train):
@@ -223,10 +217,7 @@ def train_bag(
     with torch.random.fork_rng(devices=[]), quiet_if(learn, not progress), _from_memory(learn, loaders):
         torch.manual_seed(seed)
         learn.fit_one_cycle(epochs, lr, wd=wd, cbs=cbs)
-    loss = float(learn.recorder.losses[-1])
-    if not math.isfinite(loss):
-        raise UnsupportedError(f'The loss became {loss}: training went out of control.',
-                               next=f'Give a learning rate below {lr:g}.')
+    check_loss(learn, f'Give a learning rate below {lr:g}.')
     return learn
 
 # %% ../../../nbs/engine/text/bag.ipynb #20f26451
@@ -238,17 +229,3 @@ def _bag_loaders(dls, model, sides):
     train = TensorLoader(dls.train, features_of(model, numbers), y, bs, True)
     valid = TensorLoader(dls.valid, features_of(model, held), held_y, 2**12, False)
     return DataLoaders(train, valid, path=dls.path, device=device)
-
-# %% ../../../nbs/engine/text/bag.ipynb #26aceb4a
-@contextmanager
-def quiet_if(
-    learn,     # A learner
-    quiet:bool # Say nothing?
-):             # Yields nothing
-    "While the block runs, no bar and no table of epochs"
-    from fastai.callback.progress import ProgressCallback
-    bars = [o for o in learn.cbs if isinstance(o, ProgressCallback)] if quiet else []
-    if not quiet:
-        yield
-        return
-    with learn.removed_cbs(bars), learn.no_logging(): yield

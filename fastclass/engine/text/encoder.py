@@ -11,9 +11,9 @@ from fastai.data.external import URLs, fastai_path
 from fastai.text.data import pad_chunk
 from fastai.text.models.core import PoolingLinearClassifier, SentenceEncoder, masked_concat_pool
 from ..base.errors import UnsupportedError
-from ..base.torch_tools import device_of, evaluating
+from ..base.torch_tools import device_of, evaluating, quiet_if
 from ..collect.datasets import data_name
-from .bag import TensorLoader, quiet_if, token_numbers
+from .bag import TensorLoader, token_numbers
 from .tokens import AT_PAD
 
 # %% auto #0
