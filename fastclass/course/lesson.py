@@ -13,12 +13,13 @@ from ..engine.base.machine import (DataSource, Device, choose_source, importing,
 from ..engine.packs.draw import show_grid
 from ..engine.packs.packs import pack
 from ..engine.collect.datasets import real_or_pack
+from .claim import claim
 
-_all_ = ['pack', 'real_or_pack', 'quiet', 'expect_fail', 'show_grid']
+_all_ = ['pack', 'real_or_pack', 'claim', 'quiet', 'expect_fail', 'show_grid']
 
 # %% auto #0
-__all__ = ['WORK_FOLDER', 'WORK_NOTE', 'Lesson', 'seed_all', 'start_lesson', 'work_folder', 'pack', 'real_or_pack', 'quiet',
-           'expect_fail', 'show_grid']
+__all__ = ['WORK_FOLDER', 'WORK_NOTE', 'Lesson', 'seed_all', 'start_lesson', 'work_folder', 'pack', 'real_or_pack', 'claim',
+           'quiet', 'expect_fail', 'show_grid']
 
 # %% ../../nbs/course/lesson.ipynb #d342b5f6
 @dataclass(frozen=True)
