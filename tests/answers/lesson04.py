@@ -105,7 +105,7 @@ ANSWERS = { # Number -> right answers, and wrong ones with a part of what is sai
         wrong=[(lambda: lambda frame, k: frame.sort_values('probability').head(k), 'Not all of these answers are right'),
                (lambda: lambda frame, k: frame[~frame.correct].sort_values('probability').head(k), 'Not all of these answers are right'),
                (lambda: lambda frame, k: frame[frame.correct].sort_values('probability', ascending=False).head(k), 'the surest'),
-               (lambda: lambda frame, k: frame[frame.correct].head(k), 'there are smaller ones'),
+               (lambda: lambda frame, k: frame[frame.correct].head(k), 'other ones are smaller'),
                (lambda: lambda frame, k: frame[frame.correct].sort_values('probability').head(3), '3 came'),
                (lambda: lambda frame, k: frame[frame.correct].sort_values('probability').head(2), 'with k=3 it is not'),
                (lambda: lambda frame, k: frame[frame.correct].probability.nsmallest(k), 'A table was expected, not Series'),

@@ -9,12 +9,19 @@ from ..exercise import close_to
 from ...engine.interpret.review import Pile, file_hash, read_log, standing
 
 # %% auto #0
-__all__ = ['look_at_how_many', 'LOOKS', 'look_at_least_sure', 'look_at_silence', 'look_at_review']
+__all__ = ['LOOKS', 'look_at_least_sure', 'look_at_silence', 'look_at_review']
 
-# %% ../../../nbs/course/exercises/lesson04.ipynb #534b56b9
+# %% ../../../nbs/course/exercises/lesson04.ipynb #a8b021eb
 _CYCLIST,_PEDESTRIAN = 'cyclist','pedestrian'
-_ANSWERS = [(_CYCLIST, _CYCLIST, .95), (_PEDESTRIAN, _PEDESTRIAN, .6), (_CYCLIST, _CYCLIST, .8), (_CYCLIST, _PEDESTRIAN, .55),
-            (_PEDESTRIAN, _PEDESTRIAN, .7), (_PEDESTRIAN, _PEDESTRIAN, .99), (_PEDESTRIAN, _CYCLIST, .9), (_CYCLIST, _PEDESTRIAN, .65)]
+_ANSWERS = [
+    (_CYCLIST, _CYCLIST, .95),
+    (_PEDESTRIAN, _PEDESTRIAN, .6),
+    (_CYCLIST, _CYCLIST, .8),
+    (_CYCLIST, _PEDESTRIAN, .55),
+    (_PEDESTRIAN, _PEDESTRIAN, .7),
+    (_PEDESTRIAN, _PEDESTRIAN, .99),
+    (_PEDESTRIAN, _CYCLIST, .9),
+    (_CYCLIST, _PEDESTRIAN, .65)]
 
 def _small_table():
     "A table as `predictions` makes it"
@@ -25,7 +32,7 @@ def _small_table():
     frame['file'] = [f'{at}.jpg' for at in range(len(frame))]
     return frame
 
-# %% ../../../nbs/course/exercises/lesson04.ipynb #c9354bdb
+# %% ../../../nbs/course/exercises/lesson04.ipynb #13058b90
 def look_at_least_sure(
     least_sure # Takes a table of predictions and a number of rows
 ) -> str:      # '' where it is right, else what is not right yet
@@ -39,12 +46,13 @@ def look_at_least_sure(
     if not got.correct.all(): return 'Not all of these answers are right: the column `correct` tells them apart.'
     sure = got.probability.tolist()
     if sure==[.99, .95]: return 'These are the surest. Sort the other way round.'
-    if sure!=[.6, .7]: return f'The probabilities of the two rows are {sure[0]:g} and {sure[1]:g}: there are smaller ones, or they stand in another order.'
+    if sure!=[.6, .7]:
+        return f'The rows have the probabilities {sure[0]:g} and {sure[1]:g}: other ones are smaller, or come first.'
     three = least_sure(frame, 3)
     return '' if three.probability.tolist()==[.6, .7, .8] else 'With k=2 it is right, and with k=3 it is not.'
 
-# %% ../../../nbs/course/exercises/lesson04.ipynb #43f3424a
-look_at_how_many = close_to(3457, 110, [
+# %% ../../../nbs/course/exercises/lesson04.ipynb #fb2b1db9
+_HOW_MANY = close_to(3457, 110, [
     (100, 'With 100 pictures one picture is a point. The interval is wider than that: print it.'),
     (40, 'That is the set from above, and its interval reaches much further than a point.'),
     (864, 'That is 2 points up and 2 down. Half of that is asked for.'),
@@ -83,7 +91,7 @@ def look_at_silence(
 
 def _same_pair(got, wanted): return all(abs(float(one)-other)<1e-6 for one,other in zip(got, wanted))
 
-# %% ../../../nbs/course/exercises/lesson04.ipynb #b3fb4c53
+# %% ../../../nbs/course/exercises/lesson04.ipynb #92cd0e5f
 def look_at_review(
     player # A `Review`
 ) -> str:  # '' where a decision was taken back in the log and in the folder, else what is not right yet
@@ -98,12 +106,14 @@ def look_at_review(
         return path.is_file() and file_hash(path)==digest
 
     for file,digest in undone.items():
-        if not lies_at_home(file, digest): return f'The log has taken it back, and {file} is not back at its place. Who moves files?'
+        if not lies_at_home(file, digest):
+            return f'The log has taken it back, and {file} is not back at its place. Who moves files?'
     if undone: return ''
     for file,row in stand.items():
         if row['decision']!='keep' and lies_at_home(file, row['hash']):
-            return f'{file} lies where it was, but the log says {row["decision"]} still: the next `apply_decisions` will move it again.'
+            said = row['decision']
+            return f'{file} lies where it was, but the log says {said} still: `apply_decisions` will move it again.'
     return 'All decisions stand as they were.'
 
-# %% ../../../nbs/course/exercises/lesson04.ipynb #74220b01
-LOOKS = {'4.2': look_at_least_sure, '4.3': look_at_how_many, '4.4': look_at_silence, '4.5': look_at_review}
+# %% ../../../nbs/course/exercises/lesson04.ipynb #3887c1ed
+LOOKS = {'4.2': look_at_least_sure, '4.3': _HOW_MANY, '4.4': look_at_silence, '4.5': look_at_review}
