@@ -189,6 +189,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                         'fastclass/course/exercises/lesson08.py'),
                                                      'fastclass.course.exercises.lesson08._stars_of': ( 'course/exercises/lesson08.html#_stars_of',
                                                                                                         'fastclass/course/exercises/lesson08.py'),
+                                                     'fastclass.course.exercises.lesson08.look_at_precision': ( 'course/exercises/lesson08.html#look_at_precision',
+                                                                                                                'fastclass/course/exercises/lesson08.py'),
                                                      'fastclass.course.exercises.lesson08.look_at_rating_loaders': ( 'course/exercises/lesson08.html#look_at_rating_loaders',
                                                                                                                      'fastclass/course/exercises/lesson08.py'),
                                                      'fastclass.course.exercises.lesson08.look_at_rating_model': ( 'course/exercises/lesson08.html#look_at_rating_model',

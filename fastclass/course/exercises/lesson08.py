@@ -12,7 +12,7 @@ from ...engine.base.torch_tools import evaluating
 from ...engine.packs.packs import pack
 
 # %% auto #0
-__all__ = ['look_at_precision', 'LOOKS', 'look_at_score', 'look_at_rating_loaders', 'other_ratings', 'look_at_rating_model']
+__all__ = ['LOOKS', 'look_at_score', 'look_at_precision', 'look_at_rating_loaders', 'other_ratings', 'look_at_rating_model']
 
 # %% ../../../nbs/course/exercises/lesson08.ipynb #44f39913
 _SCORE_MISTAKES = {
@@ -42,13 +42,19 @@ def look_at_score(
     return ''
 
 # %% ../../../nbs/course/exercises/lesson08.ipynb #ca89efeb
-look_at_precision = close_to(.4, .005, [
+_PRECISION_MISTAKES = [
     (2/3, 'That is the recall: the share of what was liked that is on the list.'),
     (2, 'That is a number of films. Divide it by the length of the list.'),
     (40, 'That is in percent. A share lies between 0 and 1.'),
     (.6, 'Three films were liked, and one of them is not on the list.'),
-    (1/3, 'Two films were liked and are on the list, of five.')],
-    'Count the liked films on the list, and divide by its length.')
+    (1/3, 'Two films were liked and are on the list, of five.')]
+
+def look_at_precision(
+    answer # A number
+) -> str:  # '' where it is right, else what is not right yet
+    "What is wrong with a precision at 5"
+    look = close_to(.4, .005, _PRECISION_MISTAKES, 'Count the liked films on the list, and divide by its length.')
+    return look(answer)
 
 # %% ../../../nbs/course/exercises/lesson08.ipynb #ee91441e
 def _sides_of(dls):
