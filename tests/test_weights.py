@@ -78,6 +78,13 @@ def test_it_can_be_asked_for_untrained(photos, capsys):
     assert all(p.requires_grad for p in learn.model.parameters())
 
 
+def test_it_can_be_asked_not_to_normalize(photos):
+    from fastai.data.transforms import Normalize
+    for normalize in (True, False):
+        learn = make_learner(folder_dls(photos, size=32, bs=4), normalize=normalize)
+        assert any(isinstance(step, Normalize) for step in learn.dls.after_batch.fs)==normalize
+
+
 def test_loaders_of_another_network_are_told(photos, capsys):
     dls = dls_of(photos)
     make_learner(dls, 'squeezenet1_1', download=False); capsys.readouterr()

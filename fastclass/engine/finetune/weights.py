@@ -345,7 +345,7 @@ def make_learner(
     learn = vision_learner(dls, find_arch(arch), metrics=metrics, pretrained=weights.by_library, **kwargs)
     if weights.by_us:
         load_body(learn.model[0], weights)
-        add_normalize(learn.dls, arch)
+        if kwargs.get('normalize', True): add_normalize(learn.dls, arch)
         learn.freeze()
     learn.weights = weights
     return learn
