@@ -12,7 +12,7 @@ from house import ROOT
 from make_readme import lessons
 
 GLOSSARY = ROOT/'nbs/glossary.ipynb'
-NOTEBOOKS = [*first_cell.notebooks(), GLOSSARY]
+NOTEBOOKS = first_cell.notebooks()
 MOST_WORDS = 30
 of_each = pytest.mark.parametrize('path', NOTEBOOKS, ids=lambda path: path.stem)
 of_each_lesson = pytest.mark.parametrize('path', lessons(), ids=lambda path: path.stem)
@@ -98,6 +98,27 @@ def unexplained(path):
 def test_abbreviations_are_spelled_out_or_in_the_glossary(path): none(unexplained(path), 'spell it out where it first comes')
 
 
+def entries():
+    "Word of the glossary -> what stands below it"
+    text = '\n'.join(markdown(GLOSSARY)).partition('\n## What is often believed')[0]
+    parts = re.split(r'^### (.+)$', text, flags=re.M)
+    return {word: re.sub(r'^## .+$', '', said, flags=re.M).strip() for word,said in zip(parts[1::2], parts[2::2])}
+
+
+def test_the_glossary_is_in_order_and_short():
+    words_of_it = list(entries())
+    assert len(words_of_it)>=60 and words_of_it==sorted(words_of_it, key=str.lower)
+    none([word for word,said in entries().items() if not 2<=len(list(sentences_of(said)))<=3], 'one or two sentences, and where it comes first')
+
+
+@pytest.mark.parametrize('word', entries())
+def test_a_word_of_the_glossary_comes_in_the_lesson_that_it_names(word):
+    found = re.search(r' First in \[lesson (\d+)\]\((\S+)\)\.$', entries()[word])
+    assert found and int(found[2][:2])==int(found[1])
+    lesson = '\n'.join(cell.source for cell in cells(ROOT/'nbs'/found[2]))
+    assert word[:5].lower() in lesson.lower()
+
+
 # ---- parts of a lesson
 
 def headings(path):
@@ -138,6 +159,8 @@ def has_text(path, i):
     return any(o.cell_type=='markdown' and is_caption(part(o.source)) for o,part in ((above, last_paragraph), (below, first_paragraph)))
 
 
+def html_of(cell): return '\n'.join(''.join(o.get('data', {}).get('text/html', '')) for o in cell.get('outputs', []))
+def bare_tags(path): return [tag[:80] for cell in cells(path) for tag in re.findall(r'<img\b[^>]*>', html_of(cell)) if not re.search(r'\balt="[^"]{15,}"', tag)]
 def bare_pictures(path): return [cell.source[:150] for i,cell in enumerate(cells(path)) if shows_picture(cell) and not has_text(path, i)]
 def without_alt(path): return [found[0] for text in markdown(path) for found in re.finditer(r'!\[([^\]]*)\]\([^)]+\)', text) if len(found[1])<15]
 
@@ -145,6 +168,7 @@ def without_alt(path): return [found[0] for text in markdown(path) for found in 
 @of_each
 def test_pictures_are_described(path):
     none(without_alt(path), 'a text in the brackets says what it shows')
+    none(bare_tags(path), 'pictures on a page without alt="what it shows"')
     none(bare_pictures(path), 'pictures without an italic line above or below, and without "#| fig-alt: what it shows"')
 
 

@@ -29,9 +29,9 @@ def first_cell(
 
 
 def notebooks(root=ROOT) -> list: # Paths
-    "What a learner may open in Colab or Kaggle: the lessons, the projects and the quickstart"
+    "What a learner may open in Colab or Kaggle: the lessons, the projects, the quickstart and the glossary"
     nbs = root/'nbs'
-    return [*sorted(nbs.glob('[0-9][0-9]_*.ipynb')), *sorted((nbs/'projects').glob('*.ipynb')), nbs/'quickstart.ipynb']
+    return [*sorted(nbs.glob('[0-9][0-9]_*.ipynb')), *sorted((nbs/'projects').glob('*.ipynb')), nbs/'quickstart.ipynb', nbs/'glossary.ipynb']
 
 
 def _text(cell): return ''.join(cell['source'])

@@ -22,7 +22,7 @@ def prose(path) -> str: # Markdown
 
 def pages(root=ROOT) -> list: # Paths
     "What has links that a reader may follow"
-    return [*notebooks(root), *(o for o in (root/'nbs/glossary.ipynb', root/'nbs/index.ipynb', root/'README.md') if o.is_file())]
+    return [*notebooks(root), root/'nbs/index.ipynb', root/'README.md']
 
 
 def anchors(path) -> set: # Such as 'learning-rate'

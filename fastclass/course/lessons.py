@@ -17,7 +17,7 @@ __all__ = ['LESSONS', 'LIMIT', 'GIVEN', 'CLEAN', 'CONFIG', 'lessons_home', 'less
            'copy_lessons', 'jupyterlab_command', 'lessons']
 
 # %% ../../nbs/course/lessons.ipynb #066e97bd
-LESSONS = ('[0-9][0-9]_*.ipynb', 'quickstart.ipynb', 'projects/*.ipynb', 'images/*') # As in setup.py
+LESSONS = ('[0-9][0-9]_*.ipynb', 'quickstart.ipynb', 'glossary.ipynb', 'projects/*.ipynb', 'images/*') # As in setup.py
 
 def lessons_home() -> Path: # A folder; raises `StorageError`
     "Where this installation has the lessons: in the package of a wheel, beside the package in a clone"
