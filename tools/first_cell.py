@@ -17,7 +17,7 @@ except ImportError: # on Colab and Kaggle this adds fastclass, and moves no pack
     install_missing()'''
 
 
-FOLDED = {'cellView':'form', 'jupyter':{'source_hidden':True}} # what Colab and JupyterLab read
+FOLDED = {'_kg_hide-input':True, 'cellView':'form', 'jupyter':{'source_hidden':True}} # what Kaggle, Colab and JupyterLab read
 
 
 def first_cell(
