@@ -230,8 +230,8 @@ def test_the_student_edition_lies_beside_the_lessons_and_goes_over_no_work(tmp_p
     file = tmp_path/CLEAN/'03_finetune.ipynb'
     assert f'{len(lesson_paths())} of them, are in {tmp_path.resolve()/CLEAN}' in capsys.readouterr().out
     assert (tmp_path/'03_finetune.ipynb').read_bytes()==(lessons_home()/'03_finetune.ipynb').read_bytes()
-    picture = re.search(r'!\[[^\]]*\]\(([^)]+)\)', lesson_cells(file)[0].source)[1]
-    assert (file.parent/picture).is_file()
+    links = [(path, link) for path in file.parent.glob('*.ipynb') for link in re.findall(r'\]\((?!https?:)([^)#]+)', prose_of(lesson_cells(path)))]
+    assert len(links)>30 and not [(path.name, link) for path,link in links if not (path.parent/link).is_file()]
     file.write_text(notebook('my answer'))
     assert not lessons(str(tmp_path), clean=True, no_open=True)['beside'] and 'my answer' in file.read_text()
 

@@ -203,7 +203,7 @@ def _part_of_lesson(heading, before):
 def _elsewhere(text):
     "Links as they are one folder further down; what a learner's folder does not have becomes text"
     text = re.sub(r'\[([^\]]*)\]\((?:\.\./)*(?:engine|course)/[^)]*\)', r'\1', text)
-    return re.sub(r'(!\[[^\]]*\]\()(?![a-z]+:)', r'\1../', text)
+    return re.sub(r'(\]\()(?![a-z]+:|#|\d\d_)', r'\1../', text) # the numbered lessons lie beside it
 
 def _markdown(cell, text): return {**cell, 'source': text.strip().splitlines(keepends=True)}
 
