@@ -153,7 +153,7 @@ def is_caption(paragraph): return bool(re.fullmatch(r'\*[^*\s].{15,}\*(?:\s*<!--
 
 def has_text(path, i):
     "Does cell `i` say what its picture shows: in a comment for screen readers, or in a caption above or below?"
-    if re.search(r'^#\|\s*fig-alt:.{15,}$', cells(path)[i].source, re.M): return True
+    if re.search(r"""^#\|\s*fig-alt:.{15,}$|\balt=f?['"].{15,}""", cells(path)[i].source, re.M): return True
     above = cells(path)[i-1]
     below = next((o for o in cells(path)[i+1:] if o.cell_type=='markdown'), above)
     return any(o.cell_type=='markdown' and is_caption(part(o.source)) for o,part in ((above, last_paragraph), (below, first_paragraph)))
@@ -170,6 +170,22 @@ def test_pictures_are_described(path):
     none(without_alt(path), 'a text in the brackets says what it shows')
     none(bare_tags(path), 'pictures on a page without alt="what it shows"')
     none(bare_pictures(path), 'pictures without an italic line above or below, and without "#| fig-alt: what it shows"')
+
+
+SHEETS = {'contact_sheet', 'picture_grid', 'show_grid'} # with the parameters `side` and `columns`
+
+
+def small_sheets(path):
+    "Calls that make pictures of fewer than 96 pixels, or a row that a screen of 1000 pixels makes smaller"
+    for node in nodes(path):
+        if not isinstance(node, ast.Call) or ast.unparse(node.func) not in SHEETS: continue
+        given = {o.arg: o.value.value for o in node.keywords if isinstance(o.value, ast.Constant)}
+        side,columns = given.get('side', 96),given.get('columns', 8)
+        if side<96 or side*columns>1000: yield ast.unparse(node)
+
+
+@of_each
+def test_pictures_of_a_sheet_can_be_seen(path): none(list(small_sheets(path)), 'at least 96 pixels a picture, at most 1000 a row')
 
 
 # ---- links
