@@ -119,6 +119,10 @@ def test_a_word_of_the_glossary_comes_in_the_lesson_that_it_names(word):
     assert word[:5].lower() in lesson.lower()
 
 
+@of_each_lesson
+def test_a_lesson_links_to_the_glossary(path): assert '(glossary.ipynb' in '\n'.join(markdown(path))
+
+
 # ---- parts of a lesson
 
 def headings(path):
