@@ -166,11 +166,12 @@ def _only_checks(cell):
     "Does a folded cell only look whether the lesson is right?"
     return _is_folded(cell) and bool(re.search(r'^\s*(assert|test_\w+\(|with expect_fail)', _written(cell), re.M))
 
-def _comment(made):
+def _comment(made, claimed):
     "What an emptied cell says"
     names = ', '.join(made)
-    if names and len(names)<70: return f'# Write this cell. It makes: {names}'
-    return '# Write this cell.'
+    makes = f' It makes: {names}' if names and len(names)<70 else ''
+    ends = ''.join(f" It ends with claim('{name}', ...)." for name in claimed)
+    return f'# Write this cell.{ends}{makes}'
 
 def _emptied(code, later):
     "The imports of a cell, and one line in the place of the rest"
@@ -178,7 +179,8 @@ def _emptied(code, later):
     kept = [ast.unparse(o) for o in statements if _is_import(o)]
     if statements and len(kept)==len(statements) or all(map(_is_claim, statements)): return code
     made = [shown for name,shown in _makes(statements).items() if name in later]
-    return '\n'.join([*kept, _comment(made)])
+    claimed = re.findall(r"""^claim\(['"]([^'"]+)""", code, re.M)
+    return '\n'.join([*kept, _comment(made, claimed)])
 
 # %% ../../nbs/course/student.ipynb #45b161dd
 def _own_words(code):
