@@ -21,7 +21,7 @@ def sentences(
         kept.append(found[0])
         return f'\0{len(kept)-1}\0'
     plain = re.sub(r'`[^`]*`|\]\([^)]*\)', put_aside, ' '.join(text.split()))
-    ends = r'([.?!][*)"]*|:) +(?=[*("\[]*[A-Z])|([.?!][*)"]*) +(?=[*("]*(?:[\[\0\d]|fast))' # a colon only before a capital
+    ends = r'([.?!][*)"]*|:) +(?=[*("\[]*[A-Z])|([.?!][*)"]*) +(?=[*("]*(?:[\[\0\d]|fast))' # a colon before a capital
     parts = re.sub(ends, r'\1\2\n', plain).splitlines()
     return [re.sub(r'\0(\d+)\0', lambda found: kept[int(found[1])], part) for part in parts]
 
