@@ -274,7 +274,8 @@ class TipsView:
         stars = self.factors.scores(user.theta)
         order = [i for i in np.argsort(-stars) if i not in user.seen and self.factors.counts[i]>0]
         tips = best_of(self.factors, order, 10, stars=stars).table
-        return Answer(f'Tips from {len(known)} that you like:', lines=tuple(map(printable, tips['item'])))
+        things = 'one thing' if len(known)==1 else f'{len(known)} things'
+        return Answer(f'Tips from {things} that you like:', lines=tuple(map(printable, tips['item'])))
 
 # %% ../../../nbs/engine/app/answers.ipynb #9a5d66e4
 APP_CHARACTERS = 20_000 # Of a text that somebody sends, at most

@@ -27,15 +27,16 @@ def _two_columns(title, pairs):
 
 # %% ../../../nbs/engine/app/markup.ipynb #10fdeebb
 ANSWER_STYLE = (
-    '.fc-said{font-size:1.25rem;font-weight:600;margin:.2rem 0 .6rem}'
+    '.fc-answer,.fc-said{overflow-wrap:anywhere}.fc-said{font-size:1.25rem;font-weight:600;margin:.2rem 0 .6rem}'
     '.fc-bar{display:grid;grid-template-columns:minmax(5rem,9rem) 1fr 3.4rem;gap:.5rem;align-items:center;'
     'margin:.25rem 0}'
     '.fc-bar>span:first-child{overflow-wrap:anywhere}.fc-bar>span:last-child{text-align:right}'
     '.fc-track{background:rgba(128,128,128,.25);border-radius:4px;height:.9rem}'
     '.fc-fill{background:#2f6fde;border-radius:4px;height:100%}.fc-unsure .fc-fill{background:#8a8a8a}'
     '.fc-key{display:inline-block;width:.9rem;height:.9rem;margin-right:.4rem;border:1px solid #808080}'
-    '.fc-legend{list-style:none;padding:0;display:flex;flex-wrap:wrap;gap:.2rem 1rem}'
-    '.fc-text{line-height:1.9;overflow-wrap:anywhere}.fc-text mark{color:#000;padding:1px 2px}'
+    '.fc-legend{padding:0;display:flex;flex-wrap:wrap;gap:.2rem 1rem}.fc-legend li{list-style:none!important;margin:0}'
+    '.fc-text{line-height:1.9;overflow-wrap:anywhere}.fc-text mark{padding:1px 2px}'
+    '.fc-text mark,.fc-text mark *{color:#000!important}'
     '.fc-for{background:#deebf7;border-bottom:2px solid #08519c}'
     '.fc-against{background:#fee6ce;border-bottom:2px dotted #a63603}'
     '.fc-picture{width:100%;max-width:480px;border-radius:4px}'
@@ -79,7 +80,7 @@ def answer_html(
     said = f'<p class="fc-said" role="status">{as_html(answer.said)}</p>'
     shown = f'<p>{as_html(answer.shown)}</p>' if answer.shown else ''
     legend = f'<ul class="fc-legend">{keys}</ul>' if keys else ''
-    lines = f'<ol>{lines}</ol>' if lines else ''
+    if lines: lines = f'<ol>{lines}</ol>' if len(answer.lines)>1 else f'<p>{as_html(answer.lines[0])}</p>'
     parts = f'{said}{bars}{lines}{_text(answer.words)}{shown}{_image(answer)}{legend}'
     return f'<style>{ANSWER_STYLE}</style><div class="{kind}">{parts}</div>'
 

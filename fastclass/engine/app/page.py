@@ -104,7 +104,7 @@ WARNING = ('A model only knows what its <a href="#data-card">data card</a> cover
 
 def _add_small_print(gr, view):
     "What the model was made from, and whom to thank"
-    gr.HTML(f'<p>{WARNING}</p>')
+    gr.HTML(f'<p class="fc-plain">{WARNING}</p>')
     parts = {'Data card': card_html(view.about)}
     if view.takes=='picture': parts['Credits'] = credits_html(view.examples)
     for name,html in parts.items():
@@ -122,7 +122,7 @@ def _answering(ask):
 
 # %% ../../../nbs/engine/app/page.ipynb #5d0fde6b
 NO_QUESTION = '<p role="status">The answer will be here.</p>'
-STYLE_OF_PAGE = '.gradio-container{max-width:1100px!important;margin:auto}'
+STYLE_OF_PAGE = '.gradio-container{max-width:1100px!important;margin:auto}h1{overflow-wrap:anywhere}.fc-plain a{padding:0}'
 
 def _look(gr):
     "Fonts of the system, none from the web; the theme follows the light or dark of the system"
