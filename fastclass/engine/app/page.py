@@ -122,7 +122,8 @@ def _answering(ask):
 
 # %% ../../../nbs/engine/app/page.ipynb #5d0fde6b
 NO_QUESTION = '<p role="status">The answer will be here.</p>'
-STYLE_OF_PAGE = '.gradio-container{max-width:1100px!important;margin:auto}h1{overflow-wrap:anywhere}.fc-plain a{padding:0}'
+STYLE_OF_PAGE = ('.gradio-container{max-width:1100px!important;margin:auto}h1{overflow-wrap:anywhere}'
+                 '.fc-plain a{padding:0}')
 
 def _look(gr):
     "Fonts of the system, none from the web; the theme follows the light or dark of the system"
