@@ -1,13 +1,16 @@
 "The page for a model, used as a person does: dropped on, typed into, by keyboard, on a phone, in the dark."
-import base64, io, re, struct, zlib
+import base64, io, os, re, socket, struct, subprocess, time, venv, zlib
 
 import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
+from installed import user_env
+
 from fastclass.engine.app.answers import APP_BYTES, SAID
 from fastclass.engine.app.page import BRING, serve
+from fastclass.engine.app.space import export_space
 
 CLASS = '<img src=x onerror=document.title=1>'
 DROP = '''(zone, [name, type, data, zeros]) => {
@@ -64,7 +67,6 @@ ANSWERED = { # Name of the file to what is in it
     'a dot.png': lambda: saved(photo((1, 1)), 'PNG'),
     'a line.png': lambda: saved(photo((2000, 1)), 'PNG'),
     'a photo.JPG': lambda: saved(photo(), 'JPEG'),
-    'no ending': lambda: saved(photo(), 'PNG'),
     'wrong.png': lambda: saved(photo(), 'JPEG'),
     f'{CLASS}.jpg': lambda: saved(photo(), 'JPEG'),
     'Grüße & 写真.jpg': lambda: saved(photo(), 'JPEG')}
@@ -75,7 +77,8 @@ REFUSED = { # Name of the file to what is in it, and what is said
     'half.jpg': (half, SAID['truncated']),
     'bomb.png': (bomb, SAID['too_many_pixels']),
     'drawing.svg': (lambda: b'<svg xmlns="http://www.w3.org/2000/svg"><script>document.title=4</script></svg>', SAID['format_not_allowed']),
-    'phone.heic': (lambda: b'\0\0\0\x18ftypheic\0\0\0\0mif1heic'+bytes(500), SAID['format_not_allowed'])}
+    'phone.heic': (lambda: b'\0\0\0\x18ftypheic\0\0\0\0mif1heic'+bytes(500), SAID['format_not_allowed']),
+    'no ending': (lambda: saved(photo(), 'PNG'), 'Invalid file type')} # Gradio's words: the browser does not know it for a picture
 FEW = ('cmyk.jpg', 'sixteen bits.png', 'moving.gif', 'clear.png', 'on its side.jpg', 'a dot.png', f'{CLASS}.jpg')
 TYPES = dict(jpg='image/jpeg', png='image/png', gif='image/gif', webp='image/webp', svg='image/svg+xml', heic='image/heic')
 
@@ -300,3 +303,50 @@ def test_each_kind_of_page_on_a_phone_and_in_the_dark(look, pictures, tmp_path, 
             app.page.screenshot(path=screenshots/f'app-{kind}-{width}-{scheme}.png', full_page=True)
             assert app.page.evaluate(CONTRAST)==[], 'text that is hard to read'
             app.is_clean()
+
+
+# ---- a Space, as Hugging Face installs it
+
+@pytest.fixture
+def space(request, pictures, tmp_path):
+    "The folder of a Space"
+    if not request.config.getoption('--all'): pytest.skip('installs about 6 GB of packages: --all')
+    return export_space(pictures, tmp_path/'space')
+
+
+@pytest.fixture
+def space_python(space, tmp_path):
+    "A Python with the packages of the Space alone; FASTCLASS_SPACE_PYTHON names one that was made before"
+    if ready := os.environ.get('FASTCLASS_SPACE_PYTHON'): return ready
+    venv.create(tmp_path/'venv', with_pip=True, symlinks=True)
+    python = tmp_path/'venv'/'bin'/'python'
+    def pip(*args): return subprocess.run([python, '-m', 'pip', 'install', '-q', '--no-cache-dir', *args], env=user_env(), capture_output=True, text=True)
+    small = next(o for o in (space/'requirements.txt').read_text().split() if o.startswith('filelock'))
+    if pip('--no-deps', small).returncode: pytest.skip('no index of packages can be reached')
+    res = pip('-r', space/'requirements.txt')
+    assert res.returncode==0, res.stderr[-3000:]
+    return python
+
+
+def test_a_space_runs_with_what_it_says_that_it_needs(space, space_python, page, screenshots, tmp_path):
+    "In an environment of its own, away from this clone: started, opened, a picture dropped"
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        port = str(s.getsockname()[1])
+    log = tmp_path/'log.txt'
+    with open(log, 'w') as out:
+        running = subprocess.Popen([space_python, 'app.py'], cwd=space, env=user_env(GRADIO_SERVER_PORT=port, HOME=tmp_path), stdout=out, stderr=out)
+    try:
+        end = time.monotonic()+120
+        while port not in log.read_text():
+            assert running.poll() is None and time.monotonic()<end, log.read_text()
+            time.sleep(.2)
+        app = AppPage(page, f'http://127.0.0.1:{port}')
+        app.drop('a.png', saved(photo(), 'PNG'))
+        assert 'What spoke for' in app.answer()
+        page.screenshot(path=screenshots/'space.png', full_page=True)
+        app.is_clean()
+    finally:
+        running.terminate()
+        running.wait(30)
+    assert 'Traceback' not in log.read_text()
