@@ -234,6 +234,9 @@ def test_by_keyboard_alone(app):
             if app.page.evaluate('selector => document.activeElement.closest(selector) !== null', selector): return
         raise AssertionError(f'no way to {selector} by keyboard')
     app.page.locator('#given [aria-dropeffect]').wait_for()
+    app.page.locator('#given input[type=file]').wait_for(state='attached')
+    app.page.wait_for_load_state('networkidle') # until then a key is not heard
+    app.page.wait_for_timeout(500)
     go_to('#given [aria-dropeffect]')
     with app.page.expect_file_chooser() as chosen: app.page.keyboard.press('Enter')
     chosen.value.set_files(dict(name='a.png', mimeType='image/png', buffer=saved(photo(), 'PNG')))
