@@ -5,57 +5,23 @@
 # %% ../nbs/02_datablock.ipynb #1440c684
 from __future__ import annotations
 
-from pathlib import Path
-
 from .engine.base.errors import DataError
-from .engine.collect.manifest import Manifest
 from .engine.datablock.checks import Finding, Report, check_dls, picture_files
 from .engine.datablock.folder import Folder, scan_folder
 from .engine.datablock.items import item_files, item_labels
-from .engine.datablock.loaders import ClassOf, UprightImage, folder_dls
+from fastclass.engine.datablock.loaders import (ClassOf, UprightImage, fitting_bs, folder_dls,
+    manifest_items)
 from .engine.datablock.split import (Split, look_alikes, near_groups, read_split,
     save_split, split_from_column, split_from_folder, stable_split)
 from .engine.datablock.v1 import explain_v1
 
 _all_ = ['ClassOf', 'DataError', 'Finding', 'Folder', 'Report', 'Split', 'UprightImage',
-         'check_dls', 'explain_v1', 'folder_dls', 'item_files', 'item_labels', 'look_alikes',
-         'near_groups', 'picture_files', 'read_split', 'save_split', 'scan_folder',
-         'split_from_column', 'split_from_folder', 'stable_split']
+         'check_dls', 'explain_v1', 'fitting_bs', 'folder_dls', 'item_files', 'item_labels',
+         'look_alikes', 'manifest_items', 'near_groups', 'picture_files', 'read_split',
+         'save_split', 'scan_folder', 'split_from_column', 'split_from_folder', 'stable_split']
 
 # %% auto #0
-__all__ = ['fitting_bs', 'manifest_items', 'ClassOf', 'DataError', 'Finding', 'Folder', 'Report', 'Split', 'UprightImage',
-           'check_dls', 'explain_v1', 'folder_dls', 'item_files', 'item_labels', 'look_alikes', 'near_groups',
+__all__ = ['ClassOf', 'DataError', 'Finding', 'Folder', 'Report', 'Split', 'UprightImage', 'check_dls', 'explain_v1',
+           'fitting_bs', 'folder_dls', 'item_files', 'item_labels', 'look_alikes', 'manifest_items', 'near_groups',
            'picture_files', 'read_split', 'save_split', 'scan_folder', 'split_from_column', 'split_from_folder',
            'stable_split']
-
-# %% ../nbs/02_datablock.ipynb #5f360ef0
-def fitting_bs(
-    n:int,       # Training items
-    most:int=64, # The largest batch that the memory holds
-    steps:int=8  # Steps that an epoch should have, where there are items enough
-) -> int:        # At least 1
-    "A batch size that gives an epoch enough steps and leaves out few items"
-    if n<1:
-        raise DataError(f'{n} training items make no batch.',
-                        next='Look at the path and at the splitter.')
-    bs = 1
-    while 2*bs <= n//steps: bs *= 2
-    return max(1, min(most, bs))
-
-# %% ../nbs/02_datablock.ipynb #90eee94f
-def manifest_items(
-    dest        # Folder of a collection, with its `manifest.jsonl`
-) -> tuple:     # `(files, labels, groups)`, one of each a picture that is there; raises `DataError`
-    "What a collection holds, as `stable_split` takes it"
-    dest = Path(dest)
-    manifest = Manifest(dest)
-    manifest.find_moved()
-    rows = [o for o in manifest if o['status']=='ok' and (dest/o['file']).is_file()]
-    if not rows:
-        raise DataError(f'{dest} holds no collected pictures.',
-                        next='Collect some with lesson 1, or use `picture_files` for a folder '
-                             'without a manifest.')
-    files = [dest/o['file'] for o in rows]
-    labels = [o['label'] for o in rows]
-    groups = [o['group'] for o in rows]
-    return files,labels,groups
