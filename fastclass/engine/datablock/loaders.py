@@ -17,13 +17,14 @@ from fastai.vision.core import PILImage
 from fastai.vision.data import ImageBlock
 from PIL import Image
 
-from ..base.errors import counted
+from ..base.errors import DataError, counted
 from ..base.machine import pick_device, worker_count
 from ..base.picture import read_picture
+from ..collect.manifest import Manifest
 from .folder import DECODE_SIZE, Folder, scan_folder, split_folder
 
 # %% auto #0
-__all__ = ['UprightImage', 'ClassOf', 'folder_dls']
+__all__ = ['UprightImage', 'ClassOf', 'folder_dls', 'fitting_bs', 'manifest_items']
 
 # %% ../../../nbs/engine/datablock/loaders.ipynb #7cf63a71
 class UprightImage(PILImage):
@@ -96,3 +97,35 @@ def _folder_block(folder, valid, **tfms):
         get_y=ClassOf(folder.files, folder.labels),
         splitter=IndexSplitter([i for i,v in enumerate(valid) if v]),
         **tfms)
+
+# %% ../../../nbs/engine/datablock/loaders.ipynb #6fb5b0f4
+def fitting_bs(
+    n:int,       # Training items
+    most:int=64, # The largest batch that the memory holds
+    steps:int=8  # Steps that an epoch should have, where there are items enough
+) -> int:        # At least 1
+    "A batch size that gives an epoch enough steps and leaves out few items"
+    if n<1:
+        raise DataError(f'{n} training items make no batch.',
+                        next='Look at the path and at the splitter.')
+    bs = 1
+    while 2*bs <= n//steps: bs *= 2
+    return max(1, min(most, bs))
+
+# %% ../../../nbs/engine/datablock/loaders.ipynb #086374cf
+def manifest_items(
+    dest        # Folder of a collection, with its `manifest.jsonl`
+) -> tuple:     # `(files, labels, groups)`, one of each a picture that is there; raises `DataError`
+    "What a collection holds, as `stable_split` takes it"
+    dest = Path(dest)
+    manifest = Manifest(dest)
+    manifest.find_moved()
+    rows = [o for o in manifest if o['status']=='ok' and (dest/o['file']).is_file()]
+    if not rows:
+        raise DataError(f'{dest} holds no collected pictures.',
+                        next='Collect some with lesson 1, or use `picture_files` for a folder '
+                             'without a manifest.')
+    files = [dest/o['file'] for o in rows]
+    labels = [o['label'] for o in rows]
+    groups = [o['group'] for o in rows]
+    return files,labels,groups
