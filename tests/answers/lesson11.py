@@ -103,7 +103,7 @@ ANSWERS = { # Number -> right answers, and wrong ones with a part of what is sai
         wrong=[(lambda: without_unknown, 'gone'), (lambda: with_(-1), 'not -1'), (lambda: with_(None), 'have no number'), (lambda: from_one, 'one too large'),
                (lambda: grows_the_vocab, 'changes the lists'), (lambda: index_alone, 'ValueError'), (lambda: gives_nothing, 'return'),
                (lambda: lambda tokens, vocab: [o if o in vocab else 'xxunk' for o in tokens], 'tokens still'),
-               (lambda: lambda tokens, vocab: sorted({vocab.index(o) if o in vocab else 0 for o in tokens}), 'each once'), ([2, 4, 0, 3, 4, 0], 'not callable')]),
+               (lambda: lambda tokens, vocab: sorted({vocab.index(o) if o in vocab else 0 for o in tokens}), 'once only'), ([2, 4, 0, 3, 4, 0], 'not callable')]),
     '11.3': dict(
         right=[lambda: (hand_made_model(), GOOD, BAD), lambda: [hand_made_model(), 'Not bad, the good film!', 'bad not good: the film']],
         wrong=[(lambda: (hand_made_model(False), GOOD, BAD), 'know pairs'), (lambda: (hand_made_model(), GOOD, GOOD.upper()), 'the same order'),
