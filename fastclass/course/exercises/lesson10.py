@@ -13,7 +13,7 @@ from ...engine.finetune.weights import BUNDLED_FOLDER
 # %% auto #0
 __all__ = ['LOOKS', 'look_at_wins', 'look_at_body']
 
-# %% ../../../nbs/course/exercises/lesson10.ipynb #03d3da33
+# %% ../../../nbs/course/exercises/lesson10.ipynb #23957619
 _SCORES = {'random': [.5, .4, .6, .3, .9], 'bundled': [.6, .5, .6, .2, .8], 'imagenet': [.7, .6, .8, .7, .6]}
 
 def _compared():
@@ -22,6 +22,7 @@ def _compared():
     table = pd.DataFrame(rows, columns=['seed', 'body', 'accuracy'])
     return table.sample(frac=1, random_state=0).reset_index(drop=True)
 
+# %% ../../../nbs/course/exercises/lesson10.ipynb #6ecd72dc
 _OTHER_WINS = {
     3: 'A draw is no win: on one split both are equally good.',
     .4: 'That is a share. How many splits are it?',
