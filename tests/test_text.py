@@ -143,6 +143,85 @@ def test_training_needs_words_and_two_classes(reviews):
     with pytest.raises(DataError, match='hold no texts'): quick_text([1, 2])
 
 
+@pytest.mark.parametrize('valid', [None, 3, 0, [0, 9999], [-1, 3], [.5], ['a'], 'no_column', 'film', [True, False]], ids=repr)
+def test_a_split_that_names_no_rows_is_refused(reviews, valid):
+    with pytest.raises(DataError) as e: text_dls(reviews, valid=valid)
+    assert e.value.next
+    if valid is not None:
+        with pytest.raises(DataError): text_report(reviews, valid=valid)
+
+
+def test_a_split_by_true_and_false_and_by_a_column_is_the_same(reviews):
+    held = reviews.index<300
+    for valid in (held, held.tolist(), 'held', [*range(300), 5, 5]):
+        dls = text_dls(reviews.assign(held=held), valid=valid)
+        assert sorted(dls.valid_ds.items.index)==list(range(300))
+    with pytest.raises(DataError, match='true or false'): text_dls(reviews.assign(held=held.astype(str)), valid='held') # 'False' is a text, and true
+    with pytest.raises(DataError, match='true or false'): text_dls(reviews.assign(held=np.where(held, 1., np.nan)), valid='held')
+
+
+@pytest.mark.parametrize('given', [None, 7, 'The plot is dull.', b'x', {'a': 'dull'}, pd.DataFrame(dict(text=['dull']))], ids=lambda o: type(o).__name__)
+def test_what_is_no_list_of_texts(model, given):
+    for use in (model.predict_many, model.probabilities, split_texts, lambda texts: stress_texts(model, texts)):
+        with pytest.raises(DataError) as e: use(given)
+        assert e.value.next
+
+
+def test_several_texts_are_not_one(model, held):
+    for given in (['dull'], held.text, np.array(['dull', 'good']), ('dull',)):
+        with pytest.raises(DataError, match='predict_many'): model.predict(given)
+    table = model.predict_many([np.array([1, 2]), held, object(), 'dull'])
+    assert table.error.map(bool).tolist()==[True, True, True, False]
+
+
+def test_what_cannot_be_changed_or_compared(model, held):
+    with pytest.raises(DataError, match='no texts'): stress_texts(model, [])
+    with pytest.raises(DataError, match='is empty'): stress_texts(model, ['dull', ''])
+    with pytest.raises(DataError, match='no name'): stress_texts(model, held.text[:3], ['a', float('nan'), 'b'])
+    with pytest.raises(DataError, match='is missing'): fit_tfidf(['dull', None], ['a', 'b'])
+    with pytest.raises(DataError, match="no column 'label'"): compare_texts(model, held, held.drop(columns='label'))
+    with pytest.raises(DataError, match='Text 1 is empty'): compare_texts(model, held, at(held, 1, ' '))
+    with pytest.raises(UnsupportedError): save_text(3, 'nowhere')
+
+
+def test_effects_of_what_cannot_be_read(model):
+    with pytest.raises(DataError, match='no word that the model'): word_effects(model, 'qwertz')
+    with pytest.raises(DataError, match='Cut it'): word_effects(model, 'good bad '*60_000)
+
+
+def test_the_advice_fits_the_fault(model):
+    for text,advice in (('g\0o\0', 'encoding'), (b'good', 'decode'), ('\udce4 good', 'encoding')):
+        with pytest.raises(DataError) as e: model.predict(text)
+        assert advice in e.value.next
+
+
+def test_epochs_are_a_number(dls):
+    for epochs in (-1, '3', 2.5):
+        with pytest.raises(DataError, match='epochs'): quick_text(dls, epochs=epochs)
+
+
+def test_validation_texts_of_unknown_words_are_scored_as_a_guess(reviews):
+    strange = reviews[:260].assign(text=[o if i<200 else f'w{i}x' for i,o in enumerate(reviews.text[:260])])
+    assert .2<quick_text(text_dls(strange, valid=range(200, 260)), epochs=2).about['metrics']['accuracy']<.8
+
+
+def test_unknown_words_make_no_copies_and_few_texts_no_leak(reviews):
+    strange = [f'The w{i}x y{i}z' for i in range(200)] # numbers 'the' and twice 'unknown'
+    df = reviews[:400].assign(text=[*reviews.text[:200], *strange])
+    assert quick_text(text_dls(df, valid=range(150, 400)), epochs=1).about['texts']==150
+    few = reviews[:14]
+    model = quick_text(text_dls(few, valid=few.groupby('label').head(2).index), epochs=1) # some word settles all, by chance
+    assert model.about['texts']==10
+
+
+def test_ten_languages_emoji_and_html(reviews):
+    said = ['Ein guter Film', 'Un bon film', 'Una buena película', 'Un bel film', 'Хороший фильм', '良い 映画 です', '好 电影', 'فيلم جيد', 'सुंदर फिल्म', '좋은 영화', '🎬 👍🏽 👨‍👩‍👧', '<b>Film</b> &amp; <br />']
+    df = reviews.assign(text=[f'{said[i%12]} {text}' for i,text in enumerate(reviews.text)])
+    model = quick_text(text_dls(df), epochs=3)
+    assert not model.predict_many(df.text[:24]).error.any()
+    assert 'hold HTML' in str(text_report(df)) and len(word_effects(model, df.text[4]).words)>5
+
+
 # ---- the model
 
 def test_it_beats_a_coin_and_leaves_a_normal_learner(model, held, dls):

@@ -68,7 +68,7 @@ def check_sides(
         raise DataError(f'The word {word!r} alone settles {settled:.0%} of the labels: the answer stands in the texts.',
                         next='Take it out of the texts. If it is a fair clue, give check=False.')
     seen = {tuple(o.tolist()) for o in numbers}
-    both = sum(tuple(o.tolist()) in seen for o in valid[0] if (o>8).any()) # without a known word, none is a copy
+    both = sum(tuple(o.tolist()) in seen for o in valid[0] if (o>8).sum()>(o==AT_UNK).sum()) # unknown words look alike
     if both>MOST_COPIES*len(valid[0]):
         raise DataError(f'{both} of {len(valid[0])} validation texts stand in training, too.',
                         next='Split with split_texts: it keeps copies on one side. Or give check=False.')
@@ -158,6 +158,7 @@ def features_of(
             rows.append(found[worth>0])
             weights.append(worth[worth>0])
     if not rows: return torch.zeros(0, 0, dtype=torch.int64),torch.zeros(0, 0)
+    if not max(map(len, rows)): rows[0],weights[0] = torch.tensor([AT_PAD]),torch.zeros(1) # none of them holds any
     return (pad_sequence(rows, batch_first=True, padding_value=AT_PAD), pad_sequence(weights, batch_first=True))
 
 # %% ../../../nbs/engine/text/bag.ipynb #7996c140
@@ -211,6 +212,8 @@ def train_bag(
     "A bag of words for these texts, trained from tensors in memory"
     sides = sides or [token_numbers(o) for o in (dls.train_ds, dls.valid_ds)]
     _check_learnable(sides[0])
+    if not isinstance(epochs, int) or epochs<1:
+        raise DataError(f'epochs is {epochs!r:.20}.', next='Give a whole number from 1, or None for the usual one.')
     model = new_bag(sides[0][0], len(dls.vocab[0]), dls.c, pairs, seed)
     loaders = _bag_loaders(dls, model, sides)
     learn = Learner(dls, model.to(loaders.device), loss_func=CrossEntropyLossFlat(), metrics=accuracy)

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from ..base.errors import DataError
 from ..tabular.scores import class_scores
+from .texts import readable_texts
 
 # %% auto #0
 __all__ = ['TFIDF_C', 'fit_tfidf', 'telling_words', 'compare_texts']
@@ -25,7 +26,8 @@ def fit_tfidf(
     from sklearn.pipeline import make_pipeline
     reader = TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2 if pairs else 1), min_df=1)
     pipe = make_pipeline(reader, LogisticRegression(C=TFIDF_C, max_iter=1000))
-    try: return pipe.fit(list(texts), list(labels))
+    texts = readable_texts(texts)
+    try: return pipe.fit(texts, list(labels))
     except ValueError as e:
         raise DataError(f'TF-IDF cannot be trained on these texts: {e!s:.80}',
                         next='Run check_texts on the table.') from e
@@ -54,6 +56,7 @@ def compare_texts(
     label:str='label' # Name of the column of labels
 ):                # DataFrame: a row a method with accuracy, its 95% interval, and seconds of training
     "The baselines, and the model, on the same texts"
+    for side in (train, valid): _check_side(side, text, label)
     answers = valid[label].astype(str).to_numpy()
     commonest = train[label].astype(str).value_counts().index[0]
     rows = {'commonest class': _score(answers, np.full(len(answers), commonest), 0.)}
@@ -65,6 +68,13 @@ def compare_texts(
         said = model.predict_many(valid[text]).prediction.to_numpy()
         rows['quick_text'] = _score(answers, said, model.about.get('seconds', float('nan')))
     return pd.DataFrame.from_dict(rows, orient='index').rename_axis('method').round(4)
+
+# %% ../../../nbs/engine/text/baselines.ipynb #6f7ab529
+def _check_side(side, text, label):
+    "Refuse a table without texts that can be read, or without labels"
+    lost = next((o for o in (text, label) if o not in side.columns), None)
+    if lost: raise DataError(f'There is no column {lost!r}.', next='Name the columns of texts and labels.')
+    readable_texts(side[text])
 
 def _score(answers, said, seconds):
     value,low,high = class_scores(answers, said)['accuracy']

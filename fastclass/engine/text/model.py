@@ -18,7 +18,7 @@ from ..base.schema import MOST_PARAMETERS, Kind, any_text, each, names, one_of, 
 from ..base.torch_tools import evaluating
 from ..predict.predictor import Prediction
 from .bag import BagOfWords
-from .texts import advice_on, why_no_text
+from .texts import advice_on, list_of_texts, why_no_text
 from .tokens import AT_PAD, LANGUAGES, RULES, Reader
 
 # %% auto #0
@@ -68,7 +68,7 @@ class TextModel:
         texts # A list of texts
     ):        # numpy array `(texts, classes)`; raises `DataError` for what is no text
         "The probability of each class for each text"
-        return self.run(self.reader.tokens(list(texts)))
+        return self.run(self.reader.tokens(texts))
     def run(self,
         tokens # A list of tokens for each text
     ):         # numpy array `(texts, classes)`
@@ -79,6 +79,7 @@ class TextModel:
         text:str # One text
     ) -> Prediction: # label, probability, probabilities. Raises `DataError` for no text, or without any known word
         "What the model says about one text"
+        _check_one(text)
         row = self.predict_many([text]).iloc[0]
         if row.error: raise DataError(f'The text {row.error}.', next=_next_step(row.error))
         said = {o: float(row[f'p_{o}']) for o in self.classes}
@@ -87,7 +88,7 @@ class TextModel:
         texts # A list of texts, or a Series
     ):        # DataFrame: text, prediction, probability, notes, error, p_<class>; a bad text has its reason in `error`
         "What the model says about many texts, a row each"
-        texts = _as_list(texts)
+        texts = list_of_texts(texts)
         errors = [why_no_text(o) for o in texts]
         readable = [i for i,o in enumerate(errors) if not o]
         tokens = self.reader.tokens([texts[i] for i in readable])
@@ -111,6 +112,11 @@ class TextModel:
         return f'TextModel({some}; {len(self.plan["vocab"])} tokens)'
 
 # %% ../../../nbs/engine/text/model.ipynb #7779d5f6
+def _check_one(text):
+    "Refuse several texts where one is expected"
+    if isinstance(text, (list, tuple, dict, pd.Series, pd.DataFrame, np.ndarray)):
+        raise DataError(f'One text is expected, not {type(text).__name__}.', next='Use predict_many for several.')
+
 def _next_step(error):
     "What to do about a text that was not answered"
     return advice_on(error) if error!=UNKNOWN else 'Ask in the language of the training texts.'
@@ -119,12 +125,6 @@ def _on_unknown(unknown, n):
     "`(note, error)` for a text of `n` words of which some are unknown"
     if unknown==n: return '',UNKNOWN
     return (f'{unknown} of {n} words were never seen' if unknown else ''),''
-
-def _as_list(texts):
-    "Several texts as a list; one text would be read letter by letter"
-    if isinstance(texts, (str, bytes)):
-        raise DataError('One text was given where a list of texts is expected.', next='Use predict, or give a list.')
-    return list(texts)
 
 def _answers(texts, said, classes, notes, errors):
     "The table of `predict_many`"
@@ -194,6 +194,8 @@ def save_text(
     about:dict=None # More facts to keep with it, such as source and licence of the texts
 ):             # `path`; raises `UnsupportedError`, `BundleError`, `StorageError`
     "Write a model of texts as numbers and JSON, without a pickle; no text goes with it, only single words"
+    if not isinstance(model, TextModel):
+        refuse(f'a {type(model).__name__}', 'Give what quick_text returned.')
     said = dict(plan=model.plan, sizes=_sizes(model.model), about={**model.about, **(about or {})})
     return write_store(path, model.model.state_dict(), said, TEXTS, check=partial(_check_answers, model))
 

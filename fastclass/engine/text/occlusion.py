@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from html import escape
 from ..base.errors import DataError
 from ..base.intervals import percent
+from .model import UNKNOWN
 from .tokens import units
 
 # %% auto #0
-__all__ = ['MOST_WORDS', 'LEAST_EFFECT', 'WordEffects', 'word_effects']
+__all__ = ['MOST_WORDS', 'MOST_TOKENS', 'LEAST_EFFECT', 'WordEffects', 'word_effects']
 
 # %% ../../../nbs/engine/text/occlusion.ipynb #a55f0b55
 MOST_WORDS = 400 # Of a text that are left out in turn
+MOST_TOKENS = 20_000 # Of a text: a longer one takes minutes
 LEAST_EFFECT = .02 # Of probability: less is not worth a mark
 
 # %% ../../../nbs/engine/text/occlusion.ipynb #9212e702
@@ -59,6 +61,7 @@ def _style(effect):
     back = '#deebf7' if effect>0 else '#fee6ce'
     return f'background:{back};color:#000;border-bottom:2px {line};padding:1px 2px'
 
+# %% ../../../nbs/engine/text/occlusion.ipynb #2e74d135
 def word_effects(
     model,         # A `TextModel`
     text:str,      # One text
@@ -66,6 +69,11 @@ def word_effects(
 ) -> WordEffects:  # Shown as coloured text in a notebook; raises `DataError`
     "How the answer changes when each word is left out in turn"
     tokens = model.reader.tokens([text])[0]
+    if len(tokens)>MOST_TOKENS:
+        raise DataError(f'The text has {len(tokens):,} tokens, over {MOST_TOKENS:,}: it is read {MOST_WORDS} times.',
+                        next='Cut it: text[:50_000].')
+    unknown,n = model.reader.unknown(tokens)
+    if unknown==n: raise DataError(f'The text {UNKNOWN}.', next='Ask in the language of the training texts.')
     parts = units(tokens)
     tried = parts[:MOST_WORDS]
     left = [[o for i,o in enumerate(tokens) if i not in set(at)] for _,at in tried]

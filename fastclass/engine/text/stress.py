@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from ..base.errors import DataError
 from ..base.intervals import accuracy_interval
+from .texts import readable_texts
 
 # %% auto #0
 __all__ = ['TYPOS', 'STRESS', 'negated', 'mistyped', 'shouted', 'stress_texts']
@@ -56,7 +57,8 @@ def stress_texts(
     seed:int=0   # Of what is drawn
 ):               # DataFrame: change, should (turn or stay), texts, did (share) and its 95% interval; raises `DataError`
     "How often an answer does what it should when the text is changed"
-    texts = list(texts)
+    texts = readable_texts(texts)
+    if not texts: raise DataError('There are no texts to change.', next='Give texts that it was not trained on.')
     changes = {name: ([change(o, np.random.default_rng([seed, i])) for i,o in enumerate(texts)], should)
                for name,(change,should) in STRESS.items()}
     if names is not None: changes['another name'] = (_renamed(texts, list(names), seed), 'stay')
@@ -82,6 +84,9 @@ def _renamed(texts, names, seed):
     if len(names)!=len(texts):
         raise DataError(f'{len(names)} names for {len(texts)} texts.', next='Give the name in each text, or None.')
     rng = np.random.default_rng(seed)
+    odd = [o for o in names if not isinstance(o, str) or not o]
+    if odd:
+        raise DataError(f'{odd[0]!r:.20} is no name.', next='Give the name in each text, or names=None.')
     known = sorted(set(names))
     if len(known)<2:
         raise DataError('All texts have the same name.', next='Give texts about several things, or names=None.')

@@ -14,8 +14,9 @@ from ..base.errors import DataError
 from ..tabular.columns import check_table, split_rows
 
 # %% auto #0
-__all__ = ['MOST_CHARACTERS', 'LONGEST_WORD', 'GARBLED', 'SETTLES', 'why_no_text', 'advice_on', 'is_garbled', 'check_texts',
-           'words_of', 'split_texts', 'leaking_word', 'TextReport', 'text_report']
+__all__ = ['MOST_CHARACTERS', 'LONGEST_WORD', 'GARBLED', 'SETTLES', 'LEAST_TO_JUDGE', 'why_no_text', 'advice_on', 'is_garbled',
+           'check_texts', 'words_of', 'list_of_texts', 'readable_texts', 'split_texts', 'leaking_word', 'TextReport',
+           'held_out', 'text_report']
 
 # %% ../../../nbs/engine/text/texts.ipynb #a424460b
 MOST_CHARACTERS = 1_000_000 # Of one text: spaCy refuses longer ones
@@ -26,7 +27,8 @@ def why_no_text(
 ) -> str: # '' for a text, else what is wrong, as the end of a sentence
     "Why a value cannot be read as a text"
     if isinstance(value, bytes): return 'is bytes, not yet decoded'
-    if value is None or value is pd.NA or value is pd.NaT or value!=value: return 'is missing'
+    if value is None or value is pd.NA or value is pd.NaT: return 'is missing'
+    if isinstance(value, float) and value!=value: return 'is missing'
     if not isinstance(value, str): return f'is a {type(value).__name__} ({value!s:.20}), not a text'
     if not value.strip(): return 'is empty'
     if len(value)>MOST_CHARACTERS: return f'has {len(value):,} characters, over {MOST_CHARACTERS:,}'
@@ -37,7 +39,7 @@ def why_no_text(
 
 # %% ../../../nbs/engine/text/texts.ipynb #e7ccab33
 _ADVICE = ( # A part of what is wrong, and what to do about it
-    ('bytes', 'Decode them: df[{name!r}] = df[{name!r}].str.decode("utf-8").'),
+    ('not yet decoded', 'Decode them: df[{name!r}] = df[{name!r}].str.decode("utf-8").'),
     ('is missing', 'Leave those rows out: df = df.dropna(subset=[{name!r}]).'),
     ('not a text', 'Name the column that holds the texts.'),
     ('is empty', 'Leave those rows out: df = df[df[{name!r}].str.strip()!=""].'),
@@ -122,16 +124,44 @@ def words_of(
     "What a text says, without capitals and marks"
     return ' '.join(re.findall(r'\w+', text.lower())) or text.strip()
 
+# %% ../../../nbs/engine/text/texts.ipynb #4202c546
+def list_of_texts(
+    texts # A list of texts, a Series, or another row of values
+) -> list: # Raises `DataError` for one text, a table, and what is no row of values
+    "Several texts as a list: one text would be read letter by letter, a table by the names of its columns"
+    if isinstance(texts, (str, bytes)):
+        raise DataError('One text was given where a list of texts is expected.', next='Use predict, or give a list.')
+    if isinstance(texts, (pd.DataFrame, dict)):
+        raise DataError('A table was given where a list of texts is expected.',
+                        next='Give its column of texts, such as df["text"].')
+    try: return list(texts)
+    except TypeError:
+        raise DataError(f'A list of texts is expected, not {type(texts).__name__}.',
+                        next='Give a list, or a column such as df["text"].') from None
+
+def readable_texts(
+    texts # A list of texts, or a Series
+) -> list: # Raises `DataError`, which names the first that cannot be read
+    "Texts that all can be read, as a list"
+    texts = list_of_texts(texts)
+    for i,o in enumerate(texts):
+        what = why_no_text(o)
+        if what: raise DataError(f'Text {i} {what}.', next=advice_on(what))
+    return texts
+
+# %% ../../../nbs/engine/text/texts.ipynb #b249c6cc
 def split_texts(
     texts,          # Texts, as a list or a Series
     valid:float=.2, # Share of the texts for validation, about
     seed:int=42     # Another seed, another split
 ) -> tuple:         # `(training, validation)`: sorted lists of positions. Raises `DataError` when one would be empty
     "A split that copies cannot cross"
-    return split_rows(pd.DataFrame({'text': [words_of(o) for o in texts]}), valid, seed)
+    said = [words_of(o) for o in readable_texts(texts)]
+    return split_rows(pd.DataFrame({'text': said}), valid, seed)
 
 # %% ../../../nbs/engine/text/texts.ipynb #51841ee8
 SETTLES = .9 # Of what the commonest class leaves open: a single word that settles more gives the label away
+LEAST_TO_JUDGE = 20 # Texts: among fewer, some word settles all by chance
 
 def leaking_word(
     has,     # Sparse or dense array of 0 and 1: texts x words
@@ -140,6 +170,7 @@ def leaking_word(
 ) -> tuple:  # `(word, share)`: the word that settles most, and which part of what the commonest class leaves open
     "Which word alone says most about the labels?"
     classes,y = np.unique(np.asarray(labels), return_inverse=True)
+    if len(y)<LEAST_TO_JUDGE: return '', 0.
     counts = np.bincount(y, minlength=len(classes))
     with_word = np.stack([np.asarray(has[y==c].sum(0)).ravel() for c in range(len(classes))])
     right = with_word.max(0)+(counts[:,None]-with_word).max(0)
@@ -201,16 +232,49 @@ def _word_findings(texts, labels):
     garbled = sum(map(is_garbled, texts))
     if garbled: yield (f'{garbled} texts hold letters that were read in the wrong encoding.', advice_on(''))
 
+# %% ../../../nbs/engine/text/texts.ipynb #7ba3f8bf
+def held_out(
+    df,   # A table
+    valid # Positions of the validation rows, true and false for each row, or the name of a column of these
+) -> list: # Sorted positions; raises `DataError`
+    "Which rows are for validation"
+    if isinstance(valid, str):
+        if valid not in df.columns:
+            there = ', '.join(map(str, df.columns[:20]))
+            raise DataError(f'There is no column {valid!r}; there are {there}.',
+                            next='Name the column that is true for the validation texts.')
+        return _where_true(df[valid].tolist(), len(df), valid)
+    try: values = list(valid)
+    except TypeError:
+        raise DataError(f'valid is {valid!r:.40}, which names no rows.',
+                        next='Give a share such as 0.2, positions, or the name of a column.') from None
+    if values and all(isinstance(o, (bool, np.bool_)) for o in values): return _where_true(values, len(df), 'valid')
+    odd = [o for o in values if not isinstance(o, (int, np.integer)) or not 0<=o<len(df)]
+    if odd:
+        raise DataError(f'{odd[0]!r:.40} is no position in a table of {len(df)} rows.',
+                        next='Positions count from 0, whatever the index says.')
+    return sorted({int(o) for o in values})
+
+# %% ../../../nbs/engine/text/texts.ipynb #ed171b67
+def _where_true(values, n, name):
+    "Positions of what is true; refuses a column of anything else"
+    odd = [o for o in values if not isinstance(o, (bool, np.bool_, int, np.integer)) or o not in (0, 1)]
+    if odd or len(values)!=n:
+        got = f'holds {odd[0]!r:.40}' if odd else f'has {len(values)} values for {n} rows'
+        raise DataError(f'{name!r} {got}: it needs true or false for each text.',
+                        next=f'Make it so: df[{name!r}] = df[{name!r}].map({{"True": True, "False": False}}).')
+    return [i for i,o in enumerate(values) if o]
+
 # %% ../../../nbs/engine/text/texts.ipynb #d781557b
 def text_report(
     df,                # A pandas DataFrame
     text:str='text',   # Name of the column of texts
     label:str='label', # Name of the column of labels
-    valid=None         # Positions of the validation texts, or the name of a column of true and false; None for no split
+    valid=None         # See `held_out`; None for no split
 ) -> TextReport:       # Raises as `check_texts` does
     "What the texts are, and what is wrong with them"
     texts,labels = check_texts(df, text, label)
-    if isinstance(valid, str): valid = np.flatnonzero(df[valid].to_numpy(bool))
+    if valid is not None: valid = held_out(df, valid)
     shares = labels.value_counts(normalize=True).to_dict()
     said = texts.map(words_of)
     n = said.str.split().str.len()

@@ -14,7 +14,7 @@ from fastai.text.core import (BOS, PAD, UNK, SpacyTokenizer, TokenizeWithRules, 
 from fastai.text.data import Numericalize, TextBlock, TextDataLoaders
 from ..base.bundle_files import plain, refuse
 from ..base.errors import DataError
-from .texts import advice_on, check_texts, split_texts, why_no_text
+from .texts import check_texts, held_out, readable_texts, split_texts
 
 # %% auto #0
 __all__ = ['RULES', 'LANGUAGES', 'AT_PAD', 'AT_UNK', 'text_dls', 'text_plan', 'Reader', 'units']
@@ -24,14 +24,14 @@ def text_dls(
     df,                # A pandas DataFrame
     text:str='text',   # Name of the column of texts
     label:str='label', # Name of the column of labels
-    valid=.2,          # Share of the texts, positions of those for validation, or a column's name (true for those)
+    valid=.2,          # Share of the texts, or what `held_out` takes: positions, or the name of a column
     seed:int=42,       # Of the split
     bs:int=64          # Texts a batch
 ) -> TextDataLoaders:  # Raises as `check_texts` and `split_texts` do
     "Stock text `DataLoaders` from a table of texts that can be read"
     texts,labels = check_texts(df, text, label)
     if isinstance(valid, float): _,held = split_texts(texts, valid, seed)
-    else: held = [i for i,o in enumerate(df[valid]) if o] if isinstance(valid, str) else [int(o) for o in valid]
+    else: held = held_out(df, valid)
     if not 0<len(held)<len(texts):
         raise DataError(f'The split has {len(texts)-len(held)} training and {len(held)} validation texts.',
                         next='Both sides need some.')
@@ -112,10 +112,8 @@ class Reader:
         texts # A list of texts
     ) -> list: # A list of tokens for each; raises `DataError` for what is no text
         "The tokens of each text"
-        for i,o in enumerate(texts):
-            what = why_no_text(o)
-            if what: raise DataError(f'Text {i} {what}.', next=advice_on(what))
-        return [list(o) for o in self.tokenize(texts)] if len(texts) else []
+        texts = readable_texts(texts)
+        return [list(o) for o in self.tokenize(texts)] if texts else []
     def numbers(self,
         tokens # A list of tokens
     ):         # Their numbers, int64; 0 for those that the vocabulary lacks
