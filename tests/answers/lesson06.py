@@ -7,7 +7,7 @@ from fastai.vision.all import get_image_files, set_seed
 from fastclass.datablock import folder_dls
 from fastclass.engine.packs.packs import pack
 from fastclass.finetune import make_learner
-from fastclass.segment import MaskOf, quick_segment, read_codes, segment_dls, segment_learner
+from fastclass.segment import MaskLoss, MaskOf, quick_segment, read_codes, segment_dls, segment_learner
 
 
 def loaders(every=2, codes=None):
@@ -16,22 +16,17 @@ def loaders(every=2, codes=None):
 
 
 @cache
-def _trained(every, epochs):
+def _trained(every, epochs, **settings):
     set_seed(0)
-    learn = segment_learner(loaders(every))
+    learn = segment_learner(loaders(every), **settings)
     with learn.no_bar(), learn.no_logging(): quick_segment(learn, epochs, views=1)
     return learn
 
 
-def trained(): return _trained(2, 10)
+def trained(): return _trained(3, 10)
 
 
-def by_fastai():
-    "The stages of fastai in the place of `quick_segment`"
-    set_seed(0)
-    learn = segment_learner(loaders(3), fine=1)
-    with learn.no_bar(), learn.no_logging(): learn.fit_one_cycle(5, 1e-2)
-    return learn
+def with_another_loss(): return _trained(3, 14, fine=1, loss_func=MaskLoss(11, dice=0, even=0))
 
 
 def untrained():
@@ -95,7 +90,7 @@ ANSWERS = { # Number -> right answers, and wrong ones with a part of what is sai
         wrong=[(lambda: with_diagonal, 'leave the diagonal out'), (lambda: swapped, 'in the other order'), (lambda: in_place, 'changes the table'), (lambda: flat, 'Two codes were expected'),
                (lambda: by_rows, 'it gives'), ((2, 1), 'not callable')]),
     '6.5': dict(
-        right=[trained, by_fastai],
+        right=[trained, with_another_loss],
         wrong=[(untrained, 'Has it been trained'), (of_other_names, 'not those of the drawn streets'), (lambda: make_learner(folder_dls(pack('lakes'), size=64), 'squeezenet1_1', pretrained=False), 'UnsupportedError'),
                (loaders, 'A `Learner` was expected'), (lambda: .62, 'A `Learner` was expected'), (lambda: torch.nn.Linear(2, 5), 'A `Learner` was expected')]),
 }
