@@ -24,6 +24,7 @@ METRICS = {
     '11_text':            {'accuracy': ("both['quick_text'].mean()", .7)},
     'projects/bears':     {'accuracy, first model': ('first.correct.mean()', .5)},
     'projects/crests':    {'accuracy': ('1-error', .8)},
+    'projects/gpus':      {'batch size that fits': ('bs', 8)},
     'projects/lakes':     {'accuracy': ('right/n', .5)},
     'projects/two_logos': {'accuracy': ('right/n', .7)},
 }

@@ -1,96 +1,111 @@
 "Answers to the exercises of lesson 6: right ones written differently, and wrong ones as learners give them, with a part of what they are told"
 from functools import cache
 
-import torch
+import numpy as np
 from fastai.vision.all import get_image_files, set_seed
 
-from fastclass.datablock import folder_dls
 from fastclass.engine.packs.packs import pack
-from fastclass.finetune import make_learner
-from fastclass.segment import MaskLoss, MaskOf, quick_segment, read_codes, segment_dls, segment_learner
+from fastclass.segment import MaskOf, quick_segment, read_codes, segment_dls, segment_learner
+
+path = pack('streets')/'seg'
+files = sorted(get_image_files(path/'images'))
+codes = read_codes(path/'codes.txt')
+mask_of = MaskOf(path/'labels')
 
 
-def loaders(every=2, codes=None):
-    path = pack('streets')/'seg'
-    return segment_dls(sorted(get_image_files(path/'images'))[::every], MaskOf(path/'labels'), codes or read_codes(path/'codes.txt'), size=(72, 96), workers=0)
+def loaders(given=files, **more): return segment_dls(given, mask_of, codes, **more)
+def drives(first=0): return [(i+first)//2 for i in range(len(files))]
+
+
+def on_both_sides():
+    dls = loaders(groups=drives())
+    dls.valid_ds.items.extend(dls.train_ds.items[:4])
+    return dls
 
 
 @cache
-def _trained(every, epochs, **settings):
+def trained(**more):
     set_seed(0)
-    learn = segment_learner(loaders(every), **settings)
-    with learn.no_bar(), learn.no_logging(): quick_segment(learn, epochs, views=1)
+    learn = segment_learner(loaders(files[:60], **more))
+    with learn.no_bar(), learn.no_logging(): quick_segment(learn, epochs=6, views=1)
     return learn
-
-
-def trained(): return _trained(3, 10)
-
-
-def with_another_loss(): return _trained(3, 14, fine=1, loss_func=MaskLoss(11, dice=0, even=0))
 
 
 def untrained():
     set_seed(0)
-    return segment_learner(loaders(20), 'squeezenet1_1')
+    return segment_learner(loaders(files[:12]))
 
 
-def of_other_names():
-    codes = read_codes(pack('streets')/'seg'/'codes.txt')
-    return segment_learner(loaders(20, [f'thing {at}' for at in range(len(codes)-1)]+['Void']), 'squeezenet1_1')
+def trained_a_little():
+    set_seed(0)
+    learn = segment_learner(loaders(files[:16]))
+    with learn.no_bar(), learn.no_logging(): quick_segment(learn, epochs=2, views=1)
+    return learn
 
 
-def with_sums(truth, guess, code):
-    both = ((truth==code)*(guess==code)).sum()
-    return both/((truth==code).sum()+(guess==code).sum()-both)
+def of_other_classes(): return segment_learner(segment_dls(files[:12], mask_of, [f'class {name}' for name in codes]))
 
 
-def with_logic(truth, guess, code): return ((truth==code) & (guess==code)).sum()/((truth==code) | (guess==code)).sum()
-def recall(truth, guess, code): return ((truth==code) & (guess==code)).sum()/(truth==code).sum()
-def precision(truth, guess, code): return ((truth==code) & (guess==code)).sum()/(guess==code).sum()
-def dice(truth, guess, code): return 2*((truth==code) & (guess==code)).sum()/((truth==code).sum()+(guess==code).sum())
-def accuracy(truth, guess, code): return (truth==guess).mean()
-def counted_twice(truth, guess, code): return ((truth==code) & (guess==code)).sum()/((truth==code).sum()+(guess==code).sum())
-def upside_down(truth, guess, code): return 1/with_logic(truth, guess, code)
-def a_mask(truth, guess, code): return (truth==code) & (guess==code)
-def gives_nothing(truth, guess, code): with_logic(truth, guess, code)
-def always_code_1(truth, guess, code): return with_logic(truth, guess, 1) if code!=2 else .4
+def by_sets(truth, predicted, code):
+    there = set(zip(*np.nonzero(truth==code)))
+    said = set(zip(*np.nonzero(predicted==code)))
+    return len(there & said)/len(there | said)
 
 
-def by_divmod(pairs):
-    wrong = pairs.clone().fill_diagonal_(0)
-    return divmod(int(wrong.argmax()), len(wrong))
+def by_counts(truth, predicted, code):
+    both = np.sum((truth==code)*(predicted==code))
+    return both/(np.sum(truth==code)+np.sum(predicted==code)-both)
 
 
-def by_loop(pairs):
-    best,found = -1, None
-    for right in range(len(pairs)):
-        for said in range(len(pairs)):
-            if right!=said and pairs[right, said]>best: best,found = int(pairs[right, said]), [right, said]
-    return found
+def by_loop(truth, predicted, void):
+    counted = [(a, b) for a,b in zip(truth.flatten(), predicted.flatten()) if a!=void]
+    return sum(a==b for a,b in counted)/len(counted)
 
 
-def with_diagonal(pairs): return divmod(int(pairs.argmax()), len(pairs))
-def swapped(pairs): return by_divmod(pairs)[::-1]
-def in_place(pairs): return divmod(int(pairs.fill_diagonal_(0).argmax()), len(pairs))
-def flat(pairs): return int(pairs.clone().fill_diagonal_(0).argmax())
-def by_rows(pairs): return divmod(int((pairs.clone().fill_diagonal_(0)/pairs.sum(1, keepdim=True)).argmax())+1, len(pairs))
+def in_place(truth, predicted, void):
+    predicted[truth==void] = void
+    return (truth==predicted)[truth!=void].mean()
+
+
+def both(truth, said, code): return ((truth==code)&(said==code)).sum()
+def gives_nothing(truth, predicted, code): both(truth, predicted, code)
 
 
 ANSWERS = { # Number -> right answers, and wrong ones with a part of what is said; functions without arguments are called for the answer
-    '6.1': dict(right=[.45, (90/100+0/10)/2, '0.45'],
-                wrong=[(.9, 'the pixel accuracy'), (.5, 'recall'), (0, 'IoU of the cyclists'), (9/19, 'mean of Dice'), (45, 'in percent'), (.3, 'Take the IoU'), ('low', 'A number was expected')]),
-    '6.2': dict(right=['b', ' B) '], wrong=[('a', 'opens it too'), ('c', 'there is none'), ('d', 'A later training'), ('e', 'not one of a, b, c, d'), (2, 'a letter in quotes')]),
+    '6.1': dict(right=['a', ' A) '], wrong=[('b', 'IoU of road'), ('c', 'other way round'), ('d', 'Nine of them have 0'), ('e', 'not one of a, b, c, d'), (.3, 'a letter in quotes')]),
+    '6.2': dict(
+        right=[lambda: by_counts, lambda: by_sets],
+        wrong=[(lambda: lambda truth, said, code: both(truth, said, code)/(truth==code).sum(), 'recall'),
+               (lambda: lambda truth, said, code: both(truth, said, code)/(said==code).sum(), 'precision'),
+               (lambda: lambda truth, said, code: 2*both(truth, said, code)/((truth==code).sum()+(said==code).sum()), 'Dice'),
+               (lambda: lambda truth, said, code: both(truth, said, code)/((truth==code).sum()+(said==code).sum()), 'counted twice'),
+               (lambda: lambda truth, said, code: both(truth, said, code)/truth.size, 'not all pixels'),
+               (lambda: lambda truth, said, code: (truth==said).mean(), 'pixel accuracy'),
+               (lambda: lambda truth, said, code: both(truth, said, code), 'number of pixels where both'),
+               (lambda: lambda truth, said, code: both(truth, said, 1)/((truth==1)|(said==1)).sum(), 'With code 0'),
+               (lambda: lambda truth, said, code: (truth==said), '12 numbers came'),
+               (lambda: gives_nothing, 'return'),
+               (.4, 'not callable')]),
     '6.3': dict(
-        right=[lambda: with_sums, lambda: with_logic],
-        wrong=[(lambda: recall, 'that is recall'), (lambda: precision, 'that is precision'), (lambda: dice, 'That is Dice'), (lambda: accuracy, 'of all classes'),
-               (lambda: counted_twice, 'counts a pixel once'), (lambda: upside_down, 'other way round'), (lambda: a_mask, 'It gives a mask'), (lambda: gives_nothing, 'return'),
-               (lambda: always_code_1, 'For another class'), (.4, 'not callable')]),
+        right=[lambda: lambda truth, said, void: (truth==said)[truth!=void].mean(), lambda: by_loop],
+        wrong=[(lambda: lambda truth, said, void: (truth==said).mean(), 'Void pixels are counted'),
+               (lambda: lambda truth, said, void: (truth==said)[(truth!=void)&(said!=void)].mean(), 'void is *predicted*'),
+               (lambda: lambda truth, said, void: (truth==said)[truth!=void].sum(), 'number of right pixels'),
+               (lambda: lambda truth, said, void: (truth!=said)[truth!=void].mean(), 'share of wrong'),
+               (lambda: lambda truth, said, void: (truth==said)[truth!=9].mean(), 'With code 0'),
+               (lambda: in_place, 'changes the masks'),
+               (lambda: lambda truth, said, void: None, 'return')]),
     '6.4': dict(
-        right=[lambda: by_divmod, lambda: by_loop],
-        wrong=[(lambda: with_diagonal, 'leave the diagonal out'), (lambda: swapped, 'in the other order'), (lambda: in_place, 'changes the table'), (lambda: flat, 'Two codes were expected'),
-               (lambda: by_rows, 'it gives'), ((2, 1), 'not callable')]),
+        right=[lambda: loaders(groups=drives()), lambda: loaders(groups=[f'drive {i//2}' for i in range(len(files))], seed=3)],
+        wrong=[(loaders, 'have a picture on each side'),
+               (lambda: loaders(groups=drives(1)), 'the pairs begin at picture 0'),
+               (lambda: loaders(groups=list(range(len(files)))), 'have a picture on each side'),
+               (lambda: loaders(groups=[i%50 for i in range(len(files))]), 'have a picture on each side'),
+               (lambda: loaders(groups=drives(), valid_pct=.5), 'Take a fifth'),
+               (lambda: loaders(files[:8], groups=drives()[:8]), 'all of `files`'),
+               (lambda: drives(), '`DataLoaders` were expected')]),
     '6.5': dict(
-        right=[trained, with_another_loss],
-        wrong=[(untrained, 'Has it been trained'), (of_other_names, 'not those of the drawn streets'), (lambda: make_learner(folder_dls(pack('lakes'), size=64), 'squeezenet1_1', pretrained=False), 'UnsupportedError'),
-               (loaders, 'A `Learner` was expected'), (lambda: .62, 'A `Learner` was expected'), (lambda: torch.nn.Linear(2, 5), 'A `Learner` was expected')]),
+        right=[lambda: trained(), lambda: trained(seed=5)],
+        wrong=[(untrained, 'On 20 new streets'), (trained_a_little, '0.35 is asked for'), (of_other_classes, 'It knows other classes'), (loaders, 'A `Learner` was expected'),
+               (.64, 'A `Learner` was expected')]),
 }
