@@ -14,7 +14,7 @@ cfg = cfg['DEFAULT']
 def lines(key): return [o.strip() for o in cfg.get(key, '').splitlines() if o.strip()]
 
 
-LESSONS = ('[0-9][0-9]_*.ipynb', 'quickstart.ipynb', 'projects/*.ipynb', 'images/*') # as in fastclass/course/lessons.py
+LESSONS = ('[0-9][0-9]_*.ipynb', 'quickstart.ipynb', 'glossary.ipynb', 'projects/*.ipynb', 'images/*') # as in fastclass/course/lessons.py
 
 
 class WithLessons(build_py):

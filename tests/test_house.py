@@ -18,7 +18,7 @@ SCRIPTS = sorted(o for o in tracked() if o.suffix=='.py' and o.parts[0] in ('tes
 ROOMS = ('base', 'packs', 'collect', 'datablock', 'finetune', 'interpret', 'predict', 'segment', 'tabular', 'collab', 'pretrain', 'text', 'app') # in the order of the course; the app, which knows every kind of bundle, stands last
 FACES = (*ROOMS[2:], 'report', 'quickstart', 'train') # the lessons, and what stands on all of them
 WITH_TORCH = {'engine.base.torch_tools', 'engine.base.bundle_files'}
-FREE_OF_TORCH = ['fastclass', 'fastclass.collect', 'fastclass.engine.datablock.folder', *(f'fastclass.course.{o}' for o in ('cli', 'doctor', 'explain', 'install', 'lesson', 'lessons', 'receipts')),
+FREE_OF_TORCH = ['fastclass', 'fastclass.collect', 'fastclass.engine.datablock.folder', *(f'fastclass.course.{o}' for o in ('cli', 'doctor', 'explain', 'install', 'lesson', 'lessons', 'receipts', 'student')),
                  *('.'.join(o.with_suffix('').parts) for o in MODULES if o.parts[2:3] in (('base',), ('collect',)) and '.'.join(o.with_suffix('').parts[1:]) not in WITH_TORCH)]
 HEAVY = {'torch', 'torchvision', 'fastai', 'pandas', 'matplotlib', 'scipy', 'sklearn', 'timm'}
 

@@ -1,12 +1,15 @@
-"`fastclass lessons`: a copy for the learner, never over their work, and JupyterLab at the first one"
-import json, os, sys
+"`fastclass lessons`: a copy for the learner, never over their work, and JupyterLab at the first one; with --clean also the student edition"
+import ast, importlib, json, os, re, sys
 from pathlib import Path
 
+import nbformat
 import pytest
 
 from fastclass.course import lessons as module
-from fastclass.course.lessons import GIVEN, copy_lessons, jupyterlab_command, lesson_files, lessons, lessons_home, what_changed
+from fastclass.course.lessons import CLEAN, GIVEN, copy_lessons, jupyterlab_command, lesson_files, lessons, lessons_home, what_changed
+from fastclass.course.student import student_edition
 from fastclass.engine.base.errors import DataError, StorageError, UnsupportedError
+from make_readme import lessons as lesson_paths
 
 
 def notebook(*sources, heading='Start', outputs=()):
@@ -149,3 +152,90 @@ def test_where_jupyterlab_is_missing_the_line_that_brings_it_is_said(tmp_path, m
     monkeypatch.setattr(module.importlib.util, 'find_spec', lambda name: None)
     with pytest.raises(UnsupportedError, match=r'pip install "fastclass-course\[lessons\]"') as e: lessons(str(tmp_path/'mine'))
     assert (tmp_path/'mine'/'00_cyclists.ipynb').is_file() and str(tmp_path/'mine') in str(e.value)
+
+
+# ---- the student edition
+
+of_each_lesson = pytest.mark.parametrize('path', lesson_paths(), ids=lambda path: path.stem)
+
+
+def cells_of(data): return nbformat.reads(data if isinstance(data, str) else data.decode(), 4).cells
+def lesson_cells(path): return cells_of(path.read_text(encoding='utf-8'))
+def edition_cells(path): return cells_of(student_edition(path.read_bytes(), path.name))
+def code_of(cells): return [cell.source for cell in cells if cell.cell_type=='code']
+def prose_of(cells): return '\n\n'.join(cell.source for cell in cells if cell.cell_type=='markdown')
+def is_library(source): return bool(re.search(r'^#\|\s*export\b', source, re.M))
+
+
+def parsed(source): return ast.parse(re.sub(r'^\s*[%!].*$', 'pass', source, flags=re.M)).body
+def is_import(node): return isinstance(node, (ast.Import, ast.ImportFrom))
+
+
+def from_your_turn(cells):
+    "`## Your turn` and what comes after it: one text for the prose, a list for the code"
+    first = next(i for i,cell in enumerate(cells) if re.search(r'^## Your turn', cell.source, re.M))
+    _,heading,rest = cells[first].source.partition('## Your turn')
+    found = [heading+rest, *(cell.source for cell in cells[first+1:])]
+    return [re.sub(r'\[([^\]]*)\]\([^)]*\)', r'\1', text) for text in found] # links to where learners have nothing become text
+
+
+@of_each_lesson
+def test_a_student_edition_is_a_valid_notebook_without_outputs(path):
+    cells = edition_cells(path)
+    nbformat.validate(nbformat.v4.new_notebook(cells=cells))
+    assert len({cell.id for cell in cells})==len(cells)
+    assert not [cell for cell in cells if cell.cell_type=='code' and (cell.outputs or cell.execution_count)]
+
+
+@of_each_lesson
+def test_a_student_edition_keeps_the_start_and_your_turn_whole(path):
+    before,after = lesson_cells(path),edition_cells(path)
+    assert after[1].source==before[1].source
+    start = next(source for source in code_of(before) if 'start_lesson(' in source)
+    assert start in code_of(after)
+    assert from_your_turn(after)==from_your_turn(before)
+
+
+@of_each_lesson
+def test_a_student_edition_has_all_headings_but_the_summary_and_no_library_cell(path):
+    def headings(cells): return re.findall(r'^##+ .+$', prose_of(cells), re.M)
+    before,after = headings(lesson_cells(path)),headings(edition_cells(path))
+    assert after==[heading for heading in before if heading!='## Summary']
+    assert not any(map(is_library, code_of(edition_cells(path))))
+
+
+@of_each_lesson
+def test_the_cells_to_write_are_empty_but_for_their_imports(path):
+    emptied = [source for source in code_of(edition_cells(path)) if '# Write this cell.' in source]
+    assert len(emptied)>=5
+    for source in emptied: assert all(map(is_import, parsed(source))), source
+
+
+@of_each_lesson
+def test_imports_of_a_student_edition_run_and_bring_all_that_its_cells_use(path):
+    "Names that the lesson itself exports are those of the library, not others that fastai has too"
+    before = code_of(lesson_cells(path))
+    names = {}
+    for source in code_of(edition_cells(path)):
+        for node in filter(is_import, parsed(source)): exec(ast.unparse(node), names)
+    library = [node for source in filter(is_library, before) for node in parsed(source)]
+    made = {node.name for node in library if isinstance(node, (ast.FunctionDef, ast.ClassDef))}
+    made = {name for name in made if not name.startswith('_')}
+    module = importlib.import_module(f'fastclass.{path.stem[3:]}') if library else None
+    assert not [name for name in sorted(made) if names.get(name) is not getattr(module, name)]
+
+
+def test_the_student_edition_lies_beside_the_lessons_and_goes_over_no_work(tmp_path, capsys):
+    lessons(str(tmp_path), clean=True, no_open=True)
+    file = tmp_path/CLEAN/'03_finetune.ipynb'
+    assert f'{len(lesson_paths())} of them, are in {tmp_path.resolve()/CLEAN}' in capsys.readouterr().out
+    assert (tmp_path/'03_finetune.ipynb').read_bytes()==(lessons_home()/'03_finetune.ipynb').read_bytes()
+    links = [(path, link) for path in file.parent.glob('*.ipynb') for link in re.findall(r'\]\((?!https?:)([^)#]+)', prose_of(lesson_cells(path)))]
+    assert len(links)>30 and not [(path.name, link) for path,link in links if not (path.parent/link).is_file()]
+    file.write_text(notebook('my answer'))
+    assert not lessons(str(tmp_path), clean=True, no_open=True)['beside'] and 'my answer' in file.read_text()
+
+
+def test_without_clean_there_is_no_student_edition(tmp_path):
+    lessons(str(tmp_path), no_open=True)
+    assert not (tmp_path/CLEAN).exists()

@@ -39,7 +39,7 @@ def test_wheel_holds_every_module_and_weight(built):
 
 def test_wheel_holds_the_lessons_and_none_of_the_machinery(built):
     want = {o.relative_to('nbs').as_posix() for o in tracked() if o.parts[0]=='nbs' and o.suffix in ('.ipynb', '.jpg')
-            and (o.parts[1] in ('projects', 'images') or re.match(r'\d\d_|quickstart', o.name))}
+            and (o.parts[1] in ('projects', 'images') or re.match(r'\d\d_|quickstart|glossary', o.name))}
     assert want=={o.removeprefix(NOTEBOOKS) for o in names(built[1]) if o.startswith(NOTEBOOKS)}
 
 
@@ -117,7 +117,7 @@ def test_lessons_come_from_the_wheel(installed, tmp_path):
     run = installed.run('lessons', tmp_path/'my lessons', '--json', cwd=tmp_path)
     assert run.returncode==0, run.stderr
     found = {o.relative_to(tmp_path/'my lessons').as_posix() for o in (tmp_path/'my lessons').rglob('*.*') if o.is_file()} - {'.fastclass-lessons.json'}
-    assert set(json.loads(run.stdout)['new'])==found and {'00_cyclists.ipynb', '05_predict.ipynb', 'projects/lakes.ipynb', 'quickstart.ipynb'} < found
+    assert set(json.loads(run.stdout)['new'])==found and {'00_cyclists.ipynb', '05_predict.ipynb', 'projects/lakes.ipynb', 'quickstart.ipynb', 'glossary.ipynb'} < found
     code = 'import fastclass; print(fastclass.__file__)'
     where = subprocess.run([installed.python, '-c', code], cwd=tmp_path, env=user_env(), capture_output=True, text=True).stdout.strip()
     assert not Path(where).is_relative_to(ROOT)

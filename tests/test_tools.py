@@ -5,7 +5,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-import make_readme, run_notebooks
+import figures, make_readme, run_notebooks
 from house import ROOT, copy_tree, writable_copy
 from make_readme import LESSONS, badges, fix_links, lesson_facts, render
 from sync import clean_stale, export_stale
@@ -154,6 +154,35 @@ def test_strict_runner_refuses_noise(tmp_path, capsys, code):
     path = write(tmp_path/'a.ipynb', '# A', new_code_cell(code))
     assert runner(path)==0 and runner(path, '--strict')==1
     assert 'wrote to stderr' in capsys.readouterr().out
+
+
+def test_strict_runner_refuses_figures_too_small_to_read(tmp_path, capsys):
+    code = 'import matplotlib.pyplot as plt\n_,ax = plt.subplots(figsize=(4, 3))\nax.set_title("a title", fontsize={size})'
+    assert runner(write(tmp_path/'a.ipynb', '# A', new_code_cell(code.format(size=8))), '--strict')==0
+    small = write(tmp_path/'b.ipynb', '# B', new_code_cell(code.format(size=6)))
+    assert runner(small)==0 and runner(small, '--strict')==1
+    assert "Too small to read: 6.2 pt: 'a title'" in capsys.readouterr().out
+
+
+def figure(n, inches, pixels=32):
+    "`n` axes in a row, each with a picture"
+    from matplotlib.figure import Figure
+    fig = Figure(figsize=(inches, 2), dpi=100)
+    for ax in fig.subplots(1, n, squeeze=False)[0]:
+        ax.imshow([[0]*pixels]*pixels)
+        ax.axis('off')
+    fig.draw_without_rendering()
+    return fig
+
+
+@pytest.mark.parametrize('n,inches,pixels,small', [(8, 12, 32, True), (4, 8, 32, False), (8, 12, 3, False), (3, 2, 32, False)])
+def test_pictures_of_a_sheet_are_large_enough(n, inches, pixels, small):
+    assert bool(figures.small_pictures(figure(n, inches, pixels)))==small
+
+
+def test_texts_of_a_hidden_axis_are_not_read():
+    with figures.texts_drawn() as drawn: fig = figure(4, 8)
+    assert not drawn and not figures.small_texts(fig, drawn)
 
 
 def test_runner_keeps_outputs_when_asked(nbdev, tmp_path):

@@ -17,7 +17,7 @@ except ImportError: # on Colab and Kaggle this adds fastclass, and moves no pack
     install_missing()'''
 
 
-FOLDED = {'cellView':'form', 'jupyter':{'source_hidden':True}} # what Colab and JupyterLab read
+FOLDED = {'_kg_hide-input':True, 'cellView':'form', 'jupyter':{'source_hidden':True}} # what Kaggle, Colab and JupyterLab read
 
 
 def first_cell(
@@ -29,9 +29,9 @@ def first_cell(
 
 
 def notebooks(root=ROOT) -> list: # Paths
-    "What a learner may open in Colab or Kaggle: the lessons, the projects and the quickstart"
+    "What a learner may open in Colab or Kaggle: the lessons, the projects, the quickstart and the glossary"
     nbs = root/'nbs'
-    return [*sorted(nbs.glob('[0-9][0-9]_*.ipynb')), *sorted((nbs/'projects').glob('*.ipynb')), nbs/'quickstart.ipynb']
+    return [*sorted(nbs.glob('[0-9][0-9]_*.ipynb')), *sorted((nbs/'projects').glob('*.ipynb')), nbs/'quickstart.ipynb', nbs/'glossary.ipynb']
 
 
 def _text(cell): return ''.join(cell['source'])

@@ -20,6 +20,13 @@ class ThisPython(AsyncKernelManager):
         return [sys.executable, '-m', 'ipykernel_launcher', '-f', self.connection_file, '--log-level=CRITICAL', *(extra_arguments or [])]
 
 
+class Watched(ThisPython):
+    "A kernel that complains about figures which are too small to read"
+    def format_kernel_cmd(self, extra_arguments=None):
+        watch = f"__import__('runpy').run_path({str(ROOT/'tools'/'figures.py')!r})['watch']()"
+        return super().format_kernel_cmd([f'--IPKernelApp.exec_lines={watch}', *(extra_arguments or [])])
+
+
 def find(
     paths, # Notebooks and folders; without any, the lessons and the projects
 ) -> list: # Paths of notebooks
@@ -94,7 +101,7 @@ class Run:
         self.nb,self.cell = nbformat.read(self.path, 4),None
         for c in self.nb.cells:
             if c.cell_type=='code' and re.search(r'^#\|\s*eval:\s*false', c.source, re.M): c.metadata['tags'] = ['not-run']
-        client = NotebookClient(self.nb, timeout=self.args.cell_timeout, kernel_name='python3', kernel_manager_class=ThisPython,
+        client = NotebookClient(self.nb, timeout=self.args.cell_timeout, kernel_name='python3', kernel_manager_class=Watched if self.args.strict else ThisPython,
                                 resources={'metadata':{'path':str(self.work)}}, store_widget_state=False, on_cell_start=self._started,
                                 skip_cells_with_tag='not-run', interrupt_on_timeout=False)
         start = time.perf_counter()
@@ -146,7 +153,7 @@ def arguments(argv=None):
     p.add_argument('--workers', type=int, default=1, help='notebooks at a time; leave it at 1 on a GPU')
     p.add_argument('--cell-timeout', type=int, default=300, help='seconds a cell may take')
     p.add_argument('--deadline', type=int, default=1200, help='seconds all notebooks together may take')
-    p.add_argument('--strict', action='store_true', help='fail on warnings, on anything written to stderr, and on double the promised time')
+    p.add_argument('--strict', action='store_true', help='fail on warnings, on anything written to stderr, on figures too small to read, and on double the promised time')
     p.add_argument('--twice', action='store_true', help='run each a second time in the same folder, as "restart and run all" does')
     p.add_argument('--write', action='store_true', help='keep the outputs in the notebooks, cleaned')
     return p.parse_args(argv)

@@ -377,7 +377,8 @@ def check_kernel():
     fix = f'{PIP} ipykernel, then: python -m ipykernel install --sys-prefix'
     try: python = _kernel()
     except ImportError:
-        return Check('Kernel', 'note', 'Jupyter is not installed here', f'For notebooks: {PIP} jupyterlab')
+        return Check('Kernel', 'note', 'JupyterLab is not installed here',
+                     f'For the lessons: {PIP} "fastclass-course[lessons]"')
     except (OSError, ValueError, LookupError) as e:
         return Check('Kernel', 'warn', f'its description cannot be read ({first_line(e)})', fix)
     if python is None: return Check('Kernel', 'warn', 'there is no python3 kernel', fix)

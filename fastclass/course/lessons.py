@@ -8,15 +8,16 @@ import hashlib, importlib.util, json, os, subprocess, sys
 from pathlib import Path
 from urllib.parse import quote
 import fastclass
+from .student import student_edition
 from ..engine.base.errors import DataError, StorageError, UnsupportedError, counted
 from ..engine.base.files import read_limited, write_atomic
 
 # %% auto #0
-__all__ = ['LESSONS', 'LIMIT', 'GIVEN', 'CONFIG', 'lessons_home', 'lesson_files', 'texts', 'what_changed', 'give', 'copy_lessons',
-           'jupyterlab_command', 'lessons']
+__all__ = ['LESSONS', 'LIMIT', 'GIVEN', 'CLEAN', 'CONFIG', 'lessons_home', 'lesson_files', 'texts', 'what_changed', 'give',
+           'copy_lessons', 'jupyterlab_command', 'lessons']
 
 # %% ../../nbs/course/lessons.ipynb #066e97bd
-LESSONS = ('[0-9][0-9]_*.ipynb', 'quickstart.ipynb', 'projects/*.ipynb', 'images/*') # As in setup.py
+LESSONS = ('[0-9][0-9]_*.ipynb', 'quickstart.ipynb', 'glossary.ipynb', 'projects/*.ipynb', 'images/*') # As in setup.py
 
 def lessons_home() -> Path: # A folder; raises `StorageError`
     "Where this installation has the lessons: in the package of a wheel, beside the package in a clone"
@@ -123,10 +124,21 @@ def give(
     write_atomic(newer, data)
     return 'beside', newer
 
+# %% ../../nbs/course/lessons.ipynb #2d83c0bc
+CLEAN = 'clean' # Folder of the student edition, below that of the lessons
+
+def _all_files(home, clean):
+    "Name in the learner's folder -> its bytes"
+    files = {name: (home/name).read_bytes() for name in lesson_files(home)}
+    if not clean: return files
+    numbered = [path.name for path in sorted(home.glob(LESSONS[0]))]
+    return files | {f'{CLEAN}/{name}': student_edition(files[name], name) for name in numbered}
+
 # %% ../../nbs/course/lessons.ipynb #9b4b17fd
 def copy_lessons(
     folder, # Of the learner's choice; made where it is not there
-    home=None # Where the lessons come from; None for `lessons_home`
+    home=None, # Where the lessons come from; None for `lessons_home`
+    clean=False # Also the student edition of each lesson, in the folder `CLEAN`
 ) -> dict:  # What `give` did -> names, or `(name, newer name, what changed)`; raises `DataError`, `StorageError`
     "Put the lessons into a folder, never over work that is there"
     folder,home = Path(folder),Path(home or lessons_home())
@@ -135,8 +147,7 @@ def copy_lessons(
     before = _record(folder)
     now = dict(before)
     done = dict(new=[], same=[], updated=[], beside=[])
-    for name in lesson_files(home):
-        data = (home/name).read_bytes()
+    for name,data in _all_files(home, clean).items():
         given = before.get(name)
         what,path = give(folder/name, data, given)
         now[name] = dict(hash=_digest(data), texts=texts(data))
@@ -184,20 +195,25 @@ def _said_of(done, folder):
     notebooks = {k: [o for o in done[k] if o.endswith('.ipynb')] for k in ('new', 'same', 'updated')}
     total = sum(map(len, notebooks.values())) + len(done['beside'])
     yield f'{total} notebooks are in {folder}: {len(notebooks["new"])} new, {len(notebooks["updated"])} updated.'
+    redone = [o for names in notebooks.values() for o in names if o.startswith(f'{CLEAN}/')]
+    if redone: yield f'Those to redo from memory, {len(redone)} of them, are in {folder/CLEAN}.'
     for mine,newer,changed in done['beside']:
         yield f'{mine} has your work in it and stays. The newer one is {newer} ({changed}).'
 
+# %% ../../nbs/course/lessons.ipynb #81f7178f
 def lessons(
     folder:str='fastclass-lessons', # Folder for the lessons; made where it is not there
+    clean:bool=False, # Also write each lesson with empty cells, to redo it from memory: the student edition
     no_open:bool=False, # Only copy the lessons: do not open JupyterLab
     as_json:bool=False  # One JSON object at the end, and JupyterLab is not opened
 ) -> dict: # See `copy_lessons`; raises `DataError`, `StorageError`, `UnsupportedError`
     "Copy the lessons into a folder of yours, never over your work, and open JupyterLab at the first one."
     place = Path(folder).expanduser().resolve()
-    done = copy_lessons(place)
+    done = copy_lessons(place, clean=clean)
     for line in _said_of(done, place): print(line)
     if no_open or as_json: return done
     first = lesson_files(lessons_home())[0]
+    if clean: first = f'{CLEAN}/{first}'
     command = jupyterlab_command(place, first)
     print(f'JupyterLab opens {first}. To end it, press Ctrl-C here.')
     _become(command, place)

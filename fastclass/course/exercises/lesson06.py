@@ -28,7 +28,7 @@ def _number_of(function, *given):
     if np.size(got)!=1: return None,f'{np.size(got)} numbers came, and one was expected.'
     return float(got),''
 
-def _told(got, right, known):
+def _words_for(got, right, known):
     "'' for the right number, the words for a usual mistake, else the number"
     if abs(got-right)<1e-6: return ''
     near = [words for number,words in known if abs(got-number)<1e-6]
@@ -56,7 +56,7 @@ def look_at_iou(
              (7/12, 'That is the pixel accuracy, of all classes. Only one class is asked for.'),
              (2, 'That is the number of pixels where both say it. Divide it by those where either does.')]
     others = [(_TRUTH, _SAID, 0, 3/7), (_TRUTH, _SAID, 2, 2/3), (_SAID, _TRUTH, 1, 2/5), (_TRUTH, _TRUTH, 1, 1)]
-    return _told(got, 2/5, known) or _of_others(iou, others)
+    return _words_for(got, 2/5, known) or _of_others(iou, others)
 
 # %% ../../../nbs/course/exercises/lesson06.ipynb #1810c00e
 def look_at_accuracy_without(
@@ -70,7 +70,7 @@ def look_at_accuracy_without(
              (7, 'That is the number of right pixels. Divide it by the pixels that are not void.'),
              (4/11, 'That is the share of wrong pixels.')]
     others = [(_TRUTH, _SAID, 0, 4/7), (_TRUTH, _SAID, 1, 5/8), (_TRUTH, _SAID, 5, 7/12)]
-    return _told(got, 7/11, known) or _of_others(accuracy_without, others)
+    return _words_for(got, 7/11, known) or _of_others(accuracy_without, others)
 
 # %% ../../../nbs/course/exercises/lesson06.ipynb #6acd88c0
 def look_at_pairs(

@@ -59,8 +59,8 @@ def plot_confusion(
     total = matrix.to_numpy().sum()
     totals = matrix.sum(axis=1).clip(lower=1)
     share = matrix.div(totals, axis=0).to_numpy()
-    side = min(max(3.4, .45*n+1.6), 16)
-    size = min(11, 20*(side-1.6)/n)
+    side = min(max(3.4, .45*n+1.6), 9) # inches; a wider figure is made smaller on the screen, and its text too
+    size = min(11, max(8, 20*(side-1.6)/n))
 
     fig = Figure(figsize=(side+.9, side), layout='constrained')
     ax = fig.subplots()
@@ -75,8 +75,9 @@ def plot_confusion(
 def _name_classes(ax, matrix, size):
     "Write the classes beside the rows and below the columns"
     for axis,names in ((ax.xaxis, matrix.columns), (ax.yaxis, matrix.index)):
-        shown = [f'{o:.24}' for o in names]
-        axis.set_ticks(range(len(names)), shown, fontsize=size, parse_math=False)
+        places = range(0, len(names), -(-len(names)//50)) # all, or every second, third, ... of very many
+        shown = [f'{names[i]:.24}' for i in places]
+        axis.set_ticks(places, shown, fontsize=size, parse_math=False)
     crowded = len(matrix)>4 or max(map(len, matrix.columns))>10
     ax.tick_params(axis='x', rotation=90 if crowded else 0)
 
