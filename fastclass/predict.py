@@ -111,16 +111,17 @@ def predict(
     if threshold is not None and not 0<=threshold<=1:
         raise DataError(f'The threshold is {threshold}.', next='Take a number from 0 to 1.')
     table = predict_files(bundle, files, csv, tta, threshold)
-    for row in table.itertuples(): print(printable(f'{row.file}: {_said(row, threshold)}'))
+    for row in table.itertuples(): print(printable(_said(row, threshold)))
     n,failed = len(table),int((table.error!='').sum())
     written = f' Table: {printable(csv)}' if csv else ''
-    print(f'{n-failed} of {n} pictures predicted.{written}')
+    noun = 'picture' if n==1 else 'pictures'
+    print(f'{n-failed} of {n} {noun} predicted.{written}')
     rows = table.astype(object).where(table.notna(), None).to_dict('records') if as_json else []
     return dict(ok=failed<n, pictures=n, failed=failed, csv=csv, rows=rows)
 
 def _said(row, threshold):
     "What is printed about one picture"
-    if row.error: return f'no prediction. {row.error}'
+    if row.error: return f'No prediction: {row.error}' # which names the file
     sure = threshold is None or row.sure
     answer = row.prediction if sure else f"don't know, perhaps {row.prediction}"
-    return f'{answer} ({row.confidence:.1%})'
+    return f'{row.file}: {answer} ({row.confidence:.1%})'
