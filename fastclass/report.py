@@ -181,7 +181,7 @@ def _pictures_told(what, rows):
     told = []
     for row in rows.itertuples():
         taken = f'is {row.actual}, taken for {row.predicted}'
-        if row.correct: taken = f'is {row.actual}, rightly, with {row.probability:.0%}'
+        if row.correct: taken = f'is {row.actual}, rightly, with {percent(row.probability)}'
         told.append(printable(f'{Path(row.file).name} {taken}'))
     return f'{what}: ' + '; '.join(told) + '.'
 
@@ -250,11 +250,12 @@ def _pair_table(folder):
 
 # %% ../nbs/report.ipynb #2c66906c
 STYLE = '''body{font:16px/1.5 system-ui,sans-serif;max-width:56rem;margin:2rem auto;\
-padding:0 1rem;color:#1b1b1b;background:#fff}
+padding:0 1rem;color:#1b1b1b;background:#fff;overflow-wrap:anywhere}
+.wide{overflow-x:auto}\
 h1{margin-bottom:.2rem}.big{font-size:2.2rem;font-weight:600}\
 table{border-collapse:collapse;margin:1rem 0}
 th,td{padding:.25rem .8rem;text-align:left;border-bottom:1px solid #ddd}\
-td.n{text-align:right;font-variant-numeric:tabular-nums}
+th,td{overflow-wrap:normal}td{max-width:20rem;overflow-wrap:break-word}
 img{max-width:100%;height:auto}details{margin:.5rem 0}\
 pre{white-space:pre-wrap;background:#f5f5f5;padding:.6rem}'''
 
@@ -269,9 +270,10 @@ PAGE = '''<!doctype html><html lang="en"><head><meta charset="utf-8">\
 <img src="data:image/png;base64,{{ f.data }}" alt="{{ f.text }}">
 <details><summary>The figure in words</summary><pre>{{ f.text }}</pre></details>{% endfor %}
 {% for t in tables %}{% if t.rows %}<h2>{{ t.title }}</h2>\
+<div class="wide" tabindex="0" role="region" aria-label="{{ t.title }}">\
 <table><tr>{% for c in t.columns %}<th>{{ c }}</th>{% endfor %}</tr>
 {% for r in t.rows %}<tr>{% for c in r %}<td>{{ c }}</td>{% endfor %}</tr>{% endfor %}</table>\
-{% endif %}{% endfor %}
+</div>{% endif %}{% endfor %}
 <h2>Use the model</h2><pre>{{ code }}</pre>
 {% if notes %}<h2>Technical notes</h2>\
 {% for o in notes %}<p>{{ o }}</p>{% endfor %}{% endif %}</body></html>'''
@@ -370,7 +372,7 @@ def _summary(outcome, folder, out, source):
     for row in mistakes.sort_values('loss', ascending=False).head(3).itertuples():
         file = os.path.relpath(row.file, folder.path)
         print(printable(f'Loss {abs(row.loss):.2f}: {file} is {row.actual}, '
-                        f'taken for {row.predicted} ({row.probability:.0%}).'))
+                        f'taken for {row.predicted} ({percent(row.probability)}).'))
     print(f'Report, figures, predictions and model: {printable(out)}')
     page = printable(out/'report.html')
     if source!='bundled': print(f'Next: open {page} in a browser.')

@@ -9,7 +9,7 @@ from PIL import Image
 
 from fastclass.course import cli
 from fastclass.engine.app import answers, page as page_module
-from fastclass.engine.app.answers import SAID, PictureView, RowView, TipsView, open_view
+from fastclass.engine.app.answers import SAID, PictureView, RowView, TextView, TipsView, open_view
 from fastclass.engine.app.form import upload_form
 from fastclass.engine.app.markup import answer_html, card_html, credits_html
 from fastclass.engine.app.page import serve
@@ -160,6 +160,52 @@ def test_ratings_give_tips(tmp_path):
     assert '<b>' not in answer_html(view.ask(['one']))
     for nothing in ([], None, ['unknown']):
         with pytest.raises(DataError, match='Nothing was picked'): view.ask(nothing)
+
+
+@pytest.fixture(scope='module')
+def texts(tmp_path_factory):
+    "A bundle of texts; one class has HTML in its name"
+    from fastclass.engine.packs.reviews import draw_reviews
+    from fastclass.text import quick_text, save_text, text_dls
+    df = draw_reviews(400)[0].replace({'label': {'negative': '<b>negative</b>'}})
+    return save_text(quick_text(text_dls(df, bs=32)), tmp_path_factory.mktemp('texts')/'reviews.zip', about=dict(source='made up'))
+
+
+def test_a_text_gets_a_sentence_bars_and_marked_words(texts):
+    view = open_view(texts)
+    assert isinstance(view, TextView) and view.title=='<b>negative</b> or positive?'
+    answer = view.ask('The plot is wonderful, and the soufflé is not.')
+    assert set(answer.bars)=={'<b>negative</b>', 'positive'} and answer.lines==('1 of 9 words were never seen',)
+    assert [word for word,_ in answer.words]==['The', 'plot', 'is', 'wonderful', ',', 'and', 'the', 'soufflé', 'is', 'not', '.']
+    html = answer_html(view.ask('A <script>dull</script> plot.'))
+    assert '<mark class="fc-' in html and '<script' not in html and '<b>' not in html
+    assert 'accuracy' in card_html(view.about) and 'made up' in card_html(view.about)
+
+
+@pytest.mark.parametrize('text,words', [(None, 'no text yet'), ('', 'no text yet'), (' \n', 'no text yet'), ('a '*10_001, '20,000 are read'), ('a'*6000, 'a word of more than'),
+    ('a\0b', 'zero bytes'), ('\udcff', 'no text'), ('Zweifel ist angebracht', 'no word that the model knows'), (b'bytes', 'bytes'), (7, 'not a text')])
+def test_what_is_no_text_gets_one_sentence(texts, text, words):
+    with pytest.raises(DataError, match=words): open_view(texts).ask(text)
+
+
+def test_a_long_text_is_answered_in_seconds(texts):
+    start = time.perf_counter()
+    answer = open_view(texts).ask('The plot is dull. '*1000)
+    assert len(answer.words)==5000 and time.perf_counter()-start<20
+
+
+def test_predict_refuses_a_bundle_of_texts_by_name(texts, tmp_path):
+    res = subprocess.run([sys.executable, '-c', 'from fastclass.course.cli import main; main()', 'predict', texts, tmp_path], capture_output=True, text=True, timeout=120)
+    assert res.returncode==2 and 'fastclass-texts' in res.stderr and 'load_text' in res.stderr and len(res.stderr.splitlines())==2
+
+
+def test_what_is_nearly_sure_is_not_100_percent(bundle):
+    from fastclass.engine.app.answers import Answer
+    from fastclass.engine.predict.predictor import Prediction
+    sure = answers._in_a_sentence(Prediction('lion', .998, dict(lion=.998)), True, None)
+    unsure = answers._in_a_sentence(Prediction('lion', .998, dict(lion=.998)), False, .999)
+    assert sure=='lion (>99%).' and unsure.startswith('Not sure. Perhaps lion (>99%), but below 99.9% ')
+    assert '&gt;99.9%' in answer_html(Answer(sure, bars=dict(lion=.9998, tiger=.0002))) and '100' not in text_of(answer_html(Answer(sure, bars=dict(lion=.9998))))
 
 
 # ---- examples and credits
@@ -342,6 +388,15 @@ def test_a_slow_question_is_given_up(bundle, tmp_path, files):
     with serve(view, seconds=.3, block=False) as slow:
         said = ask(Client(slow.url, verbose=False, analytics_enabled=False), files[0].read_bytes(), tmp_path)
     assert 'longer than 0.3 seconds' in said
+
+
+def test_the_page_of_texts(texts):
+    needs_gradio()
+    from gradio_client import Client
+    with serve(texts, block=False) as page:
+        own = Client(page.url, verbose=False, analytics_enabled=False)
+        assert '<mark class="fc-for">wonderful' in own.predict('The plot is wonderful.', api_name='/ask')
+        assert 'role="alert"' in own.predict('Zweifel', api_name='/ask') and 'no text yet' in own.predict('', api_name='/ask')
 
 
 def test_a_closed_page_leaves_nothing(bundle):

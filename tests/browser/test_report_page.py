@@ -33,3 +33,13 @@ def test_names_with_html_in_them_show_as_text(report, page, screenshots):
     assert page.title()==title and title not in ('1', '2')
     assert page.evaluate("() => [...document.images].filter(o => o.complete && !o.naturalWidth).map(o => o.src)")==[]
     assert [o for o in asked if not o.startswith(('file:', 'data:'))]==[]
+
+
+def test_the_page_fits_a_phone(report, page, screenshots):
+    "Wide tables scroll by themselves, with the keyboard too"
+    page.set_viewport_size(dict(width=360, height=800))
+    page.goto(report.as_uri())
+    page.screenshot(path=screenshots/'report-360.png', full_page=True)
+    assert page.evaluate('() => [document.documentElement.scrollWidth, innerWidth]')==[360, 360]
+    tables = page.get_by_role('region')
+    assert tables.count()>=1 and all(tables.nth(i).get_attribute('tabindex')=='0' for i in range(tables.count()))

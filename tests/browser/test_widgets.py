@@ -106,6 +106,15 @@ def test_review_by_keys_and_category(review):
     assert widget.decided(3)[-1]==('owl & <b>/0.png', 'quarantine', '')
 
 
+def test_keys_typed_too_fast_decide_no_picture_twice(review):
+    "Whatever came through before the next picture was shown: no picture has two decisions, and the log is what the widget says"
+    notebook,widget = review
+    widget.keys('kkk')
+    notebook.page.wait_for_timeout(2500)
+    files = [o[0] for o in widget.decided(1)]
+    assert files and files==['cat/0.png', 'cat/1.png', 'cat/2.png'][:len(files)]
+
+
 def test_a_restart_of_the_kernel_forgets_nothing(review, screenshots):
     notebook,widget = review
     widget.press('^keep')

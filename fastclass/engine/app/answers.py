@@ -15,6 +15,7 @@ from PIL import Image
 
 from ..base.bundle_files import read_store, store_format
 from ..base.errors import DataError, PictureError, UnsupportedError, printable
+from ..base.intervals import percent
 from ..base.picture import read_picture
 from ..base.schema import OPENS
 from ..interpret.gradcam import mapper, overlay, scaled, where_hot
@@ -26,10 +27,14 @@ from ..segment.segmenter import MASKS, load_segmenter
 from ..tabular.model import ROWS, load_rows, used_columns
 from ..collab.factors import FACTORS, load_factors, solve_user
 from ..collab.ranking import best_of
+from ..text.model import TEXTS, load_text
+from ..text.occlusion import word_effects
+from ..text.texts import why_no_text
 
 # %% auto #0
-__all__ = ['APP_BYTES', 'APP_PIXELS', 'APP_SIDE', 'SAID', 'MOST_FIELDS', 'MOST_CHOICES', 'VIEWS', 'Answer', 'read_upload',
-           'shown_size', 'PictureView', 'MaskView', 'Field', 'RowView', 'TipsView', 'open_view']
+__all__ = ['APP_BYTES', 'APP_PIXELS', 'APP_SIDE', 'SAID', 'MOST_FIELDS', 'MOST_CHOICES', 'APP_CHARACTERS', 'VIEWS', 'Answer',
+           'read_upload', 'shown_size', 'PictureView', 'MaskView', 'Field', 'RowView', 'TipsView', 'read_sent_text',
+           'TextView', 'open_view']
 
 # %% ../../../nbs/engine/app/answers.ipynb #b1de83a2
 @dataclass(frozen=True)
@@ -42,6 +47,7 @@ class Answer:
     shown:str=''         # The picture in words
     legend:tuple=()      # `(colour, name)` of what is in the picture
     lines:tuple=()       # A list, such as that of tips
+    words:tuple=()       # `(word, marks)` of a text: + for what spoke for the answer, − against it
 
 # %% ../../../nbs/engine/app/answers.ipynb #d554a0aa
 APP_BYTES = 20_000_000  # Of an upload, at most
@@ -138,9 +144,9 @@ class PictureView:
 # %% ../../../nbs/engine/app/answers.ipynb #373edf22
 def _in_a_sentence(answer, sure, threshold):
     "The answer as a sentence"
-    what = f'{printable(answer.label)} ({answer.probability:.0%})'
+    what = f'{printable(answer.label)} ({percent(answer.probability)})'
     if sure: return f'{what}.'
-    return f'Not sure. Perhaps {what}, but below {threshold:.0%} this model is wrong too often.'
+    return f'Not sure. Perhaps {what}, but below {100*threshold:.3g}% this model is wrong too often.'
 
 # %% ../../../nbs/engine/app/answers.ipynb #d2112627
 _MASK_NUMBERS = 2**25 # Classes times pixels of a picture that is asked about
@@ -175,7 +181,7 @@ class MaskView:
         shares = found.shares
         first = next(iter(shares))
         shown = 'The colours are those of the legend. Small parts are the ones to doubt.'
-        return Answer(f'Most of it is {printable(first)} ({shares[first]:.0%}).', bars=_top(shares, 8),
+        return Answer(f'Most of it is {printable(first)} ({percent(shares[first])}).', bars=_top(shares, 8),
                       picture=found.overlay(), shown=shown, legend=_legend_of(found))
 
 # %% ../../../nbs/engine/app/answers.ipynb #e94ccc17
@@ -226,7 +232,7 @@ class RowView:
         lines = tuple(printable(o) for o in found.notes.split('; ') if o)
         if not self.model.classes: return Answer(f'{self.target}: {found.prediction:.4g}.', lines=lines)
         bars = {c: found[f'p_{c}'] for c in self.model.classes}
-        said = f'{self.target}: {printable(found.prediction)} ({found.probability:.0%}).'
+        said = f'{self.target}: {printable(found.prediction)} ({percent(found.probability)}).'
         return Answer(said, bars=_top(bars, 5), lines=lines)
 
 # %% ../../../nbs/engine/app/answers.ipynb #b1fe2f89
@@ -268,10 +274,54 @@ class TipsView:
         stars = self.factors.scores(user.theta)
         order = [i for i in np.argsort(-stars) if i not in user.seen and self.factors.counts[i]>0]
         tips = best_of(self.factors, order, 10, stars=stars).table
-        return Answer(f'Tips from {len(known)} that you like:', lines=tuple(map(printable, tips['item'])))
+        things = 'one thing' if len(known)==1 else f'{len(known)} things'
+        return Answer(f'Tips from {things} that you like:', lines=tuple(map(printable, tips['item'])))
+
+# %% ../../../nbs/engine/app/answers.ipynb #9a5d66e4
+APP_CHARACTERS = 20_000 # Of a text that somebody sends, at most
+
+def read_sent_text(
+    text # What somebody wrote or pasted; None for nothing
+) -> str: # The same; raises `DataError` with a sentence for whoever sent it
+    "A text that somebody sent, within the limits of a page"
+    if text is None or not str(text).strip():
+        raise DataError('There is no text yet.', next='Write or paste one first.')
+    if isinstance(text, str) and len(text)>APP_CHARACTERS:
+        raise DataError(f'The text has {len(text):,} characters, and {APP_CHARACTERS:,} are read here.',
+                        next='Ask about a part of it.')
+    wrong = why_no_text(text)
+    if wrong: raise DataError(f'The text {printable(wrong)}.', next='Ask about another one.')
+    return text
+
+# %% ../../../nbs/engine/app/answers.ipynb #eba910de
+class TextView:
+    "Asks a model of texts: bars, and the words that counted"
+    takes = 'text'
+    examples = ()
+    threshold = None
+    most = APP_CHARACTERS # Of a text
+    def __init__(self,
+        path # Bundle: folder or .zip; raises `BundleError`
+    ):
+        self.about,_ = read_store(path, TEXTS)
+        self.model = load_text(path)
+        self.title = _or(self.model.classes)
+    def ask(self,
+        text # A text
+    ) -> Answer: # Raises `DataError`
+        "What the model says about a text, and which words counted"
+        row = self.model.predict_many([read_sent_text(text)]).iloc[0]
+        if row.error: raise DataError(f'The text {row.error}.', next='Write it in the language of its training texts.')
+        effects = word_effects(self.model, text)
+        bars = {o: row[f'p_{o}'] for o in self.model.classes}
+        words = tuple((word, marks) for word,marks,_ in effects.marked())
+        said = f'{printable(row.prediction)} ({percent(row.probability)}).'
+        lines = (row.notes,) if row.notes else ()
+        return Answer(said, bars=_top(bars, 5), shown=effects.in_words(), lines=lines, words=words)
 
 # %% ../../../nbs/engine/app/answers.ipynb #6df47f16
-VIEWS = {PICTURES.format: PictureView, MASKS.format: MaskView, ROWS.format: RowView, FACTORS.format: TipsView}
+VIEWS = {PICTURES.format: PictureView, MASKS.format: MaskView, ROWS.format: RowView, FACTORS.format: TipsView,
+         TEXTS.format: TextView}
 
 def open_view(
     path # Bundle of any kind: folder or .zip

@@ -27,14 +27,18 @@ def _two_columns(title, pairs):
 
 # %% ../../../nbs/engine/app/markup.ipynb #10fdeebb
 ANSWER_STYLE = (
-    '.fc-said{font-size:1.25rem;font-weight:600;margin:.2rem 0 .6rem}'
+    '.fc-answer,.fc-said{overflow-wrap:anywhere}.fc-said{font-size:1.25rem;font-weight:600;margin:.2rem 0 .6rem}'
     '.fc-bar{display:grid;grid-template-columns:minmax(5rem,9rem) 1fr 3.4rem;gap:.5rem;align-items:center;'
     'margin:.25rem 0}'
     '.fc-bar>span:first-child{overflow-wrap:anywhere}.fc-bar>span:last-child{text-align:right}'
     '.fc-track{background:rgba(128,128,128,.25);border-radius:4px;height:.9rem}'
     '.fc-fill{background:#2f6fde;border-radius:4px;height:100%}.fc-unsure .fc-fill{background:#8a8a8a}'
     '.fc-key{display:inline-block;width:.9rem;height:.9rem;margin-right:.4rem;border:1px solid #808080}'
-    '.fc-legend{list-style:none;padding:0;display:flex;flex-wrap:wrap;gap:.2rem 1rem}'
+    '.fc-legend{padding:0;display:flex;flex-wrap:wrap;gap:.2rem 1rem}.fc-legend li{list-style:none!important;margin:0}'
+    '.fc-text{line-height:1.9;overflow-wrap:anywhere}.fc-text mark{padding:1px 2px}'
+    '.fc-text mark,.fc-text mark *{color:#000!important}'
+    '.fc-for{background:#deebf7;border-bottom:2px solid #08519c}'
+    '.fc-against{background:#fee6ce;border-bottom:2px dotted #a63603}'
     '.fc-picture{width:100%;max-width:480px;border-radius:4px}'
     '.fc-card td,.fc-card th{padding:.1rem .8rem .1rem 0;text-align:left;overflow-wrap:anywhere}')
 
@@ -43,7 +47,18 @@ def _bar(name, share):
     "One class with its bar and its number"
     width = 100*min(1., max(0., share))
     fill = f'<div class="fc-track"><div class="fc-fill" style="width:{width:.1f}%"></div></div>'
-    return f'<div class="fc-bar"><span>{as_html(name)}</span>{fill}<span>{share:.1%}</span></div>'
+    number = '>99.9%' if .9995<=share<1 else f'{share:.1%}'
+    return f'<div class="fc-bar"><span>{as_html(name)}</span>{fill}<span>{as_html(number)}</span></div>'
+
+def _marked_word(word, marks):
+    "A word, with a colour, a line and signs where it counted"
+    if not marks: return as_html(word)
+    kind = 'fc-for' if marks.startswith('+') else 'fc-against'
+    return f'<mark class="{kind}">{as_html(word)}<sup>{as_html(marks)}</sup></mark>'
+
+def _text(words):
+    "A text with its marks"
+    return f'<p class="fc-text">{" ".join(_marked_word(*o) for o in words)}</p>' if words else ''
 
 def _image(answer):
     "The picture inside of the page: no file is left for it, and none is shared with the next visitor"
@@ -65,8 +80,9 @@ def answer_html(
     said = f'<p class="fc-said" role="status">{as_html(answer.said)}</p>'
     shown = f'<p>{as_html(answer.shown)}</p>' if answer.shown else ''
     legend = f'<ul class="fc-legend">{keys}</ul>' if keys else ''
-    lines = f'<ol>{lines}</ol>' if lines else ''
-    return f'<style>{ANSWER_STYLE}</style><div class="{kind}">{said}{bars}{lines}{shown}{_image(answer)}{legend}</div>'
+    if lines: lines = f'<ol>{lines}</ol>' if len(answer.lines)>1 else f'<p>{as_html(answer.lines[0])}</p>'
+    parts = f'{said}{bars}{lines}{_text(answer.words)}{shown}{_image(answer)}{legend}'
+    return f'<style>{ANSWER_STYLE}</style><div class="{kind}">{parts}</div>'
 
 def error_html(
     error # A `FastclassError`
@@ -98,7 +114,8 @@ def card_html(
     "What a model was made from, and how good it was"
     card = about.get('data_card') or about.get('about') or {}
     body = _two_columns('Data', _simple(card))+(_counted(card) if isinstance(card, dict) else '')
-    body += _two_columns('How good it was on what it had not learned from', _simple(about.get('metrics')))
+    metrics = about.get('metrics') or (card.get('metrics') if isinstance(card, dict) else None)
+    body += _two_columns('How good it was on what it had not learned from', _simple(metrics))
     weights = about.get('weights', {}).get('source')
     made = [('made on', about.get('created', 'an unknown day')), ('first weights', weights or 'not noted')]
     return body+_two_columns('Made', made+_simple(about.get('versions')))

@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from html import escape
 from ..base.errors import DataError
+from ..base.intervals import percent
 from .tokens import units
 
 # %% auto #0
@@ -34,17 +35,17 @@ class WordEffects:
     def in_words(self): # A sentence or two
         "What a person reads aloud"
         pro,con = ([f'{w} {e:+.2f}' for w,e in side] for side in self.strongest())
-        said = f'{self.label}, {self.probability:.0%} sure. For it: {", ".join(pro) or "no single word"}.'
+        said = f'{self.label}, {percent(self.probability)} sure. For it: {", ".join(pro) or "no single word"}.'
         return f'{said} Against it: {", ".join(con) or "no single word"}.'
     def __str__(self):
-        text = ' '.join(f'[{w}{mark}]' if mark else w for w,mark,_ in self._marked())
+        text = ' '.join(f'[{w}{mark}]' if mark else w for w,mark,_ in self.marked())
         return f'{text}\n{self.in_words()}'
     def _repr_html_(self):
         parts = [f'<mark style="{_style(e)}">{escape(w)}<sup>{mark}</sup></mark>' if mark else escape(w)
-                 for w,mark,e in self._marked()]
+                 for w,mark,e in self.marked()]
         return f'<p style="line-height:1.9">{" ".join(parts)}</p><p>{escape(self.in_words())}</p>'
-    def _marked(self):
-        "`(word, mark, effect)`: up to three signs at a word that counts"
+    def marked(self): # Yields `(word, marks, effect)`; marks is '' or up to three of + or −
+        "Each word with signs where it counts"
         top = max([abs(e) for e in self.effects if e is not None], default=0.)
         for w,e in zip(self.words, self.effects):
             share = abs(e)/top if e is not None and abs(e)>=LEAST_EFFECT else 0
