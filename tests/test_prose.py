@@ -152,7 +152,7 @@ def shows_picture(cell): return any(name.startswith('image/') for o in cell.get(
 def is_folded(cell): return bool(cell.metadata.get('jupyter', {}).get('source_hidden'))
 def first_paragraph(text): return re.split(r'\n\s*\n', text.strip())[0]
 def last_paragraph(text): return re.split(r'\n\s*\n', text.strip())[-1]
-def is_caption(paragraph): return bool(re.fullmatch(r'\*[^*\s].{15,}\*(?:\s*<!--.*?-->)*', paragraph, re.S))
+def is_caption(paragraph): return bool(re.fullmatch(r'\*[^*\s].{15,}\*(?:\s*<!--.*?-->)*', paragraph.strip(), re.S))
 
 
 def has_text(path, i):
