@@ -42,7 +42,7 @@ def quick_text(
     sides = [token_numbers(o) for o in (dls.train_ds, dls.valid_ds)]
     if check: check_sides(*sides, plan['vocab'])
     kwargs |= dict(sides=sides, seed=seed, progress=progress)
-    if epochs: kwargs['epochs'] = epochs
+    if epochs is not None: kwargs['epochs'] = epochs
     if source is dls: learn = train_bag(dls, pairs=pairs, **kwargs)
     else: learn = train_text_head(source, **kwargs)
     right = float(learn.recorder.values[-1][-1])

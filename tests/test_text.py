@@ -393,3 +393,21 @@ def test_real_reviews_are_read_as_well_as_by_tfidf(shared):
         found.append(compare_texts(model, df[~here], df[here]).accuracy)
     table = pd.DataFrame(found).mean()
     assert table['quick_text']>table['TF-IDF']-.02 and table['quick_text']>.75
+
+
+def test_a_text_that_the_rules_make_longer_than_spacy_takes(model, reviews):
+    long = ('aaaaab'*800+' ')*150+' plot'
+    assert len(long)<10**6 and model.predict(long).label in model.classes
+
+
+@pytest.mark.parametrize('ask', [lambda model, df: text_dls(df, bs=0), lambda model, df: compare_texts(model, df[:0], df), lambda model, df: compare_texts(model, df, df[:0])])
+def test_nothing_to_look_at_is_refused(model, reviews, ask):
+    with pytest.raises(DataError) as e: ask(model, reviews)
+    assert e.value.next
+
+
+def test_one_long_text_does_not_change_the_others(model, reviews):
+    texts = reviews.text[:60].tolist()
+    alone = model.predict_many(texts).probability.to_numpy()
+    beside = model.predict_many([*texts, 'plot '*60_000]).probability.to_numpy()[:60]
+    assert np.allclose(alone, beside, atol=1e-5)

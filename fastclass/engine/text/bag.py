@@ -145,18 +145,25 @@ def new_bag(
     return model
 
 # %% ../../../nbs/engine/text/bag.ipynb #d30f52bd
+_MOST_AT_ONCE = 2**18 # Tokens that are looked at together, unless one text has more
+
 def features_of(
     model,        # A `BagOfWords`
     numbers,      # A list of tensors, one a text
     n:int=256     # Texts at a time
 ) -> tuple:       # `(features, weights)`: each `(texts, most features of a text)`
     "The features of many texts, each filled up at its end"
-    rows,weights = [],[]
-    for start in range(0, len(numbers), n):
-        x = pad_sequence(numbers[start:start+n], batch_first=True, padding_value=AT_PAD)
-        for found,worth in zip(*model.features(x)):
-            rows.append(found[worth>0])
-            weights.append(worth[worth>0])
+    order = sorted(range(len(numbers)), key=lambda i: -len(numbers[i]))
+    rows = [None]*len(numbers)
+    weights = [None]*len(numbers)
+    while order:
+        longest = max(1, len(numbers[order[0]]))
+        together = max(1, min(n, _MOST_AT_ONCE//longest)) # one long text must not fill up many
+        some,order = order[:together],order[together:]
+        x = pad_sequence([numbers[i] for i in some], batch_first=True, padding_value=AT_PAD)
+        for i,found,worth in zip(some, *model.features(x)):
+            rows[i] = found[worth>0]
+            weights[i] = worth[worth>0]
     if not rows: return torch.zeros(0, 0, dtype=torch.int64),torch.zeros(0, 0)
     if not max(map(len, rows)): rows[0],weights[0] = torch.tensor([AT_PAD]),torch.zeros(1) # none of them holds any
     return (pad_sequence(rows, batch_first=True, padding_value=AT_PAD), pad_sequence(weights, batch_first=True))

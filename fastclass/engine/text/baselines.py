@@ -57,6 +57,9 @@ def compare_texts(
 ):                # DataFrame: a row a method with accuracy, its 95% interval, and seconds of training
     "The baselines, and the model, on the same texts"
     for side in (train, valid): _check_side(side, text, label)
+    if not len(train) or not len(valid):
+        raise DataError(f'{len(train)} training and {len(valid)} validation texts cannot be compared.',
+                        next='Both sides need some.')
     answers = valid[label].astype(str).to_numpy()
     commonest = train[label].astype(str).value_counts().index[0]
     rows = {'commonest class': _score(answers, np.full(len(answers), commonest), 0.)}

@@ -14,10 +14,21 @@ from fastai.text.core import (BOS, PAD, UNK, SpacyTokenizer, TokenizeWithRules, 
 from fastai.text.data import Numericalize, TextBlock, TextDataLoaders
 from ..base.bundle_files import plain, refuse
 from ..base.errors import DataError
-from .texts import check_texts, held_out, readable_texts, split_texts
+from .texts import MOST_CHARACTERS, check_texts, held_out, readable_texts, split_texts
 
 # %% auto #0
-__all__ = ['RULES', 'LANGUAGES', 'AT_PAD', 'AT_UNK', 'text_dls', 'text_plan', 'Reader', 'units']
+__all__ = ['RULES', 'LANGUAGES', 'AT_PAD', 'AT_UNK', 'word_tokenizer', 'text_dls', 'text_plan', 'Reader', 'units']
+
+# %% ../../../nbs/engine/text/tokens.ipynb #a1b1b83a
+_LONGER = 20 # Times that the rules may make a text longer
+
+def word_tokenizer(
+    language:str='en' # One of `LANGUAGES`
+) -> SpacyTokenizer:  # Also for a text of `MOST_CHARACTERS` that the rules make longer
+    "spaCy's tokenizer without its parser"
+    tokenizer = SpacyTokenizer(language)
+    tokenizer.pipe.__self__.max_length = _LONGER*MOST_CHARACTERS
+    return tokenizer
 
 # %% ../../../nbs/engine/text/tokens.ipynb #7fa8c02e
 def text_dls(
@@ -30,6 +41,7 @@ def text_dls(
 ) -> TextDataLoaders:  # Raises as `check_texts` and `split_texts` do
     "Stock text `DataLoaders` from a table of texts that can be read"
     texts,labels = check_texts(df, text, label)
+    if bs<1: raise DataError(f'A batch of {bs} texts is none.', next='Give bs a number such as 64.')
     if isinstance(valid, float): _,held = split_texts(texts, valid, seed)
     else: held = held_out(df, valid)
     if not 0<len(held)<len(texts):
@@ -37,8 +49,9 @@ def text_dls(
                         next='Both sides need some.')
     _check_both_sides(labels, held)
     table = texts.to_frame('text').assign(label=labels).reset_index(drop=True)
-    block = DataBlock(blocks=(TextBlock.from_df('text', n_workers=0), CategoryBlock), get_x=ColReader('text'),
-                      get_y=ColReader('label'), splitter=IndexSplitter(held))
+    words = TextBlock.from_df('text', tok=word_tokenizer(), n_workers=0)
+    block = DataBlock(blocks=(words, CategoryBlock), get_x=ColReader('text'), get_y=ColReader('label'),
+                      splitter=IndexSplitter(held))
     return TextDataLoaders.from_dblock(block, table, bs=bs)
 
 # %% ../../../nbs/engine/text/tokens.ipynb #0a1797aa
@@ -107,7 +120,7 @@ class Reader:
         self.plan = plan
         self.at = {o: i for i,o in reversed(list(enumerate(plan['vocab']))) if o!='xxfake'}
         rules = [RULES[o] for o in plan['rules']]
-        self.tokenize = TokenizeWithRules(SpacyTokenizer(plan['language']), rules, [replace_space])
+        self.tokenize = TokenizeWithRules(word_tokenizer(plan['language']), rules, [replace_space])
     def tokens(self,
         texts # A list of texts
     ) -> list: # A list of tokens for each; raises `DataError` for what is no text
