@@ -1,5 +1,5 @@
 "Each check of the course is itself checked: right answers pass, wrong ones fail with words that fit, and nothing that was given is changed"
-import importlib, json, random, subprocess, sys, time
+import importlib, inspect, json, random, subprocess, sys, time
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +16,11 @@ ANSWERS = {number: answers for lesson in LESSONS for number,answers in importlib
 
 
 def made(answer):
-    "An answer, made by calling a function of the answers' module that takes nothing"
-    takes_nothing = callable(answer) and answer.__code__.co_argcount==answer.__code__.co_kwonlyargcount==0 or getattr(answer, '__defaults__', None)
-    return answer() if takes_nothing else answer
+    "An answer, made by calling a function of the answers' module that can be called without arguments"
+    if not callable(answer) or isinstance(answer, type): return answer
+    try: inspect.signature(answer).bind()
+    except (TypeError, ValueError): return answer
+    return answer()
 
 
 def fingerprint(answer):

@@ -4,11 +4,12 @@
 
 # %% ../../nbs/course/exercise.ipynb #7c4b5ea7
 from __future__ import annotations
-import importlib, json, pkgutil, random, sys, tomllib
+import importlib, json, random, sys, tomllib
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+import fastclass
 from ..engine.base.errors import DataError, first_line, printable
 from ..engine.base.files import write_atomic
 from ..engine.base.machine import cache_dir
@@ -93,26 +94,28 @@ def verdict_on(
     return Verdict('right', exercise.why)
 
 # %% ../../nbs/course/exercise.ipynb #3ef51ee2
-def _of_lesson(module):
-    "The exercises of one lesson"
-    file = Path(module.__file__).with_suffix('.toml')
-    rows = tomllib.loads(file.read_text(encoding='utf-8'))['exercise']
-    for row in rows:
-        number = row['number']
-        if number in module.LOOKS: row['look'] = module.LOOKS[number]
-        else: row['look'] = choices(row.pop('right'), **row.pop('choices'))
-    return [Exercise(**row) for row in rows]
+_FOLDER = Path(fastclass.__file__).parent/'course'/'exercises'
+
+def _rows(lesson=None):
+    "The texts of a lesson's exercises, or of all; no module is imported for them"
+    files = sorted(_FOLDER.glob('lesson*.toml' if lesson is None else f'lesson{int(lesson):02}.toml'))
+    return [row for file in files for row in tomllib.loads(file.read_text(encoding='utf-8'))['exercise']]
+
+def _lesson_of(number): return int(number.split('.')[0])
+
+def _made(row):
+    "An exercise, with the function that looks at an answer"
+    module = importlib.import_module(f'fastclass.course.exercises.lesson{_lesson_of(row["number"]):02}')
+    if row['number'] in module.LOOKS: row['look'] = module.LOOKS[row['number']]
+    else: row['look'] = choices(row.pop('right'), **row.pop('choices'))
+    return Exercise(**row)
 
 # %% ../../nbs/course/exercise.ipynb #d9e90cdd
 def exercises(
     lesson=None # Its number; None for all lessons
 ) -> dict:      # Number, such as '3.2', to `Exercise`; {} for a lesson without any
     "The exercises of a lesson, or of the course"
-    package = importlib.import_module('fastclass.course.exercises')
-    names = sorted(module.name for module in pkgutil.iter_modules(package.__path__))
-    if lesson is not None: names = [name for name in names if name==f'lesson{int(lesson):02}']
-    modules = [importlib.import_module(f'{package.__name__}.{name}') for name in names]
-    return {exercise.number: exercise for module in modules for exercise in _of_lesson(module)}
+    return {row['number']: _made(row) for row in _rows(lesson)}
 
 # %% ../../nbs/course/exercise.ipynb #219586fc
 def _exercise(number):
@@ -121,7 +124,7 @@ def _exercise(number):
     lesson,_,_ = number.partition('.')
     found = exercises(lesson) if lesson.isdecimal() else {}
     if number in found: return found[number]
-    known = ', '.join(found or exercises())
+    known = ', '.join(found or [row['number'] for row in _rows()])
     raise DataError(f'There is no exercise {printable(number)[:20]!r}.', next=f'There are {known}.')
 
 # %% ../../nbs/course/exercise.ipynb #6b3ede0d
@@ -189,9 +192,9 @@ def progress(
 ) -> dict:             # Number of an exercise to True (right), False (tried) or None
     "Print which exercises of each lesson are solved"
     known = _read()
-    state = {number: _is_right(known.get(number, {})) for number in exercises()}
-    for lesson in dict.fromkeys(number.split('.')[0] for number in state):
-        rows = {number: right for number,right in state.items() if number.split('.')[0]==lesson}
+    state = {number: _is_right(known.get(number, {})) for number in [row['number'] for row in _rows()]}
+    for lesson in dict.fromkeys(map(_lesson_of, state)):
+        rows = {number: right for number,right in state.items() if _lesson_of(number)==lesson}
         marks = [f'{number} {_MARKS[right]}' for number,right in rows.items()]
         solved = list(rows.values()).count(True)
         print(f'Lesson {lesson:>2}: {solved} of {len(rows)} solved ({", ".join(marks)})')
