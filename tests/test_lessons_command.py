@@ -229,11 +229,18 @@ def test_the_student_edition_lies_beside_the_lessons_and_goes_over_no_work(tmp_p
     lessons(str(tmp_path), clean=True, no_open=True)
     file = tmp_path/CLEAN/'03_finetune.ipynb'
     assert f'{len(lesson_paths())} of them, are in {tmp_path.resolve()/CLEAN}' in capsys.readouterr().out
-    assert (tmp_path/'03_finetune.ipynb').read_bytes()==(lessons_home()/'03_finetune.ipynb').read_bytes()
+    on_the_web = (lessons_home()/'03_finetune.ipynb').read_bytes().replace(b'](engine/', b'](https://github.com/fastclass/fastclass/blob/main/nbs/engine/')
+    assert (tmp_path/'03_finetune.ipynb').read_bytes()==on_the_web
     links = [(path, link) for path in file.parent.glob('*.ipynb') for link in re.findall(r'\]\((?!https?:)([^)#]+)', prose_of(lesson_cells(path)))]
     assert len(links)>30 and not [(path.name, link) for path,link in links if not (path.parent/link).is_file()]
     file.write_text(notebook('my answer'))
     assert not lessons(str(tmp_path), clean=True, no_open=True)['beside'] and 'my answer' in file.read_text()
+
+
+def test_every_link_of_a_copied_lesson_leads_to_a_file(tmp_path):
+    lessons(str(tmp_path), no_open=True)
+    links = [(path, link) for path in tmp_path.rglob('*.ipynb') for link in re.findall(r'\]\((?!https?:|attachment:)([^)#\s]+)', prose_of(lesson_cells(path)))]
+    assert len(links)>60 and not [(path.name, link) for path,link in links if not (path.parent/link).is_file()]
 
 
 def test_without_clean_there_is_no_student_edition(tmp_path):

@@ -80,6 +80,12 @@ class _SameRandom:
         if self.torch: self.torch.set_rng_state(self.of_torch)
 
 # %% ../../nbs/course/exercise.ipynb #a8a81821
+def _stopped(answer, error):
+    "What to say of an answer that raised an error"
+    if not callable(answer) and 'not callable' in str(error):
+        return f'{first_line(error)}. A function was expected: hand over its name, without brackets behind it.'
+    return f'Your answer stopped with {type(error).__name__}: {first_line(error)}'
+
 def verdict_on(
     exercise, # An `Exercise`
     answer    # Whatever a learner gives
@@ -89,7 +95,7 @@ def verdict_on(
         return Verdict('not attempted', 'Write your answer in the place of the three dots, and run the cell again.')
     try:
         with _SameRandom(): words = exercise.look(answer)
-    except Exception as error: words = f'Your answer stopped with {type(error).__name__}: {first_line(error)}'
+    except Exception as error: words = _stopped(answer, error)
     if words: return Verdict('not yet', words)
     return Verdict('right', exercise.why)
 
@@ -187,6 +193,10 @@ def _is_right(row):
     right = row.get('right')
     return right if isinstance(right, bool) else None
 
+class _Told(dict):
+    "What was printed already: a notebook shows nothing below it"
+    def _ipython_display_(self): pass
+
 def progress(
     as_json:bool=False # Print one line of JSON, for a program to read
 ) -> dict:             # Number of an exercise to True (right), False (tried) or None
@@ -198,4 +208,4 @@ def progress(
         marks = [f'{number} {_MARKS[right]}' for number,right in rows.items()]
         solved = list(rows.values()).count(True)
         print(f'Lesson {lesson:>2}: {solved} of {len(rows)} solved ({", ".join(marks)})')
-    return state
+    return _Told(state)

@@ -4,7 +4,7 @@
 
 # %% ../../nbs/course/lessons.ipynb #db444132
 from __future__ import annotations
-import hashlib, importlib.util, json, os, subprocess, sys
+import hashlib, importlib.util, json, os, re, subprocess, sys
 from pathlib import Path
 from urllib.parse import quote
 import fastclass
@@ -127,12 +127,21 @@ def give(
 # %% ../../nbs/course/lessons.ipynb #2d83c0bc
 CLEAN = 'clean' # Folder of the student edition, below that of the lessons
 
+_ON_THE_WEB = rb'](https://github.com/fastclass/fastclass/blob/main/nbs/\1)'
+
+def _with_links(data, name):
+    "A notebook whose links to what a learner's folder does not have are addresses"
+    if not name.endswith('.ipynb'): return data
+    missing = rb'\]\((?:\.\./)*((?:engine/|course/|report\.ipynb|train\.ipynb|index\.ipynb)[^)\s]*)\)'
+    return re.sub(missing, _ON_THE_WEB, data)
+
 def _all_files(home, clean):
     "Name in the learner's folder -> its bytes"
     files = {name: (home/name).read_bytes() for name in lesson_files(home)}
-    if not clean: return files
+    if not clean: return {name: _with_links(data, name) for name,data in files.items()}
     numbered = [path.name for path in sorted(home.glob(LESSONS[0]))]
-    return files | {f'{CLEAN}/{name}': student_edition(files[name], name) for name in numbered}
+    clean_ones = {f'{CLEAN}/{name}': student_edition(files[name], name) for name in numbered}
+    return {name: _with_links(data, name) for name,data in (files | clean_ones).items()}
 
 # %% ../../nbs/course/lessons.ipynb #9b4b17fd
 def copy_lessons(

@@ -6,6 +6,7 @@
 from __future__ import annotations
 import ast, json, re, textwrap
 from pathlib import PurePosixPath
+from .claim import claims
 from ..engine.base.errors import DataError
 
 # %% auto #0
@@ -166,20 +167,28 @@ def _only_checks(cell):
     "Does a folded cell only look whether the lesson is right?"
     return _is_folded(cell) and bool(re.search(r'^\s*(assert|test_\w+\(|with expect_fail)', _written(cell), re.M))
 
+def _measured(name):
+    "What the number of a claim is"
+    known = claims().get(name)
+    return known.measures if known else 'a number'
+
 def _comment(made, claimed):
     "What an emptied cell says"
     names = ', '.join(made)
     makes = f' It makes: {names}' if names and len(names)<70 else ''
-    ends = ''.join(f" It ends with claim('{name}', ...)." for name in claimed)
+    ends = ''.join(f" It ends with claim('{name}', ...): {_measured(name)}." for name in claimed)
     return f'# Write this cell.{ends}{makes}'
 
-def _emptied(code, later):
+# %% ../../nbs/course/student.ipynb #da123a34
+def _emptied(code, later, asked=()):
     "The imports of a cell, and one line in the place of the rest"
     statements = _tree(code)
     kept = [ast.unparse(o) for o in statements if _is_import(o)]
     if statements and len(kept)==len(statements) or all(map(_is_claim, statements)): return code
-    made = [shown for name,shown in _makes(statements).items() if name in later]
-    claimed = re.findall(r"""^claim\(['"]([^'"]+)""", code, re.M)
+    names = _makes(statements)
+    made = [shown for name,shown in names.items() if name in later]
+    made = made or [shown for name,shown in names.items() if name in asked]
+    claimed = re.findall(r"""^(?:.*[ :])?claim\(['"]([^'"]+)""", code, re.M)
     return '\n'.join([*kept, _comment(made, claimed)])
 
 # %% ../../nbs/course/student.ipynb #45b161dd
@@ -204,7 +213,9 @@ def _part_of_lesson(heading, before):
 
 def _elsewhere(text):
     "Links as they are one folder further down; what a learner's folder does not have becomes text"
-    text = re.sub(r'\[([^\]]*)\]\((?:\.\./)*(?:engine|course)/[^)]*\)', r'\1', text)
+    link = r'\[([^\]]*)\]\((?:\.\./)*(?:engine|course)/[^)]*\)'
+    text = re.sub(r' \('+link+r'\)', '', text)
+    text = re.sub(link, r'\1', text)
     return re.sub(r'(\]\()(?![a-z]+:|#|\d\d_)', r'\1../', text) # the numbered lessons lie beside it
 
 def _markdown(cell, text): return {**cell, 'source': text.strip().splitlines(keepends=True)}
@@ -213,6 +224,17 @@ _NOTE = ('\n\nThis is the lesson to redo **from memory**: write what stood in th
          ' Later cells use the names that a cell makes. The whole lesson: [{name}](../{name}).')
 
 # %% ../../nbs/course/student.ipynb #be00acec
+def _quoted_in_turn(cells):
+    "Names that stand in backticks under \"Your turn\", but for the arguments of what is to be written there"
+    start = next((i for i,o in enumerate(cells) if '## your turn' in _written(o).lower()), len(cells))
+    turn = cells[start:]
+    code = [statement for o in turn if o['cell_type']=='code' for statement in _tree(_written(o))]
+    prose = '\n'.join(_written(o) for o in turn if o['cell_type']=='markdown')
+    quoted = [statement for words in re.findall(r'`([^`]+)`', prose) for statement in _tree(words)]
+    names = set().union(*(_names(statement, ast.Load) for statement in quoted))
+    return names-set().union(*map(_own, code))
+
+# %% ../../nbs/course/student.ipynb #5ef338db
 class _Edition:
     "Goes through the cells of a lesson, and keeps those of the student edition"
     def __init__(self, cells, name):
@@ -221,6 +243,8 @@ class _Edition:
         shown = [o for o in cells if o['cell_type']=='code' and not _directive(o, 'export') and not _only_checks(o)]
         self.trees = {o['id']: _tree(_written(o)) for o in shown}
         self.used = set().union(*map(_needs, self.trees.values()))
+        made = [name for tree in self.trees.values() for name in _makes(tree)]
+        self.asked = {name for name in _quoted_in_turn(cells) if made.count(name)==1}
 
     def later(self, i):
         "Names of cell `i` that cells below it use"
@@ -255,7 +279,7 @@ class _Edition:
         kept = {**cell, 'outputs': [], 'execution_count': None}
         if self.part=='lesson' and not _is_folded(cell):
             self.lead(cell)
-            kept['source'] = _emptied(_written(cell), self.later(i)).splitlines(keepends=True)
+            kept['source'] = _emptied(_written(cell), self.later(i), self.asked).splitlines(keepends=True)
         self.kept.append(kept)
 
     def lead(self, cell):

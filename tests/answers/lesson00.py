@@ -11,9 +11,9 @@ photos = pack('streets')/'photos'
 
 
 @cache
-def few():
-    "Forty pictures of each class"
-    return [file for kind in ('cyclist', 'pedestrian') for file in sorted((photos/kind).glob('*.jpg'))[:40]]
+def few(folder=pack('lakes'), kinds=('aldra', 'bremir')):
+    "Sixty pictures of each class"
+    return [file for kind in kinds for file in sorted((folder/kind).glob('*.jpg'))[:60]]
 
 
 def block(size=128, **more):
@@ -32,6 +32,10 @@ def trained(dls=None):
     learn = make_learner(dls or loaders(96))
     with learn.no_bar(), learn.no_logging(): quick_tune(learn, seconds=5)
     return learn
+
+
+def of_the_lesson():
+    return make_learner(block(64).dataloaders(few(photos, ('cyclist', 'pedestrian')), bs=8, num_workers=0), pretrained=False)
 
 
 def untrained():
@@ -58,13 +62,14 @@ ANSWERS = { # Number -> right answers, and wrong ones with a part of what is sai
     '0.2': dict(right=[28, 28., '28', 32*(1-.125)], wrong=[(4, 'So many are wrong'), (.875, 'the share of right'), (87.5, 'in percent'), (12.5, 'share of wrong'), (31.875, 'from 0 to 1'),
                                                            (30, 'Take 0.125 of the 32'), ('most', 'A number was expected')]),
     '0.3': dict(
-        right=[lambda: lambda probs, vocab, name: probs[vocab.index(name)], lambda: by_loop, lambda: lambda probs, vocab, name: dict(zip(vocab, probs.tolist()))[name]],
+        right=[lambda: lambda probs, vocab, name: probs[list(vocab).index(name)], lambda: by_loop, lambda: lambda probs, vocab, name: probs[vocab.o2i[name]], lambda: lambda probs, vocab, name: dict(zip(vocab, probs.tolist()))[name]],
         wrong=[(lambda: lambda probs, vocab, name: probs[0], 'first class in the alphabet'),
                (lambda: lambda probs, vocab, name: probs.max(), 'probability of the answer'),
-               (lambda: lambda probs, vocab, name: vocab.index(name), 'the place of the class'),
+               (lambda: lambda probs, vocab, name: list(vocab).index(name), 'the place of the class'),
                (lambda: lambda probs, vocab, name: vocab[probs.argmax()], 'It gives a name'),
                (lambda: lambda probs, vocab, name: probs[sorted(vocab).index(name)], 'another order'),
                (lambda: lambda probs, vocab, name: probs[-1], 'last number'),
+               (lambda: lambda probs, vocab, name: probs[vocab.index(name)], 'AttributeError'),
                (lambda: lambda probs, vocab, name: probs[name], 'IndexError'),
                (lambda: gives_nothing, 'return'),
                (.5, 'not callable')]),
@@ -80,5 +85,5 @@ ANSWERS = { # Number -> right answers, and wrong ones with a part of what is sai
     '0.5': dict(
         right=[trained, lambda: trained(loaders(112, splitter=RandomSplitter(seed=2)))],
         wrong=[(untrained, 'luck may do that too'), (of_other_labels, 'luck may do that too'), (lambda: trained(loaders(96, splitter=exam_in_training)), 'seen the answers'),
-               (lambda: make_learner(folder_dls(pack('lakes'), size=64), pretrained=False), 'knows 5 classes'), (.97, 'A `Learner` was expected'), (loaders, 'A `Learner` was expected')]),
+               (of_the_lesson, 'the two of the lesson'), (lambda: make_learner(folder_dls(pack('lakes'), size=64), pretrained=False), 'knows 5 classes'), (.97, 'A `Learner` was expected'), (loaders, 'A `Learner` was expected')]),
 }

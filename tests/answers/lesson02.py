@@ -95,11 +95,11 @@ ANSWERS = { # Number -> right answers, and wrong ones with a part of what is sai
                (lambda: Resize(64, 'pad', 'zeros'), '`DataLoaders` were expected')]),
     '2.3': dict(
         right=[lambda: lambda name: name.rsplit('_', 1)[0], lambda: with_a_pattern, lambda: lambda name: '_'.join(name.split('_')[:-1])],
-        wrong=[(lambda: lambda name: name.split('_')[0], 'stops at the first line'),
+        wrong=[(lambda: lambda name: name.split('_')[0], 'stops at the first underscore'),
                (lambda: lambda name: name.split('.')[0], 'a class for each picture'),
                (lambda: lambda name: name.split('_'), 'a list'),
                (lambda: lambda name: name.split('_')[-1], 'what is before it'),
-               (lambda: lambda name: name[:-7], 'The last line'),
+               (lambda: lambda name: name[:-7], 'The last underscore'),
                (lambda: lambda name: name.split('_')[0]+'_'+name.split('_')[1], 'aldra_003.jpg'),
                (lambda: lambda file: parent_label(file), 'looks for a folder'),
                (lambda: gives_nothing, 'return'),

@@ -103,7 +103,7 @@ ANSWERS = { # Number -> right answers, and wrong ones with a part of what is sai
                (lambda: OfColumns(RandomForestRegressor(20, random_state=0), only_area), 'does it not use'),
                (lambda: OfColumns(Ridge(.1), with_products, np.log), 'logarithm'),
                (lambda: TheMean(), 'Has it been trained'),
-               (untrained, 'logarithm, or scaled'),
+               (untrained, 'is it a logarithm?'),
                (as_classes, 'a class'),
                (lambda: 75, 'A trained model was expected')]),
 }

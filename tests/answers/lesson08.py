@@ -8,7 +8,7 @@ from fastclass.collab import quick_collab, read_ratings
 from fastclass.engine.packs.packs import pack
 
 df = pd.read_csv(pack('ratings')/'ratings.csv').merge(pd.read_csv(pack('ratings')/'films.csv'))[['user', 'title', 'rating', 'timestamp', 'film']]
-messy = df[['film', 'timestamp', 'rating', 'user']].head(1000).reset_index()
+messy = df[['user', 'timestamp', 'rating', 'film']].head(1000).reset_index()
 messy['user'] = messy.user.where(messy.index%2==0, messy.user.astype(str))
 messy.loc[::4, 'rating'] = 0
 

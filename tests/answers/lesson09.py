@@ -109,7 +109,7 @@ ANSWERS = {
     '9.2': dict(right=['a', 'A.'], wrong=[('b', 'server on the web'), ('c', 'not to the same people'), ('d', 'no passwords'), ('0.0.0.0', 'not one of')]),
     '9.3': dict(right=[by_max, by_sorting], wrong=[
         (first_class, 'the first class'), (strictly, '`>=`'), (turned_round, 'other way round'), (by_name, 'not the likeliest'), (always, 'always names a class'),
-        (gives_nothing, 'nothing back'), (gives_a_number, 'no text'), (one_argument, 'stopped with TypeError'), (takes_it_away, 'changes the probabilities'), ('lion', 'stopped with')]),
+        (gives_nothing, 'nothing back'), (gives_a_number, 'no text'), (one_argument, 'stopped with TypeError'), (takes_it_away, 'changes the probabilities'), ('lion', 'A function was expected')]),
     '9.4': dict(right=[with_credit, as_a_zip_in_a_text, opened], wrong=[
         (without, 'has no examples'), (drawn_ones, 'of `free_examples`'), (the_list, 'list of examples'), (loaded, 'path of the bundle'), (no_licence, 'no licence'),
         (not_free, 'no licence'), (no_maker, 'who made'), (no_credit, 'empty'), ('nowhere', 'There is no bundle'), (7, 'not int')]),

@@ -5,6 +5,7 @@
 # %% ../../../nbs/course/exercises/lesson00.ipynb #1f25b8df
 from __future__ import annotations
 import torch
+from fastai.data.transforms import CategoryMap
 from ..exercise import close_to
 from ...engine.base.intervals import accuracy_interval
 from ...engine.base.torch_tools import evaluating
@@ -30,7 +31,7 @@ def look_at_probability_of(
     probability_of # Takes probabilities, names of the classes and one of these names
 ) -> str:          # '' where it is right, else what is not right yet
     "What is wrong with a function that finds the probability of a class"
-    vocab = ['bear', 'cat', 'dog']
+    vocab = CategoryMap(['bear', 'cat', 'dog'], sort=False)
     probs = torch.tensor([.2, .5, .3])
     got = [probability_of(probs, vocab, name) for name in vocab]
     if any(o is None for o in got): return 'It gives nothing back. End the function with `return`.'
@@ -46,7 +47,7 @@ def look_at_probability_of(
 # %% ../../../nbs/course/exercises/lesson00.ipynb #a23af58c
 def _of_other_orders(probability_of):
     "The same with names in another order, and more of them"
-    vocab = ['dog', 'ant', 'cat', 'bear']
+    vocab = CategoryMap(['dog', 'ant', 'cat', 'bear'], sort=False)
     probs = torch.tensor([.1, .2, .3, .4])
     got = [round(float(probability_of(probs, vocab, name)), 4) for name in vocab]
     if got==[.1, .2, .3, .4]: return ''
@@ -69,7 +70,7 @@ def look_at_small_loaders(
 
 def _next_call(given):
     "What a learner may have forgotten"
-    if hasattr(given, 'dataloaders'): return ' Call its `dataloaders(photos)`.'
+    if type(given).__name__=='DataBlock': return ' Call its `dataloaders(photos)`.'
     return ' A `Learner` has them: hand in `learn.dls`.' if hasattr(given, 'dls') else ''
 
 # %% ../../../nbs/course/exercises/lesson00.ipynb #727e3748
@@ -88,6 +89,8 @@ def look_at_first_learner(
     "What is wrong with a learner for two classes"
     if not hasattr(learn, 'model'): return f'A `Learner` was expected, not {type(learn).__name__}.'
     if len(learn.dls.vocab)!=2: return f'It knows {len(learn.dls.vocab)} classes, and two things were asked for.'
+    if set(map(str, learn.dls.vocab))=={'cyclist', 'pedestrian'}:
+        return 'These are the two of the lesson. Change `one` and `other` at the top, and run all again.'
     both = set(map(str, learn.dls.train_ds.items)) & set(map(str, learn.dls.valid_ds.items))
     if both: return f'{len(both)} pictures are in the exam and in the training: it has seen the answers.'
     right,n = _right_in_exam(learn)

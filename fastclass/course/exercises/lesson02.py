@@ -74,11 +74,11 @@ def look_at_bars(
 # %% ../../../nbs/course/exercises/lesson02.ipynb #e43edfc7
 _MISTAKES = {
     '': 'It gives an empty text. `parent_label` looks for a folder, and a name alone has none.',
-    'lago': 'For lago_blu_014.jpg it gives lago: it stops at the first line, and the label has one in it.',
+    'lago': 'For lago_blu_014.jpg it gives lago: it stops at the first underscore, and the label has one in it.',
     'lago_blu_014': 'The number is no part of the label: it would be a class for each picture.',
-    'lago_blu_': 'The last line is no part of the label.',
+    'lago_blu_': 'The last underscore is no part of the label.',
     '014': 'That is the number. Take what stands before it.',
-    '014.jpg': 'That is what stands behind the last line. Take what is before it.'}
+    '014.jpg': 'That is what stands behind the last underscore. Take what is before it.'}
 
 def look_at_label(
     label_in # Takes the name of a file
@@ -121,7 +121,8 @@ def look_at_clean(
     if not hasattr(dls, 'valid_ds'): return f'`DataLoaders` were expected, not {type(dls).__name__}.'
     names = sorted(map(str, dls.vocab))
     if names!=['aldra', 'bremir', 'cindral']:
-        return f'Its classes are {", ".join(names)}, and the folder has aldra, bremir and cindral.'
+        return (f'Its classes are {", ".join(names)}, and the folder has aldra, bremir and cindral. '
+                'A `DataBlock` keeps the classes of its first use: write a new one.')
     n = len(dls.train_ds)+len(dls.valid_ds)
     if n<40: return f'{n} pictures are left. Few of the folder are bad: set only those aside.'
     folders = {file.parent.parent.name for file in map(Path, item_files(dls.train_ds))}

@@ -34,7 +34,7 @@ def look_at_baseline(
               (['a'], ['b', 'c'], 0), ([1, 1, 0], [1, 1], 1)]
     for seen,new,right in trials:
         got = float(baseline(list(seen), list(new)))
-        if abs(got-right)>1e-6: return f'baseline({seen}, {new}) gives {got:g}.'
+        if abs(got-right)>1e-6: return f'baseline({seen}, {new}) gives {got:g}, and {right:g} is right.'
     return ''
 
 # %% ../../../nbs/course/exercises/lesson07.ipynb #b9b58a9f
@@ -109,8 +109,9 @@ def look_at_rents(
     rmse = float(np.sqrt(np.mean((said-new['rent'].to_numpy())**2)))
     if rmse<90: return ''
     if np.abs(said).max()<20:
-        return f'It says {said[0]:.3g} about a flat. Is that a logarithm, or scaled? Give it back as a rent.'
-    begin = f'The RMSE on 200 new flats is {rmse:.0f}, and below 90 was asked for.'
+        return (f'It says {said[0]:.3g} about a flat. A network that has only begun says that: give it more epochs, '
+                'a higher rate or `y_range`. Or is it a logarithm? Then give it back as a rent.')
+    begin = f'The RMSE on 200 new flats is {rmse:.1f}, and below 90 was asked for.'
     if rmse>400: return f'{begin} The mean alone gets about 490. Has it been trained?'
     if rmse>200: return f'{begin} Which column does it not use?'
     return f'{begin} It is near. A metre costs more in the centre: does it know the product of area and district?'

@@ -22,7 +22,7 @@ _SCORE_MISTAKES = {
     10.: 'It adds the numbers up. Multiply them pair by pair first.',
     24.25: 'It multiplies the sums. Multiply pair by pair first, then sum.',
     10.875: 'The biases are added, not multiplied.',
-    11.25/2: 'That is the mean of the products. The model takes their sum.'}
+    5.75: 'That is the mean of the products. The model takes their sum.'}
 
 def look_at_score(
     score # Takes the factors of a user and of a film, and their biases
@@ -38,7 +38,8 @@ def look_at_score(
               ([2.], [.5], 0., 3., 4.)]
     for user,film,of_user,of_film,right in trials:
         got = float(score(torch.tensor(user), torch.tensor(film), of_user, of_film))
-        if abs(got-right)>1e-5: return f'score({user}, {film}, {of_user}, {of_film}) gives {got:g}.'
+        said = f'score({user}, {film}, {of_user}, {of_film}) gives {got:g}'
+        if abs(got-right)>1e-5: return f'{said}, and {right:g} is right.'
     return ''
 
 # %% ../../../nbs/course/exercises/lesson08.ipynb #ca89efeb
@@ -82,6 +83,7 @@ def look_at_rating_loaders(
 # %% ../../../nbs/course/exercises/lesson08.ipynb #3a723fd7
 def _of_names(table):
     "What is wrong with the users and films of a table of 750 ratings"
+    if len(table)>1000: return f'These are {len(table):,} ratings. `messy` has 750 that were rated.'
     if len(table)<700: return f'{len(table)} ratings are left of 750. Only those of 0 stars had to go.'
     rows,users,films = len(table),table.user.nunique(),table.film.nunique()
     if users>.7*rows: return 'Nearly each row is a user of its own: is that the number of the row?'
@@ -127,7 +129,7 @@ def look_at_rating_model(
     if unknown>.5: return 'It knows few of these people and films. Train it on the ratings of `pack("ratings")`.'
     rmse = float(np.sqrt(np.mean((said-rows.rating.to_numpy())**2)))
     if rmse<.84: return ''
-    begin = f'Its RMSE on {len(rows):,} other ratings is {rmse:.2f} stars, and below 0.84 was asked for.'
+    begin = f'Its RMSE on {len(rows):,} other ratings is {rmse:.3f} stars, and below 0.840 was asked for.'
     if rmse>1.02: return f'{begin} The mean for all gets 1.03. Has it been trained, and on stars?'
     if rmse>.9: return f'{begin} Mean and bias get 0.88. Has it learned by heart?'
     return f'{begin} It is near: train it for longer, or with `quick_collab`.'

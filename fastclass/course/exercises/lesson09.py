@@ -65,7 +65,7 @@ def look_at_examples(
 # %% ../../../nbs/course/exercises/lesson09.ipynb #7432b2ca
 def _lacking(credit):
     "What a credit does not say"
-    parts = [o.strip() for o in re.split('[,;:()]', credit) if o.strip()]
+    parts = [o.strip() for o in re.split(r'[,;:()/]|(?=\bCC[ -]?(?:0|BY))', credit) if o.strip()]
     free = [o for o in parts if may_be_shared(o)]
     if not parts: return 'The credit is empty. Say who made the picture, and its licence.'
     if not free: return f'The credit {credit[:60]!r} names no licence that lets you show it, such as CC0 or CC BY 4.0.'

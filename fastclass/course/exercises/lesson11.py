@@ -59,8 +59,8 @@ def look_at_order(
     if said[0].label!=said[1].label: return ''
     gap = abs(said[0].probability-said[1].probability)
     if gap<1e-6:
-        return (f'Both are {said[0].label} with the same probability: this model finds the same words and '
-                'the same pairs in both. Does it know pairs? Do the texts have other pairs?')
+        return (f'Both are {said[0].label} with the same probability: of what differs, this model knows '
+                'nothing. Does it know pairs, and are there pairs that its training texts had, such as "not good"?')
     return f'Both are {said[0].label}. The probabilities differ by {gap:.2f}: the right way, and not far enough.'
 
 # %% ../../../nbs/course/exercises/lesson11.ipynb #7b4fe5ea

@@ -130,7 +130,7 @@ class PictureView:
         maps,_,_ = self.maps_of(xb, torch.tensor([at], device=xb.device))
         heat = scaled(maps, item.shape[1:])[0].cpu().numpy()
         picture = Image.fromarray(overlay(item.permute(1, 2, 0).numpy(), heat))
-        return shown_size(picture), f'What spoke for {printable(label)} most: {where_hot(heat)}.'
+        return shown_size(picture), f'What spoke for {printable(label)} most lies here: {where_hot(heat)}.'
     def ask(self,
         source # Path, bytes, or PIL picture
     ) -> Answer: # Raises `PictureError`

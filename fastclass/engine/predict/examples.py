@@ -44,6 +44,7 @@ def _packed(picture, credit, label=''):
     jpeg,_ = clean_jpeg(picture, max_side=EXAMPLE_SIDE, quality=80, check=False)
     return dict(label=str(label), credit=str(credit)[:2000], jpeg=base64.b64encode(jpeg).decode())
 
+# %% ../../../nbs/engine/predict/examples.ipynb #4ac7d0ad
 def pack_examples(
     pictures:list # `(picture, credit)` or `(picture, credit, label)` of each; a picture is a path or bytes
 ) -> list:        # For `examples` of `save_bundle`; raises `DataError`, `PictureError`
@@ -51,6 +52,10 @@ def pack_examples(
     if len(pictures)>MOST_EXAMPLES:
         raise DataError(f'{len(pictures)} examples are too many for a bundle.',
                         next=f'Choose {MOST_EXAMPLES} or fewer.')
+    odd = [o for o in pictures if not isinstance(o, tuple|list) or len(o) not in (2, 3)]
+    if odd:
+        raise DataError('Each example is a pair: a picture, and whom to thank for it.',
+                        next="Write pack_examples([('mine.jpg', 'Ann, CC0')]).")
     return [_packed(*o) for o in pictures]
 
 def unpack_examples(

@@ -79,6 +79,9 @@ def save_bundle(
     text['metrics'] = _last_metrics(learn) if metrics is None else metrics
     text['data_card'] = card_of(learn.dls) | (data_card or {})
     text['threshold'] = threshold
+    if not all(isinstance(o, dict) for o in examples or []):
+        raise DataError('The examples of a bundle are packed ones.',
+                        next='Give what pack_examples([(picture, credit), ...]) or free_examples(dls) makes.')
     text['examples'] = examples or []
     check = partial(_check_same, learn)
     return write_store(path, learn.model.state_dict(), text, PICTURES, check, packages=_PACKAGES)

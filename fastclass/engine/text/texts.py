@@ -10,7 +10,7 @@ from html import escape
 import numpy as np
 import pandas as pd
 from pandas.api import types
-from ..base.errors import DataError
+from ..base.errors import DataError, counted
 from ..tabular.columns import check_table, split_rows
 
 # %% auto #0
@@ -192,7 +192,7 @@ class TextReport:
         fewest,median,most = self.words
         lines = [f'{self.texts} texts: {shares}.',
                  f'{fewest} to {most} words, half of the texts have at most {median:.0f}.',
-                 f'{len(self.findings)} findings.']
+                 f'{counted(len(self.findings), "finding")}.']
         lines += [f'- {o.finding} {o.advice}' for o in self.findings.itertuples()]
         return '\n'.join(lines)
     def _repr_html_(self):
