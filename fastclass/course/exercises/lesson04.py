@@ -42,6 +42,7 @@ def look_at_least_sure(
     if got is None: return 'It gives nothing back. End the function with `return`.'
     if not isinstance(got, pd.DataFrame): return f'A table was expected, not {type(got).__name__}.'
     if not frame.equals(_small_table()): return 'It changes the table that it was given.'
+    if not {'correct', 'probability'}<=set(got.columns): return 'Keep all columns of the table.'
     if len(got)!=2: return f'With k=2 there are 2 rows to give, and {len(got)} came.'
     if not got.correct.all(): return 'Not all of these answers are right: the column `correct` tells them apart.'
     sure = got.probability.tolist()
@@ -52,8 +53,8 @@ def look_at_least_sure(
     return '' if three.probability.tolist()==[.6, .7, .8] else 'With k=2 it is right, and with k=3 it is not.'
 
 # %% ../../../nbs/course/exercises/lesson04.ipynb #fb2b1db9
-_HOW_MANY = close_to(3457, 110, [
-    (100, 'With 100 pictures one picture is a point. The interval is wider than that: print it.'),
+_HOW_MANY = close_to(3457, 230, [
+    (100, 'With so few pictures one picture is a point or more. The interval is wider than that: print it.'),
     (40, 'That is the set from above, and its interval reaches much further than a point.'),
     (864, 'That is 2 points up and 2 down. Half of that is asked for.'),
     (13830, 'That interval is 1 point wide in all. It may reach 1 point up and 1 point down.'),

@@ -57,6 +57,7 @@ def _about_reply(got, right, numbers, threshold):
     if got is None: return 'It gives nothing back. End the function with `return`.'
     if not isinstance(got, str): return 'It gives a number. The name of the class is asked for, or "don\'t know".'
     if threshold in numbers: return 'At the threshold itself the model answers: it keeps silent only below.'
+    if "don't know" in got.lower() and got!=_SILENT: return f'It says {got!r}, and {_SILENT!r} was asked for.'
     if right==_SILENT: return f'With a threshold of {threshold} and probabilities of {numbers} it still answers {got}.'
     if got==_SILENT: return f'It keeps silent at {numbers}, though the largest is over {threshold}.'
     return f'For {numbers} it says {got}: look for the place of the largest probability.'
