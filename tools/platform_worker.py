@@ -21,7 +21,7 @@ METRICS = {
     '08_collab':          {'stars better than the baseline': ('gain.mean()', .05)},
     '09_app':             {'bars of an answer': ('len(answer.bars)', 2)},
     '10_pretrain':        {'bundled better than random': ('gain.mean()', .03)},
-    '11_text':            {'accuracy': ("both['quick_text'].mean()", .7)},
+    '11_text':            {'accuracy': ("splits['quick_text'].mean()", .7)},
     'projects/bears':     {'accuracy, first model': ('first.correct.mean()', .5)},
     'projects/crests':    {'accuracy': ('1-error', .8)},
     'projects/gpus':      {'batch size that fits': ('bs', 8)},

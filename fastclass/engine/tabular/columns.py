@@ -524,6 +524,6 @@ def split_rows(
     key = pd.util.hash_array(np.array(rows, dtype=object), hash_key=f'{seed:016}'[:16], categorize=False)
     side = (key%np.uint64(10**6)).astype(int) < valid*10**6
     if side.all() or not side.any():
-        raise DataError(f'All of {counted(len(df), "row")} fall on one side. Were they split with this seed before?',
+        raise DataError(f'{counted(len(df), "row")} cannot be split into {1-valid:.0%} and {valid:.0%}.',
                         next='Choose another seed, collect more rows, or choose another share.')
     return np.flatnonzero(~side).tolist(), np.flatnonzero(side).tolist()
