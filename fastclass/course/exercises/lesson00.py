@@ -20,6 +20,7 @@ _WRONG_COUNTS = [
     (87.5, 'That is the share of right answers, in percent. How many pictures are that?'),
     (12.5, 'That is the share of wrong answers, in percent. How many pictures are that, and how many are left?'),
     (31.875, '`error_rate` is a share of the pictures, from 0 to 1. Take that share of 32 first.')]
+
 def look_at_count(
     answer # A number
 ) -> str:  # '' where it is right, else what is not right yet
@@ -61,12 +62,16 @@ def look_at_small_loaders(
     if not hasattr(dls, 'valid_ds'): return f'`DataLoaders` were expected, not {type(dls).__name__}.{_next_call(dls)}'
     names = list(map(str, dls.vocab))
     if len(names)!=2: return f'There are {len(names)} classes: {", ".join(names[:5])}. Take the folder with the two.'
-    both = set(map(str, dls.train_ds.items)) & set(map(str, dls.valid_ds.items))
-    if both: return f'{len(both)} pictures are in the exam and in the training: the exam would be too easy.'
+    both = _in_both(dls)
+    if both: return f'{both} pictures are in the exam and in the training: the exam would be too easy.'
     batch = next(iter(dls.valid.new(shuffle=False, bs=2, num_workers=0)))
     height,width = batch[0].shape[-2:]
     if (height, width)==(128, 128): return ''
     return f'The pictures are {width} x {height}, and 128 x 128 was asked for: `Resize` says the size.'
+
+def _in_both(dls):
+    "How many pictures are in the exam and in the training"
+    return len(set(map(str, dls.train_ds.items)) & set(map(str, dls.valid_ds.items)))
 
 def _next_call(given):
     "What a learner may have forgotten"
@@ -91,8 +96,8 @@ def look_at_first_learner(
     if len(learn.dls.vocab)!=2: return f'It knows {len(learn.dls.vocab)} classes, and two things were asked for.'
     if set(map(str, learn.dls.vocab))=={'cyclist', 'pedestrian'}:
         return 'These are the two of the lesson. Change `one` and `other` at the top, and run all again.'
-    both = set(map(str, learn.dls.train_ds.items)) & set(map(str, learn.dls.valid_ds.items))
-    if both: return f'{len(both)} pictures are in the exam and in the training: it has seen the answers.'
+    both = _in_both(learn.dls)
+    if both: return f'{both} pictures are in the exam and in the training: it has seen the answers.'
     right,n = _right_in_exam(learn)
     low,_ = accuracy_interval(right, n)
     if low>.5: return ''

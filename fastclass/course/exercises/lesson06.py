@@ -33,6 +33,7 @@ def _words_for(got, right, known):
     if abs(got-right)<1e-6: return ''
     near = [words for number,words in known if abs(got-number)<1e-6]
     return near[0] if near else f'On a small example it gives {got:.3f}, and {right:.3f} is right.'
+
 def _of_others(function, examples):
     "The same for other masks and codes"
     for truth,said,code,right in examples:
