@@ -1,5 +1,5 @@
 "The tools do what they say: README maker, notebook runner, sync checks, and the start of .ci/run with its installer stubbed."
-import json, os, shutil, stat, subprocess, sys
+import json, os, shutil, stat, subprocess, sys, time
 
 import nbformat
 import pytest
@@ -262,6 +262,24 @@ def test_ci_makes_a_new_environment_when_the_settings_change(ci):
     ci()
     with open(ci.clone/'settings.ini', 'a') as f: f.write('# a change\n')
     assert ci()[1][0]=='venv'
+
+
+@pytest.mark.skipif(not shutil.which('flock'), reason='without flock, what is old is removed')
+def test_ci_removes_the_environments_of_other_settings_that_no_run_uses(ci):
+    "Each takes 7 GB: a disk filled by them fails the next installation"
+    def changed():
+        with open(ci.clone/'settings.ini', 'a') as f: f.write('# a change\n')
+        assert ci()[0]==0
+        return {o for o in (ci.tmp/'cache').iterdir() if o.is_dir()}
+    ci()
+    first = changed()
+    assert len(first)==1
+    used = first.pop()
+    with subprocess.Popen(['flock', '-s', f'{used}.use', 'cat'], stdin=subprocess.PIPE) as run:
+        while subprocess.run(['flock', '-n', f'{used}.use', 'true']).returncode==0: time.sleep(.01)
+        assert used in changed()
+        run.stdin.close()
+    assert len(changed())==1 and not used.exists()
 
 
 def test_ci_never_reuses_a_half_made_environment(ci):

@@ -10,9 +10,11 @@ NBS = ROOT/'nbs'
 
 
 def environment(tmp, workers) -> dict:
-    "No internet, no cache of the user's, and no more threads than cores"
+    "No internet, no cache of the user's, no temporary file that outlives the run, and no more threads than cores"
+    temporary = tmp/'tmp'
+    temporary.mkdir()
     env = {**os.environ, **shared_homes(tmp), 'FASTCLASS_HOME':str(tmp/'home'), 'FASTCLASS_TEST_HOME':str(tmp/'home'),
-           'FASTCLASS_SOURCE':'bundled', 'PYTHONUNBUFFERED':'1'}
+           'FASTCLASS_SOURCE':'bundled', 'PYTHONUNBUFFERED':'1', 'TMPDIR':str(temporary)}
     env['PYTHONPATH'] = os.pathsep.join(o for o in (str(ROOT), env.get('PYTHONPATH')) if o)
     env.setdefault('OMP_NUM_THREADS', str(max(1, (os.cpu_count() or 1)//workers)))
     return env
