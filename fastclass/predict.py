@@ -11,7 +11,8 @@ import pandas as pd
 
 from fastclass.engine.base.csv_cells import (as_frame, check_csv_place, csv_bytes,
     read_predictions)
-from .engine.base.errors import BundleError, DataError, PictureError, printable
+from fastclass.engine.base.errors import (BundleError, DataError, PictureError, percent,
+    printable)
 from .engine.base.files import write_atomic
 from .engine.interpret.calibration import coverage_table
 from .engine.predict.corruptions import CORRUPTIONS, corrupt, scene_of, write_series
@@ -124,4 +125,4 @@ def _said(row, threshold):
     if row.error: return f'No prediction: {row.error}' # which names the file
     sure = threshold is None or row.sure
     answer = row.prediction if sure else f"don't know, perhaps {row.prediction}"
-    return f'{row.file}: {answer} ({row.confidence:.1%})'
+    return f'{row.file}: {answer} ({percent(row.confidence)})'

@@ -23,6 +23,7 @@ class Claim:
     data:str             # On what data it is measured
     above:float = None   # Over the seeds the mean's interval lies above it; or
     below:float = None   # below it
+    most:float = None    # The largest number that there can be: an interval ends there
     here:float = None    # What the one run of the lesson must keep; None for the same bound
     misconception:str='' # What is often believed, and refuted by the claim
 

@@ -8,6 +8,7 @@ import importlib, json, random, sys, tomllib
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
+from functools import wraps
 from pathlib import Path
 import fastclass
 from ..engine.base.errors import DataError, first_line, printable
@@ -15,7 +16,8 @@ from ..engine.base.files import write_atomic
 from ..engine.base.machine import cache_dir
 
 # %% auto #0
-__all__ = ['Exercise', 'Verdict', 'choices', 'close_to', 'verdict_on', 'exercises', 'check', 'hint', 'solution', 'progress']
+__all__ = ['Exercise', 'Verdict', 'choices', 'close_to', 'of_loaders', 'of_learner', 'verdict_on', 'exercises', 'check', 'hint',
+           'solution', 'progress']
 
 # %% ../../nbs/course/exercise.ipynb #27d4b686
 @dataclass(frozen=True)
@@ -66,6 +68,26 @@ def close_to(
     return look
 
 # %% ../../nbs/course/exercise.ipynb #f99757ff
+def of_loaders(
+    look # A function of `DataLoaders`, as `Exercise` takes it
+):       # The same for any answer
+    "Names an answer that is no `DataLoaders`"
+    @wraps(look)
+    def look_first(answer):
+        if hasattr(answer, 'valid_ds'): return look(answer)
+        return f'`DataLoaders` were expected, not {type(answer).__name__}.'
+    return look_first
+
+def of_learner(
+    look # A function of a `Learner`, as `Exercise` takes it
+):       # The same for any answer
+    "Names an answer that is no `Learner`"
+    @wraps(look)
+    def look_first(answer):
+        if hasattr(answer, 'model') and hasattr(answer, 'dls'): return look(answer)
+        return f'A `Learner` was expected, not {type(answer).__name__}.'
+    return look_first
+
 class _SameRandom:
     "Leaves the random numbers of Python, NumPy and torch as they were"
     def __enter__(self):

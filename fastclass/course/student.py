@@ -10,7 +10,7 @@ from .claim import claims
 from ..engine.base.errors import DataError
 
 # %% auto #0
-__all__ = ['sentences', 'prompt', 'caption', 'student_edition']
+__all__ = ['sentences', 'prompt', 'opening', 'caption', 'student_edition']
 
 # %% ../../nbs/course/student.ipynb #b5f6fd04
 def sentences(
@@ -33,19 +33,34 @@ def _without_marks(text): return re.sub(r'[ \t]*<!--.*?-->', '', text, flags=re.
 
 def _paragraphs(text): return [part.strip() for part in re.split(r'\n\s*\n', _without_marks(text)) if part.strip()]
 
+def _told(text):
+    "The paragraphs that may lead to a cell, each with the list that it announces"
+    told = []
+    for part in _paragraphs(text):
+        if re.match(r'- |\d\. ', part) and told and told[-1].endswith(':'): told[-1] += f'\n\n{part}'
+        else: told.append(part)
+    return [part for part in told if not _NO_PROMPT.match(part)]
+
 def _cut(paragraph):
     "A short paragraph whole; of a longer one the end that leads to the cell, or else the beginning"
-    told = sentences(paragraph)
-    if len(told)<4: return ' '.join(told)
-    return ' '.join(told[-2:] if told[-1].endswith((':', '?')) else told[:3])
+    words,gap,bullets = paragraph.partition('\n\n')
+    told = sentences(words)
+    if len(told)>3: told = told[-2:] if told[-1].endswith((':', '?')) else told[:3]
+    return ' '.join(told)+gap+bullets
 
 def prompt(
     text:str, # Markdown above code cells, without its heading
     cells:int=1 # How many code cells follow
 ) -> str:    # '' where nothing leads to the cells
     "What leads to a cell: the last paragraph in at most three sentences, and one more paragraph for each further cell"
-    told = [part for part in _paragraphs(text) if not _NO_PROMPT.match(part)]
-    return '\n\n'.join(_cut(part) for part in told[-cells:])
+    return '\n\n'.join(_cut(part) for part in _told(text)[-cells:])
+
+def opening(
+    text:str # Markdown below a heading
+) -> str:    # '' where no sentence stands there
+    "What a part without a cell to write is about: its first paragraph, in at most two sentences"
+    told = _told(text)
+    return ' '.join(sentences(told[0].partition('\n\n')[0])[:2]) if told else ''
 
 def caption(
     text:str # Markdown below a code cell
@@ -70,9 +85,9 @@ def _nodes(statement, kind): return [node for node in ast.walk(statement) if isi
 def _names(node, context): return {o.id for o in _nodes(node, ast.Name) if isinstance(o.ctx, context)}
 
 def _own(statement):
-    "Names that live inside a statement only: of comprehensions, of arguments, of what a function or class assigns"
+    "Names that live inside a statement only: of loops, of arguments, of what a function or class assigns"
     found = {o.arg for o in _nodes(statement, ast.arg)}
-    for loop in _nodes(statement, ast.comprehension): found |= _names(loop.target, ast.Store)
+    for loop in _nodes(statement, (ast.comprehension, ast.For)): found |= _names(loop.target, ast.Store)
     if isinstance(statement, (ast.FunctionDef, ast.ClassDef)): found |= _names(statement, ast.Store)
     return found
 
@@ -244,7 +259,7 @@ class _Edition:
         self.trees = {o['id']: _tree(_written(o)) for o in shown}
         self.used = set().union(*map(_needs, self.trees.values()))
         made = [name for tree in self.trees.values() for name in _makes(tree)]
-        self.asked = {name for name in _quoted_in_turn(cells) if made.count(name)==1}
+        self.asked = {name for name in _quoted_in_turn(cells) if made.count(name)==1 and len(name)>1}
 
     def later(self, i):
         "Names of cell `i` that cells below it use"
@@ -269,7 +284,8 @@ class _Edition:
         for heading,body in sections:
             if heading.startswith('## '): self.part = _part_of_lesson(heading, self.part)
             n = self.follow(i) if heading==sections[-1][0] else 0
-            if self.part!='turn': body = '\n\n'.join([caption(body), prompt(body, n) if n else ''])
+            led = prompt(body, n) if n else opening(body) if heading else ''
+            if self.part!='turn': body = '\n\n'.join([caption(body), led])
             if self.part!='summary': said += [heading, body]
         text = '\n\n'.join(o.strip() for o in said if o.strip())
         if text: self.kept.append(_markdown(cell, _elsewhere(text)))

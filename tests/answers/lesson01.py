@@ -3,6 +3,8 @@ import tempfile, warnings
 from functools import lru_cache
 from pathlib import Path
 
+import pandas as pd
+
 from fastclass.collect import collect_folder, collect_urls
 from fastclass.engine.packs.packs import pack
 
@@ -49,7 +51,8 @@ ANSWERS = { # Number -> right answers, and wrong ones with a part of what is sai
                                                              ('many', 'A number was expected')]),
     '1.2': dict(right=['c', 'C)'], wrong=[('a', 'Nothing is deleted'), ('b', 'retry=True'), ('d', 'never moved'), ('e', 'not one of'), (6, 'a letter in quotes')]),
     '1.3': dict(
-        right=[lambda: counted, lambda: lambda rows: len([row for row in rows if row['status']=='ok'])],
+        right=[lambda: counted, lambda: lambda rows: len([row for row in rows if row['status']=='ok']),
+               lambda: lambda rows: pd.DataFrame(rows).status.eq('ok').sum()],
         wrong=[(lambda: lambda rows: len(rows), 'all rows'),
                (lambda: lambda rows: sum(row['status']!='ok' for row in rows), 'the other way round'),
                (lambda: lambda rows: [row for row in rows if row['status']=='ok'], 'How many'),

@@ -125,5 +125,5 @@ ANSWERS = { # Number -> right answers, and wrong ones with a part of what is sai
     '5.5': dict(
         right=[a_folder, a_zip],
         wrong=[(exported, 'That is a pickle'), (untrained, 'of the 20 crests'), (of_lakes, 'are not the 20 crests'), (an_empty_folder, 'BundleError'),
-               (lambda: crests(), 'Save the model and give the path'), (lambda: here()/'nowhere', 'There is nothing at nowhere')]),
+               (lambda: crests(), 'Save the model and give the path'), (lambda: here()/'nowhere', 'There is nothing at nowhere'), (lambda: next(Path(a_folder()).glob('*.safetensors')), 'one file of a bundle')]),
 }

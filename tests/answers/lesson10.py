@@ -46,6 +46,12 @@ def learner(body='bundled', n=5, trained=False, frozen=True):
     return learn
 
 
+def with_trained_head():
+    learn = learner()
+    with learn.no_bar(), learn.no_logging(): learn.fit_one_cycle(1)
+    return learn
+
+
 def frozen_by_hand():
     learn = learner(frozen=False)
     learn.model[0].requires_grad_(False)
@@ -63,9 +69,9 @@ ANSWERS = { # Number -> right answers, and wrong ones with a part of what is sai
     '10.3': dict(
         right=[lambda: learner(), frozen_by_hand],
         wrong=[(lambda: learner('random'), 'other weights'), (lambda: learner('efficientnet_lite0'), 'another network'), (lambda: learner(frozen=False), 'not frozen'),
-               (lambda: learner(trained=True), 'was trained'), (lambda: learner(n=2), '2 classes'), ('bundled', 'A learner was expected')]),
+               (lambda: learner(trained=True), 'The body was trained'), (with_trained_head, 'Its head was trained'), (lambda: learner(n=2), '2 classes'), ('bundled', 'A `Learner` was expected')]),
     '10.4': dict(
-        right=[lambda: math.log(19), 2.944, lambda: -math.log(1/19)],
-        wrong=[(lambda: math.log(20), 'with itself'), (lambda: math.log(10), 'two looks'), (lambda: math.log10(19), 'base 10'), (lambda: -math.log(19), 'above 0'), (19, 'logarithm of it'),
+        right=[lambda: math.log(19), 2.944, 2.94, lambda: -math.log(1/19)],
+        wrong=[(lambda: math.log(20), 'with itself'), (lambda: math.log(10), 'two looks'), (lambda: math.log10(19), 'base 10'), (lambda: -math.log(19), 'above 0'), (2.9, 'two digits'), (19, 'logarithm of it'),
                (5.25, 'of the lesson'), (1/19, 'probability of a right guess'), ('log(19)', 'number was expected')]),
 }

@@ -117,7 +117,7 @@ ANSWERS = { # Number -> right answers, and wrong ones with a part of what is sai
         wrong=[(lambda: trained(110), 'on 110 texts'), (lambda: trained(200, 100), 'swapped'), (lambda: trained(100, 60), 'Only 60 texts'), (trained_on_validation, 'were trained on'),
                (of_bundle, 'a bundle'), (lambda: trained().about, 'not dict'), (lambda: trained().learn, 'not Learner')]),
     '11.6': dict(
-        right=[lambda: effect, lambda: by_columns, lambda: by_word_effects],
+        right=[lambda: effect, lambda: by_columns, lambda: by_word_effects, lambda: lambda *given: round(effect(*given), 3)],
         wrong=[(lambda: lambda model, text, word: -effect(model, text, word), 'sign is turned'), (lambda: other_class, 'same class'), (lambda: letters, 'longer words'),
                (lambda: lambda model, text, word: model.predict(without(text, word)).probabilities['positive'], 'What did it lose'),
                (lambda: lambda model, text, word: model.predict(text).probability, 'ask again'), (lambda: lambda model, text, word: 100*effect(model, text, word), 'between -1 and 1'),

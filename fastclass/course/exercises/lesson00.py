@@ -6,7 +6,7 @@
 from __future__ import annotations
 import torch
 from fastai.data.transforms import CategoryMap
-from ..exercise import close_to
+from ..exercise import close_to, of_learner
 from ...engine.base.intervals import accuracy_interval
 from ...engine.base.torch_tools import evaluating
 
@@ -88,11 +88,11 @@ def _right_in_exam(learn):
     right = torch.cat(right)
     return int(right.sum()), len(right)
 
+@of_learner
 def look_at_first_learner(
     learn # A `Learner`
 ) -> str: # '' where it is right, else what is not right yet
     "What is wrong with a learner for two classes"
-    if not hasattr(learn, 'model'): return f'A `Learner` was expected, not {type(learn).__name__}.'
     if len(learn.dls.vocab)!=2: return f'It knows {len(learn.dls.vocab)} classes, and two things were asked for.'
     if set(map(str, learn.dls.vocab))=={'cyclist', 'pedestrian'}:
         return 'These are the two of the lesson. Change `one` and `other` at the top, and run all again.'

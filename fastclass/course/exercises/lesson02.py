@@ -8,6 +8,7 @@ from collections import Counter
 from pathlib import Path
 import numpy as np
 from PIL import Image
+from ..exercise import of_loaders
 from ...engine.datablock.checks import check_dls
 from ...engine.datablock.items import item_files
 from ...engine.datablock.split import Split, near_groups
@@ -54,11 +55,11 @@ def _other_way(shown, file):
             'its default mirrors the edges.')
 
 # %% ../../../nbs/course/exercises/lesson02.ipynb #2cded9da
+@of_loaders
 def look_at_bars(
     dls   # `DataLoaders`
 ) -> str: # '' where they are right, else what is not right yet
     "What is wrong with padded DataLoaders of the lakes"
-    if not hasattr(dls, 'valid_ds'): return f'`DataLoaders` were expected, not {type(dls).__name__}.'
     lakes = {file.parent.name for file in pack('lakes').glob('*/*.jpg')}
     names = set(map(str, dls.vocab))
     if names!=lakes: return f'Its classes are {", ".join(sorted(names))}. Those of the pack are the five lakes.'
@@ -114,11 +115,11 @@ def look_at_sides(
     return f'{torn} groups of look-alikes are torn apart. Give the groups, too.' if torn else ''
 
 # %% ../../../nbs/course/exercises/lesson02.ipynb #d600db6d
+@of_loaders
 def look_at_clean(
     dls   # `DataLoaders`
 ) -> str: # '' where they are right, else what is not right yet
     "What is wrong with DataLoaders of a messy folder"
-    if not hasattr(dls, 'valid_ds'): return f'`DataLoaders` were expected, not {type(dls).__name__}.'
     names = sorted(map(str, dls.vocab))
     if names!=['aldra', 'bremir', 'cindral']:
         return (f'Its classes are {", ".join(names)}, and the folder has aldra, bremir and cindral. '

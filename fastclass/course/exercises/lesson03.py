@@ -5,6 +5,7 @@
 # %% ../../../nbs/course/exercises/lesson03.ipynb #f5da61f6
 from __future__ import annotations
 import torch
+from ..exercise import of_learner, of_loaders
 from ...engine.base.torch_tools import evaluating
 from ...engine.packs.packs import pack
 
@@ -65,11 +66,11 @@ def _first_of(loader):
     fixed = loader.new(shuffle=False, drop_last=False, bs=2, num_workers=0)
     return next(iter(fixed))[0]
 
+@of_loaders
 def look_at_loaders(
     dls # `DataLoaders`
 ) -> str: # '' where they are right, else what is not right yet
     "What is wrong with augmented DataLoaders of the five lakes"
-    if not hasattr(dls, 'valid_ds'): return f'`DataLoaders` were expected, not {type(dls).__name__}.'
     names = set(map(str, dls.vocab))
     lakes = {file.parent.name for file in pack('lakes').glob('*/*.jpg')} # `learn.save` makes a folder models there
     if names!=lakes: return f'Its classes are {", ".join(sorted(names))}. Those of the pack are the five lakes.'
@@ -97,11 +98,11 @@ def _held_back_accuracy(learn):
     names = [learn.dls.vocab[int(number)] for number in torch.cat(said)]
     return sum(name==file.parent.name for name,file in zip(names, files))/len(files)
 
+@of_learner
 def look_at_learner(
     learn # A `Learner`
 ) -> str: # '' where it is right, else what is not right yet
     "What is wrong with a learner for the five lakes"
-    if not hasattr(learn, 'dls'): return f'A `Learner` was expected, not {type(learn).__name__}.'
     share = _held_back_accuracy(learn)
     if share>=.5: return ''
     said = f'It names {share:.0%} of 50 new pictures'

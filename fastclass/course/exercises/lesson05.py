@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 import torch
+from ..exercise import of_loaders
 from ...engine.packs.packs import pack
 from ...engine.predict.corruptions import scene_of
 from ...engine.predict.predictor import load_bundle
@@ -63,11 +64,11 @@ def _about_reply(got, right, numbers, threshold):
     return f'For {numbers} it says {got}: look for the place of the largest probability.'
 
 # %% ../../../nbs/course/exercises/lesson05.ipynb #5e2913c0
+@of_loaders
 def look_at_scenes(
     dls # `DataLoaders` of the pictures that `write_series` made
 ) -> str: # '' where they are right, else what is not right yet
     "What is wrong with loaders whose validation is to ask about new scenes"
-    if not hasattr(dls, 'valid_ds'): return f'`DataLoaders` were expected, not {type(dls).__name__}.'
     train,valid = list(map(Path, dls.train_ds.items)),list(map(Path, dls.valid_ds.items))
     if not valid: return 'There are no validation pictures.'
     both = {scene_of(file) for file in train} & {scene_of(file) for file in valid}
@@ -91,6 +92,7 @@ def look_at_bundle(
     if not path.exists(): return f'There is nothing at {path.name}.'
     if path.suffix in ('.pkl', '.pth'):
         return 'That is a pickle, which may run code when it is opened. `save_bundle` writes none.'
+    if path.suffix in ('.safetensors', '.json'): return 'That is one file of a bundle. Give the folder that it lies in.'
     predictor = load_bundle(path)
     files = sorted((pack('crests')/'masters').glob('*.png'))
     names = {file.stem for file in files}

@@ -5,6 +5,7 @@
 # %% ../../../nbs/course/exercises/lesson06.ipynb #78e9a51a
 from __future__ import annotations
 import numpy as np
+from ..exercise import of_learner, of_loaders
 from ...engine.base.torch_tools import evaluating
 from ...engine.packs.packs import pack
 from ...engine.segment.mask_files import open_mask
@@ -74,11 +75,11 @@ def look_at_accuracy_without(
     return _words_for(got, 7/11, known) or _of_others(accuracy_without, others)
 
 # %% ../../../nbs/course/exercises/lesson06.ipynb #6acd88c0
+@of_loaders
 def look_at_pairs(
     dls # `DataLoaders`
 ) -> str: # '' where they are right, else what is not right yet
     "What is wrong with loaders that keep pairs of pictures together"
-    if not hasattr(dls, 'valid_ds'): return f'`DataLoaders` were expected, not {type(dls).__name__}.'
     train,valid = [{str(file) for file in side.items} for side in (dls.train_ds, dls.valid_ds)]
     if train & valid: return f'{len(train & valid)} pictures are on both sides.'
     names = sorted(train | valid)
@@ -106,11 +107,11 @@ def _mean_iou_of_new(learn):
         pairs = pairs+count_pairs(said, open_mask(mask_of(file)), n, n-1)
     return float(np.nanmean(overlap(pairs.numpy())))
 
+@of_learner
 def look_at_mask_learner(
     learn # A `Learner`
 ) -> str: # '' where it is right, else what is not right yet
     "What is wrong with a learner for the streets of the pack"
-    if not hasattr(learn, 'dls'): return f'A `Learner` was expected, not {type(learn).__name__}.'
     codes = read_codes(pack('streets', seed=_NEW_STREETS, photos=2, seg=20)/'seg'/'codes.txt')
     if codes_of(learn.dls)!=codes: return 'It knows other classes than those of the pack, in `codes.txt`.'
     with evaluating(learn.model): reached = _mean_iou_of_new(learn)

@@ -7,6 +7,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import torch
+from ..exercise import of_loaders
 from ...engine.base.torch_tools import evaluating
 
 # %% auto #0
@@ -38,11 +39,11 @@ def look_at_baseline(
     return ''
 
 # %% ../../../nbs/course/exercises/lesson07.ipynb #b9b58a9f
+@of_loaders
 def look_at_flat_loaders(
     dls # `DataLoaders` of a table
 ) -> str: # '' where they are right, else what is not right yet
     "What is wrong with DataLoaders of the flats"
-    if not hasattr(dls, 'valid_ds'): return f'`DataLoaders` were expected, not {type(dls).__name__}.'
     if not hasattr(dls, 'cont_names'): return 'These are not `DataLoaders` of a table: see `TabularDataLoaders`.'
     categories = {name for name in dls.cat_names if not name.endswith('_na')}
     numbers,target = set(dls.cont_names),list(dls.y_names)

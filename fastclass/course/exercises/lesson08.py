@@ -7,7 +7,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import torch
-from ..exercise import close_to
+from ..exercise import close_to, of_learner, of_loaders
 from ...engine.base.torch_tools import evaluating
 from ...engine.packs.packs import pack
 
@@ -66,11 +66,11 @@ def _sides_of(dls):
     stars = both[dls.train_ds.y_names[0]].to_numpy(float)
     return pd.DataFrame(dict(user=user, film=film, stars=stars)), columns[0]
 
+@of_loaders
 def look_at_rating_loaders(
     dls # `DataLoaders` of ratings
 ) -> str: # '' where they are right, else what is not right yet
     "What is wrong with DataLoaders of the messy ratings"
-    if not hasattr(dls, 'valid_ds'): return f'`DataLoaders` were expected, not {type(dls).__name__}.'
     if not hasattr(dls.train_ds, 'cat_names'): return 'These are not `CollabDataLoaders`.'
     table,first = _sides_of(dls)
     if table.stars.max()>1000: return 'Its stars are times. fastai takes the third column, whatever it holds.'
@@ -119,11 +119,11 @@ def _stars_of(learn, rows):
             unknown += int((codes==0).any(dim=1).sum())
     return torch.cat(said).float().numpy(), unknown/len(rows)
 
+@of_learner
 def look_at_rating_model(
     learn # A `Learner`
 ) -> str: # '' where it is right, else what is not right yet
     "What is wrong with a learner for the ratings of the pack"
-    if not hasattr(learn, 'dls'): return f'A `Learner` was expected, not {type(learn).__name__}.'
     rows = other_ratings()
     said,unknown = _stars_of(learn, rows)
     if unknown>.5: return 'It knows few of these people and films. Train it on the ratings of `pack("ratings")`.'

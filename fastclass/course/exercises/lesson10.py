@@ -7,7 +7,7 @@ from __future__ import annotations
 import math
 import pandas as pd
 import torch
-from ..exercise import close_to
+from ..exercise import close_to, of_learner
 from ...engine.finetune.weights import BUNDLED_FOLDER
 
 # %% auto #0
@@ -46,13 +46,17 @@ def look_at_wins(
     return ''
 
 # %% ../../../nbs/course/exercises/lesson10.ipynb #e1da086b
+def _has_trained(head):
+    "Has a batch norm of the head counted batches? It does so in training only"
+    return any(name.endswith('num_batches_tracked') and number>0 for name,number in head.state_dict().items())
+
 def _equal(one, other): return one.shape==other.shape and torch.equal(one.cpu(), other.to(one.dtype))
 
+@of_learner
 def look_at_body(
     learn    # A fastai `Learner`
 ) -> str:    # '' where it stands untrained on the bundled body, else what is not right yet
     "Has a learner the bundled body, frozen?"
-    if not hasattr(learn, 'model'): return f'A learner was expected, not {type(learn).__name__}.'
     from safetensors.torch import load_file
     wanted = load_file(str(BUNDLED_FOLDER/'squeezenet1_1.safetensors'))
     body = learn.model[0].state_dict()
@@ -62,11 +66,13 @@ def look_at_body(
     if not any(same): return 'These are other weights: random ones, or those of photos. Which body is from drawings?'
     if not all(same): return 'The body was trained: some of its weights are no longer those of the file.'
     if any(o.requires_grad for o in learn.model[0].parameters()): return 'The body is not frozen: `learn.freeze()`.'
+    if _has_trained(learn.model[1]): return 'Its head was trained. Give the learner as `learner_on` makes it.'
     if learn.dls.c!=5: return f'These `DataLoaders` have {learn.dls.c} classes. The lakes are five: split(0).'
     return ''
 
 # %% ../../../nbs/course/exercises/lesson10.ipynb #a99685c1
-_GUESS = close_to(math.log(19), .004, [
+_GUESS = close_to(math.log(19), .009, [
+    (2.9, 'Nearly. Give two digits after the point.'),
     (math.log(20), 'A look is not compared with itself: there are 19 others.'),
     (math.log(10), 'That is for 10 to choose from. Each scene has two looks.'),
     (math.log(9), 'Each scene has two looks. How many others are there?'),

@@ -135,7 +135,7 @@ def look_at_effect(
     got = effect(hand_made_model(), text, word)
     if got is None: return 'It gives nothing back. End the function with `return`.'
     right,mistakes = _effects_of(text, word)
-    words = close_to(right, 1e-6, mistakes, f'For {text!r} without {word!r} it gives another number.')(got)
+    words = close_to(right, 6e-4, mistakes, f'For {text!r} without {word!r} it gives another number.')(got)
     if words: return words
     other = effect(hand_made_model(), 'the film is bad', 'the')
     if float(other)>0: return 'It is right for one class, and not for the other: take the class that the model names.'

@@ -202,7 +202,9 @@ def _put_down(report, image, mask, taken, white, ones):
     elif taken is None and len(counts)>1 and counts[1]: ones.append(image)
 
 # %% ../../../nbs/engine/segment/masks.ipynb #b0f7bb28
-def _flat_codes(o): return torch.as_tensor(o).as_subclass(torch.Tensor).reshape(-1).long()
+def _flat_codes(o):
+    if not isinstance(o, torch.Tensor): o = torch.tensor(np.asarray(o)) # A copy: an array may be read-only
+    return o.as_subclass(torch.Tensor).reshape(-1).long()
 
 def count_pairs(
     pred,         # Predicted codes, any shape of whole numbers
