@@ -7,7 +7,6 @@ import nbformat
 import pytest
 
 import first_cell, links
-from fastclass.course.student import sentences
 from house import ROOT
 from make_readme import lessons
 
@@ -39,6 +38,18 @@ def paragraphs(text):
     "Paragraphs, points of a list and headings, each by itself"
     parts = re.split(r'\n\s*\n|\n(?=[ ]*(?:[-*] |\d+\. |#+ |</?\w))|(?<=\n)(?=#)', without_code(text))
     return [part.strip() for part in parts if part.strip()]
+
+
+def sentences(text):
+    "The sentences of a paragraph; what stands in backticks is never taken apart"
+    kept = []
+    def put_aside(found):
+        kept.append(found[0])
+        return f'\0{len(kept)-1}\0'
+    plain = re.sub(r'`[^`]*`|\]\([^)]*\)', put_aside, ' '.join(text.split()))
+    ends = r'([.?!][*)"]*|:) +(?=[*("\[]*[A-Z])|([.?!][*)"]*) +(?=[*("]*(?:[\[\0\d]|fast))' # a colon before a capital
+    parts = re.sub(ends, r'\1\2\n', plain).splitlines()
+    return [re.sub(r'\0(\d+)\0', lambda found: kept[int(found[1])], part) for part in parts]
 
 
 def sentences_of(text):

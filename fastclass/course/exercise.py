@@ -16,8 +16,8 @@ from ..engine.base.files import write_atomic
 from ..engine.base.machine import cache_dir
 
 # %% auto #0
-__all__ = ['Exercise', 'Verdict', 'choices', 'close_to', 'of_loaders', 'of_learner', 'verdict_on', 'exercises', 'check', 'hint',
-           'solution', 'progress']
+__all__ = ['Exercise', 'Verdict', 'choices', 'close_to', 'of_loaders', 'of_learner', 'verdict_on', 'exercise_rows', 'exercises',
+           'check', 'hint', 'solution', 'progress']
 
 # %% ../../nbs/course/exercise.ipynb #27d4b686
 @dataclass(frozen=True)
@@ -124,7 +124,9 @@ def verdict_on(
 # %% ../../nbs/course/exercise.ipynb #3ef51ee2
 _FOLDER = Path(fastclass.__file__).parent/'course'/'exercises'
 
-def _rows(lesson=None):
+def exercise_rows(
+    lesson=None # Its number; None for all lessons
+) -> list:      # A dictionary each, as it stands in the lesson's table
     "The texts of a lesson's exercises, or of all; no module is imported for them"
     files = sorted(_FOLDER.glob('lesson*.toml' if lesson is None else f'lesson{int(lesson):02}.toml'))
     return [row for file in files for row in tomllib.loads(file.read_text(encoding='utf-8'))['exercise']]
@@ -143,7 +145,7 @@ def exercises(
     lesson=None # Its number; None for all lessons
 ) -> dict:      # Number, such as '3.2', to `Exercise`; {} for a lesson without any
     "The exercises of a lesson, or of the course"
-    return {row['number']: _made(row) for row in _rows(lesson)}
+    return {row['number']: _made(row) for row in exercise_rows(lesson)}
 
 # %% ../../nbs/course/exercise.ipynb #219586fc
 def _exercise(number):
@@ -152,7 +154,7 @@ def _exercise(number):
     lesson,_,_ = number.partition('.')
     found = exercises(lesson) if lesson.isdecimal() else {}
     if number in found: return found[number]
-    known = ', '.join(found or [row['number'] for row in _rows()])
+    known = ', '.join(found or [row['number'] for row in exercise_rows()])
     raise DataError(f'There is no exercise {printable(number)[:20]!r}.', next=f'There are {known}.')
 
 # %% ../../nbs/course/exercise.ipynb #6b3ede0d
@@ -224,7 +226,7 @@ def progress(
 ) -> dict:             # Number of an exercise to True (right), False (tried) or None
     "Print which exercises of each lesson are solved"
     known = _read()
-    state = {number: _is_right(known.get(number, {})) for number in [row['number'] for row in _rows()]}
+    state = {number: _is_right(known.get(number, {})) for number in [row['number'] for row in exercise_rows()]}
     for lesson in dict.fromkeys(map(_lesson_of, state)):
         rows = {number: right for number,right in state.items() if _lesson_of(number)==lesson}
         marks = [f'{number} {_MARKS[right]}' for number,right in rows.items()]

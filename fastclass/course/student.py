@@ -4,71 +4,19 @@
 
 # %% ../../nbs/course/student.ipynb #f42bf913
 from __future__ import annotations
-import ast, json, re, textwrap
+import ast, builtins, json, re, textwrap
 from pathlib import PurePosixPath
 from .claim import claims
+from .exercise import exercise_rows
 from ..engine.base.errors import DataError
 
 # %% auto #0
-__all__ = ['sentences', 'prompt', 'opening', 'caption', 'student_edition']
-
-# %% ../../nbs/course/student.ipynb #b5f6fd04
-def sentences(
-    text:str # Markdown of one paragraph
-) -> list:   # Of texts, without line ends
-    "The sentences of a paragraph; what stands in backticks is never taken apart"
-    kept = []
-    def put_aside(found):
-        kept.append(found[0])
-        return f'\0{len(kept)-1}\0'
-    plain = re.sub(r'`[^`]*`|\]\([^)]*\)', put_aside, ' '.join(text.split()))
-    ends = r'([.?!][*)"]*|:) +(?=[*("\[]*[A-Z])|([.?!][*)"]*) +(?=[*("]*(?:[\[\0\d]|fast))' # a colon before a capital
-    parts = re.sub(ends, r'\1\2\n', plain).splitlines()
-    return [re.sub(r'\0(\d+)\0', lambda found: kept[int(found[1])], part) for part in parts]
+__all__ = ['student_edition']
 
 # %% ../../nbs/course/student.ipynb #fa401398
-_NO_PROMPT = re.compile(r'\*[^*].*\*$|!\[|\||<!--|```|- |#', re.S) # captions, pictures, tables, marks, code, lists
+_MARKS = re.compile(r'[ \t]*<!--.*?-->|^\*How it is (?:built|drawn) \(unfold to read\):\*$', re.S | re.M)
 
-def _without_marks(text): return re.sub(r'[ \t]*<!--.*?-->', '', text, flags=re.S)
-
-def _paragraphs(text): return [part.strip() for part in re.split(r'\n\s*\n', _without_marks(text)) if part.strip()]
-
-def _told(text):
-    "The paragraphs that may lead to a cell, each with the list that it announces"
-    told = []
-    for part in _paragraphs(text):
-        if re.match(r'- |\d\. ', part) and told and told[-1].endswith(':'): told[-1] += f'\n\n{part}'
-        else: told.append(part)
-    return [part for part in told if not _NO_PROMPT.match(part)]
-
-def _cut(paragraph):
-    "A short paragraph whole; of a longer one the end that leads to the cell, or else the beginning"
-    words,gap,bullets = paragraph.partition('\n\n')
-    told = sentences(words)
-    if len(told)>3: told = told[-2:] if told[-1].endswith((':', '?')) else told[:3]
-    return ' '.join(told)+gap+bullets
-
-def prompt(
-    text:str, # Markdown above code cells, without its heading
-    cells:int=1 # How many code cells follow
-) -> str:    # '' where nothing leads to the cells
-    "What leads to a cell: the last paragraph in at most three sentences, and one more paragraph for each further cell"
-    return '\n\n'.join(_cut(part) for part in _told(text)[-cells:])
-
-def opening(
-    text:str # Markdown below a heading
-) -> str:    # '' where no sentence stands there
-    "What a part without a cell to write is about: its first paragraph, in at most two sentences"
-    told = _told(text)
-    return ' '.join(sentences(told[0].partition('\n\n')[0])[:2]) if told else ''
-
-def caption(
-    text:str # Markdown below a code cell
-) -> str:    # '' where it says nothing about a picture
-    "What a picture shows, as it stands below it"
-    first = (_paragraphs(text) or [''])[0]
-    is_caption = re.fullmatch(r'\*[^*].*[^*:]\*', first, re.S) # "How it is built:" is none
-    return first if is_caption else ''
+def _without_marks(text): return _MARKS.sub('', text)
 
 # %% ../../nbs/course/student.ipynb #2676a02b
 def _written(cell): return ''.join(cell['source'])
@@ -187,24 +135,34 @@ def _measured(name):
     known = claims().get(name)
     return known.measures if known else 'a number'
 
-def _comment(made, claimed):
+def _called(statements):
+    "What is called, but for Python's own names and those that are made here, in the order of the text"
+    calls = [node for statement in statements for node in _nodes(statement, ast.Call)]
+    calls = sorted(calls, key=lambda node: (node.lineno, node.col_offset))
+    named = [ast.unparse(node.func) for node in calls]
+    here = set(_makes(statements)) | {'claim', *dir(builtins)} | set().union(*map(_own, statements))
+    told = [name for name in named if re.fullmatch(r'(?!test_)\w+(\.\w+)?', name)]
+    return list(dict.fromkeys(name for name in told if name.partition('.')[0] not in here))
+
+def _comment(calls, made, claimed):
     "What an emptied cell says"
-    names = ', '.join(made)
-    makes = f' It makes: {names}' if names and len(names)<70 else ''
-    ends = ''.join(f" It ends with claim('{name}', ...): {_measured(name)}." for name in claimed)
-    return f'# Write this cell.{ends}{makes}'
+    said = ['Write this cell.']
+    if calls: said.append(f'It calls: {", ".join(calls)}')
+    if made: said.append(f'It makes: {", ".join(made)}')
+    said += [f"It ends with claim('{name}', ...): {_measured(name)}" for name in claimed]
+    lines = [textwrap.wrap(line, 94, subsequent_indent='    ') for line in said]
+    return '\n'.join(f'# {line}' for parts in lines for line in parts)
 
 # %% ../../nbs/course/student.ipynb #da123a34
 def _emptied(code, later, asked=()):
-    "The imports of a cell, and one line in the place of the rest"
+    "The imports of a cell, and what to do in the place of the rest"
     statements = _tree(code)
     kept = [ast.unparse(o) for o in statements if _is_import(o)]
     if statements and len(kept)==len(statements) or all(map(_is_claim, statements)): return code
     names = _makes(statements)
-    made = [shown for name,shown in names.items() if name in later]
-    made = made or [shown for name,shown in names.items() if name in asked]
+    made = [shown for name,shown in names.items() if name in later or name in asked]
     claimed = re.findall(r"""^(?:.*[ :])?claim\(['"]([^'"]+)""", code, re.M)
-    return '\n'.join([*kept, _comment(made, claimed)])
+    return '\n'.join([*kept, _comment(_called(statements), made, claimed)])
 
 # %% ../../nbs/course/student.ipynb #45b161dd
 def _own_words(code):
@@ -227,10 +185,7 @@ def _part_of_lesson(heading, before):
 
 
 def _elsewhere(text):
-    "Links as they are one folder further down; what a learner's folder does not have becomes text"
-    link = r'\[([^\]]*)\]\((?:\.\./)*(?:engine|course)/[^)]*\)'
-    text = re.sub(r' \('+link+r'\)', '', text)
-    text = re.sub(link, r'\1', text)
+    "Links as they are one folder further down"
     return re.sub(r'(\]\()(?![a-z]+:|#|\d\d_)', r'\1../', text) # the numbered lessons lie beside it
 
 def _markdown(cell, text): return {**cell, 'source': text.strip().splitlines(keepends=True)}
@@ -239,15 +194,15 @@ _NOTE = ('\n\nThis is the lesson to redo **from memory**: write what stood in th
          ' Later cells use the names that a cell makes. The whole lesson: [{name}](../{name}).')
 
 # %% ../../nbs/course/student.ipynb #be00acec
-def _quoted_in_turn(cells):
-    "Names that stand in backticks under \"Your turn\", but for the arguments of what is to be written there"
+def _asked_in_turn(cells, lesson):
+    "Names that \"Your turn\" quotes in backticks, or that a solution uses, but for arguments of what is to be written"
     start = next((i for i,o in enumerate(cells) if '## your turn' in _written(o).lower()), len(cells))
     turn = cells[start:]
     code = [statement for o in turn if o['cell_type']=='code' for statement in _tree(_written(o))]
     prose = '\n'.join(_written(o) for o in turn if o['cell_type']=='markdown')
     quoted = [statement for words in re.findall(r'`([^`]+)`', prose) for statement in _tree(words)]
-    names = set().union(*(_names(statement, ast.Load) for statement in quoted))
-    return names-set().union(*map(_own, code))
+    names = set().union(*(_names(statement, ast.Load) for statement in quoted))-set().union(*map(_own, code))
+    return names.union(*(_needs(_tree(row['solution'])) for row in exercise_rows(lesson)))
 
 # %% ../../nbs/course/student.ipynb #5ef338db
 class _Edition:
@@ -258,8 +213,7 @@ class _Edition:
         shown = [o for o in cells if o['cell_type']=='code' and not _directive(o, 'export') and not _only_checks(o)]
         self.trees = {o['id']: _tree(_written(o)) for o in shown}
         self.used = set().union(*map(_needs, self.trees.values()))
-        made = [name for tree in self.trees.values() for name in _makes(tree)]
-        self.asked = {name for name in _quoted_in_turn(cells) if made.count(name)==1 and len(name)>1}
+        self.asked = {name for name in _asked_in_turn(cells, name[:2]) if len(name)>1}
 
     def later(self, i):
         "Names of cell `i` that cells below it use"
@@ -270,23 +224,13 @@ class _Edition:
             made |= set(_makes(tree))
         return found
 
-    def follow(self, i):
-        "How many cells to write stand between this prose and the next"
-        n = 0
-        for cell in self.cells[i+1:]:
-            if cell['cell_type']=='markdown': break
-            n += cell['id'] in self.trees and not _is_folded(cell)
-        return n
-
     def prose(self, i, cell):
         if i==0: return self.kept.append(_markdown(cell, _elsewhere(_written(cell))+_NOTE.format(name=self.name)))
-        said,sections = [],_sections(_written(cell))
-        for heading,body in sections:
+        said = []
+        for heading,body in _sections(_written(cell)):
             if heading.startswith('## '): self.part = _part_of_lesson(heading, self.part)
-            n = self.follow(i) if heading==sections[-1][0] else 0
-            led = prompt(body, n) if n else opening(body) if heading else ''
-            if self.part!='turn': body = '\n\n'.join([caption(body), led])
-            if self.part!='summary': said += [heading, body]
+            if self.part=='summary': continue
+            said += [heading, body if self.part=='turn' else _without_marks(body)]
         text = '\n\n'.join(o.strip() for o in said if o.strip())
         if text: self.kept.append(_markdown(cell, _elsewhere(text)))
 
