@@ -11,9 +11,9 @@ import pandas as pd
 
 from fastclass.engine.base.csv_cells import (as_frame, check_csv_place, csv_bytes,
     read_predictions)
-from fastclass.engine.base.errors import (BundleError, DataError, PictureError, percent,
-    printable)
+from .engine.base.errors import BundleError, DataError, PictureError, printable
 from .engine.base.files import write_atomic
+from .engine.base.intervals import percent
 from .engine.interpret.calibration import coverage_table
 from .engine.predict.corruptions import CORRUPTIONS, corrupt, scene_of, write_series
 from .engine.predict.examples import free_examples, pack_examples
@@ -125,4 +125,4 @@ def _said(row, threshold):
     if row.error: return f'No prediction: {row.error}' # which names the file
     sure = threshold is None or row.sure
     answer = row.prediction if sure else f"don't know, perhaps {row.prediction}"
-    return f'{row.file}: {answer} ({percent(row.confidence)})'
+    return f'{row.file}: {answer} ({percent(row.confidence, 1)})'

@@ -38,6 +38,9 @@ def learner_on(
     arch='squeezenet1_1' # For the first three: a torchvision function or its name
 ):            # fastai `Learner`; raises `DataError`, `WeightsError`
     "A learner with a new head on a frozen body"
+    if not hasattr(dls, 'valid_ds'):
+        raise DataError(f'`DataLoaders` come first, not {type(dls).__name__}.',
+                        next="Write learner_on(split(0), 'bundled').")
     if body in PACKAGED: arch = body
     file = _file_of(body, arch)
     if body in PACKAGED or body=='imagenet':
@@ -58,6 +61,9 @@ def _file_of(body, arch):
     if body in ('random', 'imagenet', *PACKAGED): return None
     if body=='bundled': file = BUNDLED_FOLDER/f'{find_arch(arch).__name__}.safetensors'
     else: file = Path(body)
+    if not file.exists() and body=='bundled':
+        raise DataError(f'There are no bundled weights of {arch_name(arch)}.',
+                        next='Leave out `arch`: those of squeezenet1_1 are there.')
     if not file.exists():
         known = ', '.join(BODIES)
         raise DataError(f'{body!r} is no body.',

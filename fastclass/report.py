@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import base64, io, os, shutil, time
-from collections import Counter
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,15 +50,7 @@ def describe_folder(
     "Say what was found in the folder, and what was left out and why"
     counts = ', '.join(f'{printable(label)} {n}' for label,n in folder.counts.items())
     print(f'{len(folder)} pictures of {len(folder.classes)} classes: {counts}.')
-    if folder.refused:
-        times = Counter(reason for _,reason,_ in folder.refused)
-        reasons = ', '.join(f'{n} {reason}'.replace('_', ' ') for reason,n in times.most_common())
-        print(f'{len(folder.refused)} left out: {reasons} (listed in the report).')
-    if folder.stray:
-        names = ', '.join(printable(o.name) for o in folder.stray[:5])
-        more = '...' if len(folder.stray)>5 else ''
-        print(f'No part of the data: {names}{more}.')
-    for note in folder.notes: print(note)
+    for note in [*folder.aside, *folder.notes]: print(note)
 
 # %% ../nbs/report.ipynb #8c54c1ea
 def look_through(

@@ -84,11 +84,11 @@ class Recorded:
     versions:dict # Package to version
 
     @property
-    def line(self)->str: # Such as 'over 5 seeds 0.83 (0.8 to 0.86), CPU, 2 cores, 2026-11-29'
+    def line(self)->str: # Such as 'mean of 5 seeds 0.83 (0.8 to 0.86), CPU, 2 cores, 2026-11-29'
         "For a learner, beside the number of their own run"
         span = f'{self.low:.3g} to {self.high:.3g}'
         if self.low==self.high: span = 'each time the same'
-        return f'over {len(self.values)} seeds {self.mean:.3g} ({span}), {self.machine}, {self.date}'
+        return f'mean of {len(self.values)} seeds {self.mean:.3g} ({span}), {self.machine}, {self.date}'
 
 def recorded(
     file=CLAIMS_FILE # A JSON file as `pytest -m claims` writes it

@@ -4,7 +4,7 @@
 
 # %% ../../nbs/course/exercise.ipynb #7c4b5ea7
 from __future__ import annotations
-import importlib, json, random, sys, tomllib
+import importlib, json, random, re, sys, tomllib
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
@@ -60,6 +60,7 @@ def close_to(
 ):                   # A function of the answer, for `Exercise`
     "Looks at a number"
     def look(answer):
+        if isinstance(answer, str): answer = re.sub(r'(?<=\d),(?=\d{3}\b)', '', answer) # 60,000
         try: number = float(answer)
         except (TypeError, ValueError, RuntimeError): return f'A number was expected, not {type(answer).__name__}.'
         if abs(number-right)<=tolerance: return ''

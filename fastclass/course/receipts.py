@@ -14,7 +14,7 @@ __all__ = ['FILE', 'PLACES', 'receipts', 'age', 'last_run']
 
 # %% ../../nbs/course/receipts.ipynb #027d3143
 FILE = Path(fastclass.__file__).parent/'course'/'receipts.json'
-PLACES = dict(kaggle='Kaggle', colab='Colab', ci='CI', local='own machine', jupyter='own machine')
+PLACES = dict(kaggle='Kaggle', colab='Colab', ci='CI', local="the makers' machine", jupyter="the makers' machine")
 
 def receipts(
     file=FILE # A JSON file as tools/platform_run.py writes it

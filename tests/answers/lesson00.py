@@ -69,7 +69,7 @@ ANSWERS = { # Number -> right answers, and wrong ones with a part of what is sai
                (lambda: lambda probs, vocab, name: vocab[probs.argmax()], 'It gives a name'),
                (lambda: lambda probs, vocab, name: probs[sorted(vocab).index(name)], 'another order'),
                (lambda: lambda probs, vocab, name: probs[-1], 'last number'),
-               (lambda: lambda probs, vocab, name: probs[vocab.index(name)], 'AttributeError'),
+               (lambda: lambda probs, vocab, name: probs[vocab.index(name)], 'list(vocab)'), (lambda: lambda probs, vocab, name: probs[vocab[name]], 'from a place to a name'),
                (lambda: lambda probs, vocab, name: probs[name], 'IndexError'),
                (lambda: gives_nothing, 'return'),
                (.5, 'not callable')]),

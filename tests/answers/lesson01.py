@@ -46,8 +46,15 @@ def emptied(rows):
 def prints(rows): print(counted(rows))
 
 
+def starts_anew(rows):
+    for row in rows:
+        n = 0
+        if row['status']=='ok': n += 1
+    return n if rows else 0
+
+
 ANSWERS = { # Number -> right answers, and wrong ones with a part of what is said; functions without arguments are called for the answer
-    '1.1': dict(right=[100*200*3, '60000', 60_000.], wrong=[(20_000, 'one table'), (300, 'are multiplied'), (303, 'are multiplied'), (80_000, 'four tables'), (600, 'rows times'),
+    '1.1': dict(right=[100*200*3, '60000', '60,000', 60_000.], wrong=[(20_000, 'one table'), (300, 'are multiplied'), (303, 'are multiplied'), (80_000, 'four tables'), (600, 'rows times'),
                                                              ('many', 'A number was expected')]),
     '1.2': dict(right=['c', 'C)'], wrong=[('a', 'Nothing is deleted'), ('b', 'retry=True'), ('d', 'never moved'), ('e', 'not one of'), (6, 'a letter in quotes')]),
     '1.3': dict(
@@ -57,7 +64,8 @@ ANSWERS = { # Number -> right answers, and wrong ones with a part of what is sai
                (lambda: lambda rows: sum(row['status']!='ok' for row in rows), 'the other way round'),
                (lambda: lambda rows: [row for row in rows if row['status']=='ok'], 'How many'),
                (lambda: lambda rows: sum(row['status']=='OK' for row in rows), 'gives 0'),
-               (lambda: too_early, 'inside the loop'),
+               (lambda: too_early, 'inside the loop'), (lambda: starts_anew, 'inside the loop'), (lambda: lambda rows: sum('ok' in row['status'] for row in rows), 'exactly this word'),
+               (lambda: lambda rows: sum(row['status'] in ('ok', 'kept_aside') for row in rows), 'exactly this word'),
                (lambda: emptied, 'changes the rows'),
                (lambda: prints, 'return'),
                (lambda: lambda rows: rows.count('ok'), 'gives 0'),

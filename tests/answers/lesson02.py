@@ -114,7 +114,7 @@ ANSWERS = { # Number -> right answers, and wrong ones with a part of what is sai
                (lambda: RandomSplitter(.2, seed=0)(burst()), 'A `Split` was expected')]),
     '2.5': dict(
         right=[lambda: folder_dls(tidy(), size=64), by_hand],
-        wrong=[(lambda: loaders(messy()), 'tmp'),
+        wrong=[(lambda: loaders(messy()), 'What is stray'),
                (lambda: ImageDataLoaders.from_lists(messy(), (files := get_image_files(messy()/'aldra')+get_image_files(messy()/'bremir')+get_image_files(messy()/'cindral')),
                                                     [file.parent.name for file in files], item_tfms=Resize(64), bs=8, num_workers=0), 'still finds something bad'),
                (lambda: folder_dls(path, size=64), 'the folder has aldra, bremir and cindral'),

@@ -73,7 +73,7 @@ def bundle(name, *credits):
 
 
 def with_credit(): return bundle('credit', 'Photo: Ann, CC BY 4.0')
-def as_a_zip_in_a_text(): return str(bundle('credit.zip', 'Noise by me (CC0 1.0)', 'Me, public domain'))
+def as_a_zip_in_a_text(): return str(bundle('credit.zip', 'Noise by me (CC0 1.0)', 'Me, public domain', 'CC0 by Ann', 'Drawn by me, Apache-2.0'))
 
 
 def opened():
@@ -100,7 +100,7 @@ def loaded():
 def without(): return bundle('without')
 def no_licence(): return bundle('no licence', 'Photo: Ann')
 def not_free(): return bundle('not free', 'Photo: Ann, CC BY-NC 4.0')
-def no_maker(): return bundle('no maker', 'CC0')
+def no_maker(credit='CC0'): return bundle('no maker', credit)
 def no_credit(): return bundle('no credit', '')
 
 
@@ -108,9 +108,9 @@ ANSWERS = {
     '9.1': dict(right=['b', ' B) '], wrong=[('a', 'no confidence lies below 0'), ('c', 'like any other'), ('d', 'twenty classes'), (0., 'a letter in quotes'), ('e', 'not one of')]),
     '9.2': dict(right=['a', 'A.'], wrong=[('b', 'server on the web'), ('c', 'not to the same people'), ('d', 'no passwords'), ('0.0.0.0', 'not one of')]),
     '9.3': dict(right=[by_max, by_sorting], wrong=[
-        (first_class, 'the first class'), (strictly, '`>=`'), (turned_round, 'other way round'), (by_name, 'not the likeliest'), (always, 'always names a class'),
+        (first_class, 'the first class'), (strictly, '`>=`'), (turned_round, 'other way round'), (by_name, 'not the likeliest'), (always, 'whatever the threshold is'), (lambda: lambda probabilities, threshold: by_max(probabilities, .5), 'whatever the threshold is'),
         (gives_nothing, 'nothing back'), (gives_a_number, 'no text'), (one_argument, 'stopped with TypeError'), (takes_it_away, 'changes the probabilities'), ('lion', 'A function was expected')]),
     '9.4': dict(right=[with_credit, as_a_zip_in_a_text, opened], wrong=[
         (without, 'has no examples'), (drawn_ones, 'of `free_examples`'), (the_list, 'list of examples'), (loaded, 'path of the bundle'), (no_licence, 'no licence'),
-        (not_free, 'no licence'), (no_maker, 'who made'), (no_credit, 'empty'), ('nowhere', 'There is no bundle'), (7, 'not int')]),
+        (not_free, 'no licence'), (no_maker, 'who made'), (lambda: no_maker('Photo, under CC0, 2024'), 'who made'), (lambda: no_maker('licence: CC BY-SA 4.0'), 'who made'), (no_credit, 'empty'), ('nowhere', 'There is no bundle'), (7, 'not int')]),
     '9.5': dict(right=['b', 'B'], wrong=[('a', 'other gardens have other kinds'.capitalize()), ('c', 'tried on'), ('d', 'like those that it was chosen on'), (99, 'a letter in quotes')])}

@@ -27,6 +27,14 @@ def by_rows(table, one, other):
     return sum(a>b for a,b in zip(first, second))
 
 
+def by_number(table, one, other): return (table[table.body==one].accuracy>table[table.body==other].accuracy).sum()
+
+
+def for_each_split(table, one, other):
+    wide = table.pivot(index='seed', columns='body', values='accuracy')
+    return wide[one]>wide[other]
+
+
 def of_means(table, one, other): return table[table.body==one].accuracy.mean()>table[table.body==other].accuracy.mean()
 def difference(table, one, other): return table[table.body==one].accuracy.mean()-table[table.body==other].accuracy.mean()
 def in_place(table, one, other):
@@ -64,7 +72,7 @@ ANSWERS = { # Number -> right answers, and wrong ones with a part of what is sai
         right=[lambda: wins, lambda: by_loop],
         wrong=[(lambda: by_rows, 'by their seed'), (lambda: of_means, 'True and False'), (lambda: difference, 'difference of accuracies'),
                (lambda: lambda table, one, other: 5-wins(table, other, one), 'draw is no win'), (lambda: lambda table, one, other: wins(table, one, other)/5, 'a share'),
-               (lambda: lambda table, one, other: wins(table, 'bundled', 'random'), 'use both names'), (lambda: in_place, 'changes the table'), (lambda: lambda table, one, other: None, 'return'),
+               (lambda: lambda table, one, other: wins(table, 'bundled', 'random'), 'use both names'), (lambda: in_place, 'changes the table'), (lambda: by_number, 'belong together'), (lambda: for_each_split, 'answer for each split'), (lambda: lambda table, one, other: None, 'return'),
                (3, 'not callable')]),
     '10.3': dict(
         right=[lambda: learner(), frozen_by_hand],

@@ -40,6 +40,9 @@ def grows_the_vocab(tokens, vocab):
 def reviews(): return draw_reviews(440)[0]
 
 
+def tables(): return reviews()[:210],reviews()[210:410]
+
+
 @lru_cache
 def trained(n=100, held=200, first=0):
     "`n` training texts, and others for validation"
@@ -49,9 +52,15 @@ def trained(n=100, held=200, first=0):
 
 
 def trained_by_column():
-    df = reviews()[:300].copy()
-    df['held'] = df.index>=100
+    df = reviews()[:410].drop(range(100, 210)).copy()
+    df['held'] = df.index>=210
     return quick_text(text_dls(df, valid='held'), epochs=2, pairs=False)
+
+
+def swapped():
+    train,valid = tables()
+    part = pd.concat([train[:100], valid], ignore_index=True)
+    return quick_text(text_dls(part, valid=range(100)), epochs=2)
 
 
 def trained_on_validation():
@@ -90,6 +99,9 @@ def letters(model, text, word):
     return said.probability-model.predict(text.replace(word, '')).probabilities[said.label]
 
 
+def first_try(model, text, word): return model.predict(text).probability-model.predict(text.replace(word, '')).probability
+
+
 def for_positive(model, text, word):
     return model.predict(text).probabilities['positive']-model.predict(without(text, word)).probabilities['positive']
 
@@ -101,7 +113,7 @@ ANSWERS = { # Number -> right answers, and wrong ones with a part of what is sai
     '11.2': dict(
         right=[lambda: by_loop, lambda: by_dict],
         wrong=[(lambda: without_unknown, 'gone'), (lambda: with_(-1), 'not -1'), (lambda: with_(None), 'have no number'), (lambda: from_one, 'one too large'),
-               (lambda: grows_the_vocab, 'changes the lists'), (lambda: index_alone, 'ValueError'), (lambda: gives_nothing, 'return'),
+               (lambda: grows_the_vocab, 'changes the lists'), (lambda: index_alone, 'unknown token'), (lambda: lambda tokens, vocab: [vocab[o] for o in tokens], 'takes a place'), (lambda: lambda tokens, vocab: [2, 8, 0, 36, 10, 0], 'too large'), (lambda: gives_nothing, 'return'),
                (lambda: lambda tokens, vocab: [o if o in vocab else 'xxunk' for o in tokens], 'tokens still'),
                (lambda: lambda tokens, vocab: sorted({vocab.index(o) if o in vocab else 0 for o in tokens}), 'once only'), ([2, 4, 0, 3, 4, 0], 'not callable')]),
     '11.3': dict(
@@ -111,14 +123,16 @@ ANSWERS = { # Number -> right answers, and wrong ones with a part of what is sai
                (lambda: (hand_made_model(), 'not good good bad', 'not good bad'), 'more often'),
                (lambda: (hand_made_model(), 'superb, good, not bad', 'not superb, good, bad'), 'not far enough'),
                ((GOOD, BAD), 'three things'), ((GOOD, BAD, GOOD), 'The model comes first'), (lambda: (hand_made_model(), 1, 2), 'two texts')]),
-    '11.4': dict(right=['c', 'C'], wrong=[('a', 'lies in the interval'), ('b', 'Nobody has shown'), ('d', 'begins at -1.0'), ('1.6', 'not one of')]),
+    '11.4': dict(right=['c', 'C'], wrong=[('a', 'lies in the interval'), ('b', 'Nobody has shown'), ('d', 'begins at -0.4'), ('1.6', 'not one of')]),
     '11.5': dict(
-        right=[lambda: trained(), trained_by_column],
-        wrong=[(lambda: trained(110), 'on 110 texts'), (lambda: trained(200, 100), 'swapped'), (lambda: trained(100, 60), 'Only 60 texts'), (trained_on_validation, 'were trained on'),
-               (of_bundle, 'a bundle'), (lambda: trained().about, 'not dict'), (lambda: trained().learn, 'not Learner')]),
+        right=[lambda: (trained(), *tables()), lambda: [trained_by_column(), *tables()]],
+        wrong=[(lambda: (trained(110), *tables()), 'on 110 texts'), (lambda: (swapped(), *tables()), 'swapped'), (lambda: (trained(100, 60), *tables()), '140 are missing'),
+               (lambda: (trained(100, 230), *tables()), '30 of its 230'), (lambda: (trained(100, first=50), *tables()), 'not on the first 100'),
+               (lambda: (trained_on_validation(), *tables()), 'are not in `valid`'), (lambda: (of_bundle(), *tables()), 'a bundle'), (lambda: trained(), 'three things'),
+               (lambda: (trained().about, *tables()), 'not dict'), (lambda: (trained().learn, *tables()), 'not Learner'), (lambda: (trained(), 100, 200), 'two tables')]),
     '11.6': dict(
         right=[lambda: effect, lambda: by_columns, lambda: by_word_effects, lambda: lambda *given: round(effect(*given), 3)],
-        wrong=[(lambda: lambda model, text, word: -effect(model, text, word), 'sign is turned'), (lambda: other_class, 'same class'), (lambda: letters, 'longer words'),
+        wrong=[(lambda: lambda model, text, word: -effect(model, text, word), 'sign is turned'), (lambda: other_class, 'same class'), (lambda: letters, 'longer words'), (lambda: first_try, 'And compare'),
                (lambda: lambda model, text, word: model.predict(without(text, word)).probabilities['positive'], 'What did it lose'),
                (lambda: lambda model, text, word: model.predict(text).probability, 'ask again'), (lambda: lambda model, text, word: 100*effect(model, text, word), 'between -1 and 1'),
                (lambda: for_positive, 'not for the other'), (lambda: lambda model, text, word: None, 'return'), (lambda: lambda model, text, word: SimpleNamespace(effect=1), 'A number was expected')]),

@@ -28,13 +28,22 @@ def look_at_count(
     return close_to(28, .01, _WRONG_COUNTS, 'Take 0.125 of the 32 pictures: these are wrong.')(answer)
 
 # %% ../../../nbs/course/exercises/lesson00.ipynb #cabd8378
+def _usual_error(error):
+    "Words for what Python says when `vocab` is taken for a list"
+    if "no attribute 'index'" in str(error):
+        return '`vocab` looks like a list and is none. `list(vocab)` is one, and has `index`.'
+    if 'invalid literal for int' in str(error):
+        return '`vocab[...]` goes from a place to a name. Here a name is to become a place.'
+    raise error
+
 def look_at_probability_of(
     probability_of # Takes probabilities, names of the classes and one of these names
 ) -> str:          # '' where it is right, else what is not right yet
     "What is wrong with a function that finds the probability of a class"
     vocab = CategoryMap(['bear', 'cat', 'dog'], sort=False)
     probs = torch.tensor([.2, .5, .3])
-    got = [probability_of(probs, vocab, name) for name in vocab]
+    try: got = [probability_of(probs, vocab, name) for name in vocab]
+    except (AttributeError, ValueError) as error: return _usual_error(error)
     if any(o is None for o in got): return 'It gives nothing back. End the function with `return`.'
     if any(isinstance(o, str) for o in got): return 'It gives a name. The number that belongs to it is asked for.'
     got = [round(float(o), 4) for o in got]

@@ -16,11 +16,12 @@ _ROWS = [{'label': label, 'status': status, 'url': f'http://a.example/{number}.j
          for number,(label,status) in enumerate([('cat', 'ok'), ('cat', 'too_small'), ('dog', 'ok'), ('dog', 'ok'),
                                                  ('cat', 'duplicate'), ('dog', 'http_404'), ('dog', 'ok'),
                                                  ('cat', 'too_small'), ('cat', 'ok'), ('cat', 'duplicate'),
-                                                 ('dog', 'truncated')])]
-_COUNTS = {11: 'It counts all rows. Ask each for its status.',
-           6: 'It counts those that were refused. It is the other way round.',
-           1: 'It gives 1, and there are five. Does `return` stand inside the loop?',
-           0: 'It gives 0, and there are five. How is the word written that it looks for?'}
+                                                 ('dog', 'truncated'), ('cat', 'kept_aside'),
+                                                 ('dog', 'broken'), ('dog', 'ok')])]
+_COUNTS = {14: 'It counts all rows. Ask each for its status.',
+           8: 'It counts those that were refused. It is the other way round.',
+           1: 'It gives 1, and there are six. Does `return`, or the start of the count, stand inside the loop?',
+           0: 'It gives 0, and there are six. How is the word written that it looks for?'}
 
 def look_at_usable(
     usable # Takes the rows of a manifest
@@ -32,7 +33,7 @@ def look_at_usable(
     if n is None: return 'It gives nothing back. End the function with `return`.'
     if isinstance(n, (list, tuple)): return f'It gives a {type(n).__name__}. How many are in it?'
     if n in _COUNTS: return _COUNTS[n]
-    if n!=5: return f'It gives {n} for rows of which 5 are ok.'
+    if n!=6: return f'It gives {n} for rows of which 6 have the status ok, exactly this word.'
     try: without = usable([])
     except Exception: return '' # A table of pandas without rows has no column "status"
     return '' if without==0 else 'Without any row it does not give 0.'

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 from ..exercise import of_loaders
 from ...engine.datablock.checks import check_dls
-from ...engine.datablock.items import item_files
+from ...engine.datablock.items import item_files, item_labels
 from ...engine.datablock.split import Split, near_groups
 from ...engine.packs.packs import pack
 
@@ -122,8 +122,10 @@ def look_at_clean(
     "What is wrong with DataLoaders of a messy folder"
     names = sorted(map(str, dls.vocab))
     if names!=['aldra', 'bremir', 'cindral']:
-        return (f'Its classes are {", ".join(names)}, and the folder has aldra, bremir and cindral. '
-                'A `DataBlock` keeps the classes of its first use: write a new one.')
+        said = f'Its classes are {", ".join(names)}, and the folder has aldra, bremir and cindral.'
+        named = {str(o) for side in (dls.train_ds, dls.valid_ds) for o in item_labels(side)}
+        if named & {'messy', 'tmp'}: return f'{said} What is stray became a class: take it away, or leave it out.'
+        return f'{said} A `DataBlock` keeps the classes of its first use: write a new one.'
     n = len(dls.train_ds)+len(dls.valid_ds)
     if n<40: return f'{n} pictures are left. Few of the folder are bad: set only those aside.'
     folders = {file.parent.parent.name for file in map(Path, item_files(dls.train_ds))}

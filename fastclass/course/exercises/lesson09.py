@@ -33,7 +33,7 @@ def _usual_mistake(got):
     "What leads to these answers, by threshold"
     if 'fox' in got.values(): return 'It takes the first class. Take the one with the largest probability.'
     if 'wolf' in got.values(): return 'It takes a class that is not the likeliest one.'
-    if set(got.values())=={'lion'}: return 'It always names a class. Below the threshold it should say "not sure".'
+    if set(got.values())=={'lion'}: return 'It names a class whatever the threshold is. Below that it is "not sure".'
     if set(got.values())=={'not sure'}: return 'It is never sure. Compare the largest probability with the threshold.'
     if got[.7]=='not sure' and got[.5]=='lion': return 'At the threshold itself the model counts as sure: use `>=`.'
     if got[.5]=='not sure' or got[1.]=='lion': return 'It is the other way round: below the threshold it is not sure.'
@@ -63,13 +63,19 @@ def look_at_examples(
     return next(filter(None, map(_lacking, own)), '')
 
 # %% ../../../nbs/course/exercises/lesson09.ipynb #7432b2ca
+_NAMED = r'CC[ -]?0|CC[ -]BY(?:[ -](?:SA|NC|ND))*|public domain|apache[ -]2\.0'
+_LICENCE = re.compile(rf'\b(?:{_NAMED})(?:[ -]\d\.\d)?\b', re.I)
+_NO_NAME = {'by', 'the', 'a', 'an', 'and', 'from', 'of', 'under', 'in', 'licence', 'license', 'licensed', 'credit',
+            'photo', 'photograph', 'foto', 'picture', 'image', 'example', 'made', 'drawn', 'taken', 'free', 'own'}
+
 def _lacking(credit):
     "What a credit does not say"
-    parts = [o.strip() for o in re.split(r'[,;:()/]|(?=\bCC[ -]?(?:0|BY))', credit) if o.strip()]
-    free = [o for o in parts if may_be_shared(o)]
-    if not parts: return 'The credit is empty. Say who made the picture, and its licence.'
-    if not free: return f'The credit {credit[:60]!r} names no licence that lets you show it, such as CC0 or CC BY 4.0.'
-    if len(parts)==len(free): return f'The credit {credit[:60]!r} does not say who made the picture.'
+    if not credit.strip(): return 'The credit is empty. Say who made the picture, and its licence.'
+    if not any(map(may_be_shared, _LICENCE.findall(credit))):
+        return f'The credit {credit[:60]!r} names no licence that lets you show it, such as CC0 or CC BY 4.0.'
+    words = re.findall(r'[^\W\d_]+', _LICENCE.sub('', credit))
+    if all(word.lower() in _NO_NAME for word in words):
+        return f'The credit {credit[:60]!r} does not say who made the picture.'
     return ''
 
 # %% ../../../nbs/course/exercises/lesson09.ipynb #4399660f

@@ -5,6 +5,7 @@
 # %% ../../../nbs/course/exercises/lesson10.ipynb #6912399c
 from __future__ import annotations
 import math
+import numpy as np
 import pandas as pd
 import torch
 from ..exercise import close_to, of_learner
@@ -33,10 +34,14 @@ def look_at_wins(
 ) -> str:    # '' where it is right, else what is not right yet
     "What is wrong with a function that counts the splits on which a body is better"
     table = _compared()
-    got = wins(table, 'bundled', 'random')
+    try: got = wins(table, 'bundled', 'random')
+    except ValueError as error:
+        if 'identically-labeled' not in str(error): raise
+        return 'pandas compares rows of the same number, and those of two bodies are others. Which belong together?'
     if got is None: return 'It gives nothing back. End the function with `return`.'
     if not table.equals(_compared()): return 'It changes the table that it was given.'
     if str(got) in ('True', 'False'): return 'How many splits are it? True and False say only which is better.'
+    if np.ndim(got): return 'That is an answer for each split. How many of them are wins?'
     got = float(got)
     if got in _OTHER_WINS: return _OTHER_WINS[got]
     if 0<abs(got)<1: return f'{got:.2g} is a difference of accuracies. Count the splits.'

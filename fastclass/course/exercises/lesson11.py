@@ -4,7 +4,9 @@
 
 # %% ../../../nbs/course/exercises/lesson11.ipynb #487be3f0
 from __future__ import annotations
+from collections import Counter
 from functools import lru_cache
+import pandas as pd
 import torch
 from ..exercise import close_to
 from ...engine.text.bag import BagOfWords
@@ -28,17 +30,26 @@ _OTHER_NUMBERS = [
     ([0, 2, 3, 4], 'Each number is there once only. Every token gets its own, in the order of the text.'),
     (['xxbos', 'the', 'xxunk', 'film', 'the', 'xxunk'], 'These are tokens still. Give their places in the vocabulary.')]
 
+def _usual_error(error):
+    "Words for what Python says when a token is not in the list, or is taken for a place"
+    if 'is not in list' in str(error): return f'{error}: it is an unknown token. Those get 0, the place of `xxunk`.'
+    if 'list indices must be' in str(error): return '`vocab[...]` takes a place. Which place has a token?'
+    raise error
+
 def look_at_numbers(
     numbers_of # Takes a list of tokens and a list, the vocabulary
 ) -> str:      # '' where it is right, else what is not right yet
     "What is wrong with a function that makes numbers of tokens"
     tokens,vocab = list(_TOKENS),list(_VOCAB)
-    got = numbers_of(tokens, vocab)
+    try: got = numbers_of(tokens, vocab)
+    except (TypeError, ValueError) as error: return _usual_error(error)
     if got is None: return 'It gives nothing back. End the function with `return`.'
     if (tokens,vocab)!=(_TOKENS,_VOCAB): return 'It changes the lists that it was given.'
     got = got.tolist() if hasattr(got, 'tolist') else list(got)
     if got==[2, 4, 0, 3, 4, 0]: return 'No tokens, no numbers.' if len(numbers_of([], vocab)) else ''
     near = [words for wrong,words in _OTHER_NUMBERS if got==wrong]
+    if not near and any(isinstance(o, int) and o>=len(vocab) for o in got):
+        return f'Some numbers are too large for the {len(vocab)} tokens of `vocab`: use the list that is handed over.'
     return near[0] if near else f'{" ".join(_TOKENS)} became {got} with the vocabulary {_VOCAB}.'
 
 # %% ../../../nbs/course/exercises/lesson11.ipynb #06c8abff
@@ -48,7 +59,7 @@ def look_at_order(
     "Do two texts of the same words get different answers?"
     if not isinstance(answer, tuple|list) or len(answer)!=3: return 'Give three things: (model, one, other).'
     model,*texts = answer
-    if not hasattr(model, 'predict'): return f'The model comes first, not {type(model).__name__}.'
+    if not isinstance(model, TextModel): return f'The model comes first, not {type(model).__name__}.'
     if not all(isinstance(o, str) for o in texts): return 'After the model come two texts.'
     one,other = (words_of(o).split() for o in texts)
     if one==other: return 'Both texts have the same words in the same order.'
@@ -91,19 +102,30 @@ def hand_made_model(
 def _said(row): return tuple(int(o) for o in row[0])
 
 def look_at_small(
-    small    # A `TextModel` that `quick_text` trained
+    answer   # `(small, train, valid)`: a `TextModel` that `quick_text` trained, and two tables of texts
 ) -> str:    # '' where it is right, else what is not right yet
-    "Was a model trained on 100 texts, and are the validation texts others?"
+    "Was a model trained on the first 100 texts of `train`, and are its validation texts those of `valid`?"
+    if isinstance(answer, TextModel) or not isinstance(answer, tuple|list) or len(answer)!=3:
+        return 'Give three things: (small, train, valid).'
+    small,*tables = answer
     if not isinstance(small, TextModel): return f'What `quick_text` returned was expected, not {type(small).__name__}.'
     if small.learn is None: return 'This model comes from a bundle, which holds no texts. Give the trained one.'
+    if not all(isinstance(o, pd.DataFrame) for o in tables): return 'After the model come two tables: train, valid.'
     dls = small.learn.dls
-    n,held = len(dls.train_ds),len(dls.valid_ds)
-    if held==100: return f'It was trained on {n} texts and has 100 for validation: the two sides are swapped.'
+    train,valid = [[_said(row) for row in side] for side in (dls.train_ds, dls.valid_ds)]
+    first,held = [[tuple(map(int, small.reader.numbers(o))) for o in small.reader.tokens(list(table.text))]
+                  for table in tables]
+    return _wrong_sides(Counter(train), Counter(valid), Counter(first[:100]), Counter(held))
+
+def _wrong_sides(train, valid, first, held):
+    "What is wrong with the texts of both sides, given those that are to be there; each is counted"
+    n = train.total()
+    if train==held and valid==first: return 'The two sides are swapped.'
     if n!=100: return f'It was trained on {n} texts, not on 100.'
-    if held<150: return f'Only {held} texts are left for validation. Cut the training texts, and keep all others.'
-    seen = {_said(row) for row in dls.train_ds}
-    both = sum(_said(row) in seen for row in dls.valid_ds)
-    if both>10: return f'{both} of the {held} validation texts were trained on.'
+    if train!=first: return 'It was trained on 100 texts, and not on the first 100 of `train`.'
+    foreign,missing = (valid-held).total(),(held-valid).total()
+    if foreign: return f'{foreign} of its {valid.total()} validation texts are not in `valid`.'
+    if missing: return f'Of the {held.total()} texts of `valid`, {missing} are missing. Keep all of them.'
     return ''
 
 # %% ../../../nbs/course/exercises/lesson11.ipynb #8b1b6088
@@ -120,6 +142,8 @@ def _effects_of(text, word):
         (after-before, 'The sign is turned: a word that speaks for the answer has a positive effect.'),
         (after, 'That is the probability without the word. What did it lose?'),
         (before, 'That is the probability with the word. Leave the word out and ask again.'),
+        (before-letters.probability, '`replace` takes the letters out of longer words too, as of goodness. And compare '
+         'the probability of the same class before and after.'),
         (before-without.probability, 'Without the word the answer is another class. '
          'Compare the probability of the same class before and after.'),
         (before-letters.probabilities[said.label], '`replace` takes the letters out of longer words too, as of '

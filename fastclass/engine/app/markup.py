@@ -6,7 +6,8 @@
 from __future__ import annotations
 import base64, io
 from html import escape
-from ..base.errors import percent, printable
+from ..base.errors import printable
+from ..base.intervals import percent
 
 # %% auto #0
 __all__ = ['ANSWER_STYLE', 'as_html', 'answer_html', 'error_html', 'card_html', 'credits_html']
@@ -47,7 +48,7 @@ def _bar(name, share):
     "One class with its bar and its number"
     width = 100*min(1., max(0., share))
     fill = f'<div class="fc-track"><div class="fc-fill" style="width:{width:.1f}%"></div></div>'
-    return f'<div class="fc-bar"><span>{as_html(name)}</span>{fill}<span>{as_html(percent(share))}</span></div>'
+    return f'<div class="fc-bar"><span>{as_html(name)}</span>{fill}<span>{as_html(percent(share, 1))}</span></div>'
 
 def _marked_word(word, marks):
     "A word, with a colour, a line and signs where it counted"

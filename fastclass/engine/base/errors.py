@@ -10,7 +10,7 @@ from contextlib import contextmanager
 # %% auto #0
 __all__ = ['expect_fail', 'printable', 'FastclassError', 'DataError', 'UnsupportedError', 'BundleError', 'WeightsError',
            'StorageError', 'PictureError', 'SourceError', 'NoInternetError', 'BlockedError', 'NothingFoundError',
-           'BadQueryError', 'RateLimitedError', 'storage_guard', 'first_line', 'counted', 'percent']
+           'BadQueryError', 'RateLimitedError', 'storage_guard', 'first_line', 'counted']
 
 # %% ../../../nbs/engine/base/errors.ipynb #d7374548
 @contextmanager
@@ -174,9 +174,3 @@ def counted(
     "A number and what it counts"
     words = one if n==1 else many or f'{one}s'
     return f'{n} {words}'
-
-def percent(
-    share:float # From 0 to 1
-) -> str:       # Such as '93.4%'; '>99.9%' for what is nearly 1
-    "A share in words that never call a doubt certain"
-    return '>99.9%' if .9995<=share<1 else f'{share:.1%}'

@@ -63,7 +63,10 @@ def bootstrap_interval(
 
 # %% ../../../nbs/engine/base/intervals.ipynb #32ad937a
 def percent(
-    p:float # 0 to 1
-) -> str:   # '97%'; never '100%' for what is less than that
+    p:float,     # 0 to 1
+    digits:int=0 # Behind the point
+) -> str:        # '97%'; never '100%' for what is less than that
     "A probability for people"
-    return '>99%' if .995<=p<1 else f'{p:.0%}'
+    told = f'{p:.{digits}%}'
+    if p>=1 or told!=f'{1:.{digits}%}': return told
+    return f'>{1-10**-(digits+2):.{digits}%}'

@@ -304,7 +304,7 @@ def picture_bytes(
     if hasattr(source, 'read'): return _read_open(source), str(getattr(source, 'name', 'The picture'))
     if isinstance(source, (str, os.PathLike)): return _read_bytes(source), os.fspath(source)
     kind = type(source).__name__
-    raise PictureError(f'{kind} is not a path, bytes, an open file or a PIL picture.', 'Pass one of those.',
+    raise PictureError(f'{kind} is not a path, bytes or an open file.', 'Give the path of the picture.',
                        reason='not_a_picture')
 
 def open_picture(

@@ -30,7 +30,8 @@ def check_counts(
     if few:
         named = ', '.join(few)
         raise DataError(f'Too few pictures: {named}; {min_ok} are needed in each class.{_commonest(counts)}',
-                        next='Ask for more (n=..., --n), use other words, or allow fewer (min_ok=..., --min-ok).')
+                        next='Ask for more (n=..., --n) or give more addresses, use other words, or allow fewer '
+                             '(min_ok=..., --min-ok).')
     much = [_refused_of(k, c) for k,c in counts.items() if c['ok']*2<c.total()]
     if much:
         named = ', '.join(much)

@@ -96,9 +96,10 @@ def _as_line(finding, root):
 
 def _shown_files(finding, root, most=4):
     "The names of the first files"
-    names = [_shown_name(f, root) for f in finding.files[:most]]
+    files = list(dict.fromkeys(finding.files))
+    names = [_shown_name(f, root) for f in files[:most]]
     if not names: return ''
-    if len(finding.files)>most: names.append('...')
+    if len(files)>most: names.append('...')
     return ' Files: ' + ', '.join(names)
 
 def _shown_name(file, root):
@@ -352,7 +353,7 @@ def _check_beside(labelled):
         yield Finding(
             'stray',
             f'{pictures} beside the class folders, '
-            'and the name of the whole folder was taken for their class.',
+            'and the name of the whole folder was taken for a class.',
             'Move them into a class folder, or away.',
             bad=True,
             files=lost)
@@ -373,7 +374,7 @@ def _check_strays(labels, labelled):
         yield Finding(
             'stray',
             f'Named like a folder that a tool left behind, not like a class: {_some(odd)}.',
-            'Take the folder away, or use `picture_files`.',
+            'Take the folder away, or leave its files out of `get_items`.',
             files=[f for f,l in labelled if l in odd])
 
 def _check_twins(labels):

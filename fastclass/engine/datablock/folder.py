@@ -26,6 +26,11 @@ from .sides import content_split, draw_sides, units_of
 __all__ = ['DECODE_SIZE', 'FEW_CARDS', 'CARD_SHARE', 'Folder', 'open_all', 'scan_folder', 'split_folder']
 
 # %% ../../../nbs/engine/datablock/folder.ipynb #0bc3e929
+def _some_names(rows, below, most=5):
+    "The first files of `(file, ...)` rows, as they are called below a folder"
+    names = [printable(os.path.relpath(file, below)) for file,*_ in rows[:most]]
+    return ', '.join([*names, *['...']*(len(rows)>most)])
+
 @dataclass
 class Folder:
     "What `scan_folder` found: the usable pictures with their classes, and what was set aside"
@@ -50,6 +55,18 @@ class Folder:
     def counts(self)->dict:
         "How many usable pictures each class has"
         return dict(sorted(Counter(self.labels).items()))
+
+    @property
+    def aside(self)->list: # Sentences; empty where all was used
+        "What was set aside and why, and what is no part of the data"
+        said = []
+        if self.refused:
+            times = Counter(reason for _,reason,_ in self.refused).most_common()
+            reasons = ', '.join(f'{n} {reason}'.replace('_', ' ') for reason,n in times)
+            said.append(f'{len(self.refused)} left out: {reasons} ({_some_names(self.refused, self.path)}).')
+        if self.stray:
+            said.append(f'No part of the data: {_some_names([(o,) for o in self.stray], self.path)}.')
+        return said
 
     def __len__(self):
         return len(self.files)

@@ -71,7 +71,7 @@ def folder_dls(
     "Stock `DataLoaders` over a folder of class folders, with an honest split"
     if not isinstance(folder, Folder):
         folder = scan_folder(folder)
-        for note in folder.notes: print(note)
+        for note in [*folder.aside, *folder.notes]: print(note)
     valid = split_folder(folder, valid_pct, seed)
     set_seed(seed)
     block = _folder_block(folder, valid, item_tfms=Resize(size, method=method), batch_tfms=batch_tfms)
@@ -114,10 +114,10 @@ def fitting_bs(
 
 # %% ../../../nbs/engine/datablock/loaders.ipynb #086374cf
 def manifest_items(
-    dest        # Folder of a collection, with its `manifest.jsonl`
+    dest        # Folder of a collection, with its `manifest.jsonl`, or the `Collection`
 ) -> tuple:     # `(files, labels, groups)`, one of each a picture that is there; raises `DataError`
     "What a collection holds, as `stable_split` takes it"
-    dest = Path(dest)
+    dest = Path(getattr(dest, 'dest', dest))
     manifest = Manifest(dest)
     manifest.find_moved()
     rows = [o for o in manifest if o['status']=='ok' and (dest/o['file']).is_file()]

@@ -71,7 +71,7 @@ def unpack_examples(
 
 # %% ../../../nbs/engine/predict/examples.ipynb #f92bd576
 DRAWN = 'Drawn by fastclass, Apache-2.0'
-_FREE = re.compile(r'(cc0|cc[ -]by|public domain|pdm?\b|no restrictions)', re.I)
+_FREE = re.compile(r'(cc[ -]?0|cc[ -]by|public domain|pdm?\b|no restrictions|apache[ -]2)', re.I)
 _BOUND = re.compile(r'\b(nc|nd)\b', re.I)
 
 def may_be_shared(

@@ -525,5 +525,6 @@ def split_rows(
     side = (key%np.uint64(10**6)).astype(int) < valid*10**6
     if side.all() or not side.any():
         raise DataError(f'{counted(len(df), "row")} cannot be split into {1-valid:.0%} and {valid:.0%}.',
-                        next='Choose another seed, collect more rows, or choose another share.')
+                        next='Choose another seed (rows that this seed has split before stay on their side), collect '
+                             'more rows, or choose another share.')
     return np.flatnonzero(~side).tolist(), np.flatnonzero(side).tolist()
