@@ -482,6 +482,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                           'fastclass.course.student._sections': ( 'course/student.html#_sections',
                                                                                   'fastclass/course/student.py'),
                                           'fastclass.course.student._tree': ('course/student.html#_tree', 'fastclass/course/student.py'),
+                                          'fastclass.course.student._without_loose_ends': ( 'course/student.html#_without_loose_ends',
+                                                                                            'fastclass/course/student.py'),
                                           'fastclass.course.student._without_marks': ( 'course/student.html#_without_marks',
                                                                                        'fastclass/course/student.py'),
                                           'fastclass.course.student._written': ( 'course/student.html#_written',

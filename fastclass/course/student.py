@@ -136,13 +136,15 @@ def _measured(name):
     return known.measures if known else 'a number'
 
 def _called(statements):
-    "What is called, but for Python's own names and those that are made here, in the order of the text"
-    calls = [node for statement in statements for node in _nodes(statement, ast.Call)]
-    calls = sorted(calls, key=lambda node: (node.lineno, node.col_offset))
-    named = [ast.unparse(node.func) for node in calls]
+    "What is called, but for Python's own names and those that are made here, with the arguments that are named"
     here = set(_makes(statements)) | {'claim', *dir(builtins)} | set().union(*map(_own, statements))
-    told = [name for name in named if re.fullmatch(r'(?!test_)\w+(\.\w+)?', name)]
-    return list(dict.fromkeys(name for name in told if name.partition('.')[0] not in here))
+    calls = [node for statement in statements for node in _nodes(statement, ast.Call)]
+    found = {}
+    for node in sorted(calls, key=lambda node: (node.lineno, node.col_offset)):
+        name = ast.unparse(node.func)
+        if not re.fullmatch(r'(?!test_)\w+(\.\w+)?', name) or name.partition('.')[0] in here: continue
+        found.setdefault(name, {}).update({f'{o.arg}=...': True for o in node.keywords if o.arg})
+    return [f'{name}({", ".join(named)})' if named else name for name,named in found.items()]
 
 def _comment(calls, made, claimed):
     "What an emptied cell says"
@@ -250,6 +252,15 @@ class _Edition:
         if words: self.kept.append(dict(cell_type='markdown', id=f'{cell["id"]}-lead', metadata={}, source=[words]))
 
 # %% ../../nbs/course/student.ipynb #b76a849d
+def _without_loose_ends(cells):
+    "Cells whose prose leads to no cell end with a full stop"
+    ended = []
+    for cell,after in zip(cells, [*cells[1:], None]):
+        text = _written(cell).rstrip()
+        loose = cell['cell_type']=='markdown' and text.endswith(':') and after and after['cell_type']=='markdown'
+        ended.append(_markdown(cell, text[:-1]+'.') if loose else cell)
+    return ended
+
 def student_edition(
     data:bytes, # A lesson
     name:str    # Its file, such as '03_finetune.ipynb', below the folder of the lessons
@@ -267,5 +278,5 @@ def student_edition(
             edition.kept.append({**cell, 'metadata': {}, 'outputs': [], 'source': imports.splitlines(keepends=True)})
             imports = ''
         else: edition.code(i, cell)
-    nb['cells'] = edition.kept
+    nb['cells'] = _without_loose_ends(edition.kept)
     return json.dumps(nb, sort_keys=True, indent=1, ensure_ascii=False).encode()+b'\n'

@@ -1,8 +1,11 @@
 "Answers to the exercises of lesson 6: right ones written differently, and wrong ones as learners give them, with a part of what they are told"
+import tempfile
 from functools import cache
+from pathlib import Path
 
 import numpy as np
-from fastai.vision.all import get_image_files, set_seed
+import torch
+from fastai.vision.all import get_image_files, load_learner, set_seed
 
 from fastclass.engine.packs.packs import pack
 from fastclass.segment import MaskOf, quick_segment, read_codes, segment_dls, segment_learner
@@ -29,6 +32,15 @@ def trained(**more):
     learn = segment_learner(loaders(files[:60], **more))
     with learn.no_bar(), learn.no_logging(): quick_segment(learn, epochs=6, views=1)
     return learn
+
+
+def exported():
+    with tempfile.TemporaryDirectory() as folder:
+        learn = trained()
+        path,learn.path = learn.path,Path(folder)
+        learn.export('seg.pkl')
+        learn.path = path
+        return load_learner(Path(folder)/'seg.pkl')
 
 
 def untrained():
@@ -74,7 +86,7 @@ def gives_nothing(truth, predicted, code): both(truth, predicted, code)
 ANSWERS = { # Number -> right answers, and wrong ones with a part of what is said; functions without arguments are called for the answer
     '6.1': dict(right=['a', ' A) '], wrong=[('b', 'IoU of road'), ('c', 'other way round'), ('d', 'Nine of them have 0'), ('e', 'not one of a, b, c, d'), (.3, 'a letter in quotes')]),
     '6.2': dict(
-        right=[lambda: by_counts, lambda: by_sets],
+        right=[lambda: by_counts, lambda: by_sets, lambda: lambda truth, said, code: torch.tensor(by_counts(truth, said, code))],
         wrong=[(lambda: lambda truth, said, code: both(truth, said, code)/(truth==code).sum(), 'recall'),
                (lambda: lambda truth, said, code: both(truth, said, code)/(said==code).sum(), 'precision'),
                (lambda: lambda truth, said, code: 2*both(truth, said, code)/((truth==code).sum()+(said==code).sum()), 'Dice'),
@@ -106,6 +118,6 @@ ANSWERS = { # Number -> right answers, and wrong ones with a part of what is sai
                (lambda: drives(), '`DataLoaders` were expected')]),
     '6.5': dict(
         right=[lambda: trained(), lambda: trained(seed=5)],
-        wrong=[(untrained, 'On 20 new streets'), (trained_a_little, '0.35 is asked for'), (of_other_classes, 'It knows other classes'), (loaders, 'A `Learner` was expected'),
+        wrong=[(untrained, 'On 20 new streets'), (exported, 'it was loaded'), (trained_a_little, '0.35 is asked for'), (of_other_classes, 'It knows other classes'), (loaders, 'A `Learner` was expected'),
                (.64, 'A `Learner` was expected')]),
 }

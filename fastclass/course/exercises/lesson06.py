@@ -26,7 +26,8 @@ def _number_of(function, *given):
     if got is None: return None,'It gives nothing back. End the function with `return`.'
     if any(isinstance(o, np.ndarray) and not np.array_equal(o, copy) for o,copy in zip(given, copies)):
         return None,'It changes the masks that it was given.'
-    if np.size(got)!=1: return None,f'{np.size(got)} numbers came, and one was expected.'
+    n = got.numel() if hasattr(got, 'numel') else np.size(got)
+    if n!=1: return None,f'{n} numbers came, and one was expected.'
     return float(got),''
 
 def _words_for(got, right, known):
@@ -113,6 +114,7 @@ def look_at_mask_learner(
 ) -> str: # '' where it is right, else what is not right yet
     "What is wrong with a learner for the streets of the pack"
     codes = read_codes(pack('streets', seed=_NEW_STREETS, photos=2, seg=20)/'seg'/'codes.txt')
+    if not len(learn.dls.valid_ds): return 'This learner has no pictures: it was loaded. Give the one that was trained.'
     if codes_of(learn.dls)!=codes: return 'It knows other classes than those of the pack, in `codes.txt`.'
     with evaluating(learn.model): reached = _mean_iou_of_new(learn)
     if reached>=.35: return ''
