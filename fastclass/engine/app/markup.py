@@ -29,9 +29,9 @@ def _two_columns(title, pairs):
 # %% ../../../nbs/engine/app/markup.ipynb #10fdeebb
 ANSWER_STYLE = (
     '.fc-answer,.fc-said{overflow-wrap:anywhere}.fc-said{font-size:1.25rem;font-weight:600;margin:.2rem 0 .6rem}'
-    '.fc-bar{display:grid;grid-template-columns:minmax(5rem,9rem) 1fr 3.4rem;gap:.5rem;align-items:center;'
+    '.fc-bar{display:grid;grid-template-columns:minmax(5rem,9rem) 1fr 4rem;gap:.5rem;align-items:center;'
     'margin:.25rem 0}'
-    '.fc-bar>span:first-child{overflow-wrap:anywhere}.fc-bar>span:last-child{text-align:right}'
+    '.fc-bar>span:first-child{overflow-wrap:anywhere}.fc-bar>span:last-child{text-align:right;white-space:nowrap}'
     '.fc-track{background:rgba(128,128,128,.25);border-radius:4px;height:.9rem}'
     '.fc-fill{background:#2f6fde;border-radius:4px;height:100%}.fc-unsure .fc-fill{background:#8a8a8a}'
     '.fc-key{display:inline-block;width:.9rem;height:.9rem;margin-right:.4rem;border:1px solid #808080}'
