@@ -104,6 +104,15 @@ def no_column_of_many(tmp): pd.DataFrame({'Label': [1]})[['label']]
 @raises('a key that is not there')
 def no_key(tmp): {'cat': 1}['Cat']
 
+@raises('number columns in another order than the table')
+def turned_round(tmp): torch.tensor(np.arange(4)[::-1])
+
+@raises('number columns in another order than the table')
+def columns_turned_round(tmp):
+    if pd.__version__<'3': return turned_round(tmp) # there such columns are copied
+    df = pd.DataFrame(dict(a=np.arange(20.), b=np.arange(20.), y=np.arange(20.)))
+    TabularDataLoaders.from_df(df, procs=[Normalize], cat_names=[], cont_names=['b', 'a'], y_names='y', bs=4).one_batch()
+
 @raises('an empty table')
 def empty_table(tmp):
     (tmp/'a.csv').write_text('')

@@ -14,7 +14,7 @@ from ..engine.base.errors import DataError
 __all__ = ['student_edition']
 
 # %% ../../nbs/course/student.ipynb #fa401398
-_MARKS = re.compile(r'[ \t]*<!--.*?-->|^\*How it is (?:built|drawn) \(unfold to read\):\*$', re.S | re.M)
+_MARKS = re.compile(r'[ \t]*<!--.*?-->|^\*How it is (?:built|drawn|made) \(unfold to read\):\*$', re.S | re.M)
 
 def _without_marks(text): return _MARKS.sub('', text)
 
@@ -58,7 +58,10 @@ def _bound(statement):
     "Names that one statement makes for later cells -> how a learner should see them"
     if isinstance(statement, ast.ClassDef): return {statement.name: f'class {statement.name}'}
     if isinstance(statement, ast.FunctionDef):
-        return {statement.name: f'{statement.name}({ast.unparse(statement.args)})'}
+        several = [o.value for o in _nodes(statement, ast.Return) if isinstance(o.value, ast.Tuple)]
+        gives = [ast.unparse(o) for o in several if all(isinstance(part, ast.Name) for part in o.elts)]
+        gives = f' -> {gives[0]}' if gives else ''
+        return {statement.name: f'{statement.name}({ast.unparse(statement.args)}){gives}'}
     return {name: name for name in _first(statement, ast.Store) if name not in _own(statement)}
 
 def _makes(statements):

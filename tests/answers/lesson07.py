@@ -84,7 +84,7 @@ ANSWERS = { # Number -> right answers, and wrong ones with a part of what is sai
                (lambda: lambda train, valid: valid.count(max(set(train), key=train.count))/len(train), 'length of `train`'),
                (lambda: lambda train, valid: print(share(train, valid)), 'return'),
                (lambda: lambda train, valid: valid.count(train[0])/len(valid), 'gives 0.75'),
-               (lambda: lambda train, valid: .2, 'gives 0.2'),
+               (lambda: lambda train, valid: .2, 'gives 0.2'), (lambda: lambda train, valid: valid.count(max(train))/len(valid), 'gives 0.75'),
                (.62, 'not callable')]),
     '7.3': dict(right=['b', ' B) '], wrong=[('a', 'misleads'), ('c', 'tells lies'), ('d', 'look at the two'), (.116, 'a letter in quotes')]),
     '7.4': dict(

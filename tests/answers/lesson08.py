@@ -70,7 +70,8 @@ ANSWERS = { # Number -> right answers, and wrong ones with a part of what is sai
                (lambda: lambda user, film, user_bias, film_bias: (user+film).sum(), 'pair by pair'),
                (lambda: lambda user, film, user_bias, film_bias: torch.sigmoid((user*film).sum()+user_bias+film_bias)*5.5, 'sigmoid'),
                (lambda: lambda user, film, user_bias, film_bias: print(user@film), 'return'),
-               (lambda: lambda user, film, user_bias, film_bias: 11.25, 'gives 11.25'),
+               (lambda: lambda user, film, user_bias, film_bias: 11.375, 'gives 11.375'), (lambda: lambda user, film, user_bias, film_bias: (user*film+user_bias+film_bias).sum(), 'inside the sum'),
+               (lambda: lambda user, film, user_bias, film_bias: user.mul_(film).sum()+user_bias+film_bias, 'changes the factors'),
                (11.25, 'not callable')]),
     '8.3': dict(right=[.4, 2/5], wrong=[(2/3, 'recall'), (2, 'Divide'), (40, 'percent'), (.6, 'not on the list'), (1/3, 'of five'), (.5, 'Count'), ('two', 'A number')]),
     '8.4': dict(

@@ -26,7 +26,7 @@ def look_at_baseline(
     baseline # Takes the classes of the training and the validation rows, two lists
 ) -> str:    # '' where it is right, else what is not right yet
     "What is wrong with a function that scores the commonest class"
-    train,valid = ['no', 'no', 'yes', 'perhaps'],['yes', 'yes', 'yes', 'no', 'perhaps']
+    train,valid = ['no', 'no', 'yes', 'zero'],['yes', 'yes', 'yes', 'no', 'zero']
     share = baseline(list(train), list(valid))
     if share is None: return 'It gives nothing back. End the function with `return`.'
     for wrong,words in _BASELINE_MISTAKES.items():
@@ -56,6 +56,7 @@ def look_at_flat_loaders(
     train,valid = dls.train_ds.items,dls.valid_ds.items
     both = len(set(train.index)&set(valid.index))
     if both: return f'{both} rows are on both sides: the validation would be too good.'
+    if not len(valid): return 'No row is kept for validation. Leave `valid_idx` out, or give it some positions.'
     if len(train)<250: return f'There are {len(train)} training rows. Keep at least half of the 500 for training.'
     return _of_prepared(train)
 

@@ -18,23 +18,26 @@ __all__ = ['LOOKS', 'look_at_score', 'look_at_precision', 'look_at_rating_loader
 _SCORE_MISTAKES = {
     11.: 'That is the dot product alone. Add both biases.',
     11.5: 'The bias of the film is missing.',
-    10.75: 'The bias of the user is missing.',
+    10.875: 'The bias of the user is missing.',
+    11.75: 'The biases stand inside the sum, so they are added once for each factor. Add them behind it.',
     10.: 'It adds the numbers up. Multiply them pair by pair first.',
-    24.25: 'It multiplies the sums. Multiply pair by pair first, then sum.',
-    10.875: 'The biases are added, not multiplied.',
+    24.375: 'It multiplies the sums. Multiply pair by pair first, then sum.',
+    10.9375: 'The biases are added, not multiplied.',
     5.75: 'That is the mean of the products. The model takes their sum.'}
 
 def look_at_score(
     score # Takes the factors of a user and of a film, and their biases
 ) -> str: # '' where it is right, else what is not right yet
     "What is wrong with a function that predicts by a dot product"
-    got = score(torch.tensor([1., 2.]), torch.tensor([3., 4.]), .5, -.25)
+    user,film = torch.tensor([1., 2.]),torch.tensor([3., 4.])
+    got = score(user, film, .5, -.125)
+    if user.tolist()!=[1, 2] or film.tolist()!=[3, 4]: return 'It changes the factors that it was given.'
     if got is None: return 'It gives nothing back. End the function with `return`.'
     if torch.as_tensor(got).numel()>1: return 'It gives a number for each factor. Sum the products up: `.sum()`.'
     for wrong,words in _SCORE_MISTAKES.items():
-        if wrong!=11.25 and abs(float(got)-wrong)<1e-6: return words
-    if 0<float(got)<5.5 and abs(float(got)-11.25)>1: return 'It lies between two numbers: leave the sigmoid out.'
-    trials = [([1., 2.], [3., 4.], .5, -.25, 11.25), ([0., 0., 1.], [5., 5., -2.], 1., 0., -1.),
+        if abs(float(got)-wrong)<1e-6: return words
+    if 0<float(got)<5.5 and abs(float(got)-11.375)>1: return 'It lies between two numbers: leave the sigmoid out.'
+    trials = [([1., 2.], [3., 4.], .5, -.125, 11.375), ([0., 0., 1.], [5., 5., -2.], 1., 0., -1.),
               ([2.], [.5], 0., 3., 4.)]
     for user,film,of_user,of_film,right in trials:
         got = float(score(torch.tensor(user), torch.tensor(film), of_user, of_film))
@@ -125,6 +128,8 @@ def look_at_rating_model(
 ) -> str: # '' where it is right, else what is not right yet
     "What is wrong with a learner for the ratings of the pack"
     rows = other_ratings()
+    for name,known in learn.dls.classes.items(): # Users may have been read as text
+        if name in rows and any(isinstance(o, str) for o in list(known)[1:]): rows[name] = rows[name].astype(str)
     said,unknown = _stars_of(learn, rows)
     if unknown>.5: return 'It knows few of these people and films. Train it on the ratings of `pack("ratings")`.'
     rmse = float(np.sqrt(np.mean((said-rows.rating.to_numpy())**2)))
