@@ -152,8 +152,9 @@ def plot_reliability(
     ax.scatter(table.confidence, table.accuracy, color='#08519c', s=28, zorder=3)
     for o in table.itertuples():
         at = (o.confidence, o.accuracy)
-        ax.annotate(str(o.pictures), at, textcoords='offset points', xytext=(6, -11), fontsize=8)
-    ax.set(xlim=(0, 1.04), ylim=(-.02, 1.04))
+        label = ax.annotate(str(o.pictures), at, textcoords='offset points', xytext=(6, -11), fontsize=8)
+        label.set_bbox(dict(facecolor='white', edgecolor='none', alpha=.7, pad=.5)) # readable over a bar, too
+    ax.set(xlim=(0, 1.12), ylim=(-.02, 1.04))
     ax.set(xlabel='how sure: mean probability of the answer', ylabel='how often right')
 
     total = table.pictures.sum()
