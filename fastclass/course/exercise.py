@@ -89,6 +89,7 @@ def of_learner(
         return f'A `Learner` was expected, not {type(answer).__name__}.'
     return look_first
 
+# %% ../../nbs/course/exercise.ipynb #c1e8f46c
 class _SameRandom:
     "Leaves the random numbers of Python, NumPy and torch as they were"
     def __enter__(self):

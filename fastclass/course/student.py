@@ -133,6 +133,7 @@ def _only_checks(cell):
     "Does a folded cell only look whether the lesson is right?"
     return _is_folded(cell) and bool(re.search(r'^\s*(assert|test_\w+\(|with expect_fail)', _written(cell), re.M))
 
+# %% ../../nbs/course/student.ipynb #ec4ee823
 def _measured(name):
     "What the number of a claim is"
     known = claims().get(name)
@@ -149,6 +150,7 @@ def _called(statements):
         found.setdefault(name, {}).update({f'{o.arg}=...': True for o in node.keywords if o.arg})
     return [f'{name}({", ".join(named)})' if named else name for name,named in found.items()]
 
+# %% ../../nbs/course/student.ipynb #84259acf
 def _comment(calls, made, claimed):
     "What an emptied cell says"
     said = ['Write this cell.']
@@ -264,6 +266,7 @@ def _without_loose_ends(cells):
         ended.append(_markdown(cell, text[:-1]+'.') if loose else cell)
     return ended
 
+# %% ../../nbs/course/student.ipynb #da4f4431
 def student_edition(
     data:bytes, # A lesson
     name:str    # Its file, such as '03_finetune.ipynb', below the folder of the lessons

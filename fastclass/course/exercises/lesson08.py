@@ -25,6 +25,7 @@ _SCORE_MISTAKES = {
     10.9375: 'The biases are added, not multiplied.',
     5.75: 'That is the mean of the products. The model takes their sum.'}
 
+# %% ../../../nbs/course/exercises/lesson08.ipynb #e3bda6c8
 def look_at_score(
     score # Takes the factors of a user and of a film, and their biases
 ) -> str: # '' where it is right, else what is not right yet
@@ -122,6 +123,7 @@ def _stars_of(learn, rows):
             unknown += int((codes==0).any(dim=1).sum())
     return torch.cat(said).float().numpy(), unknown/len(rows)
 
+# %% ../../../nbs/course/exercises/lesson08.ipynb #dba9c3b3
 @of_learner
 def look_at_rating_model(
     learn # A `Learner`

@@ -36,6 +36,7 @@ def _usual_error(error):
     if 'list indices must be' in str(error): return '`vocab[...]` takes a place. Which place has a token?'
     raise error
 
+# %% ../../../nbs/course/exercises/lesson11.ipynb #978ce7ca
 def look_at_numbers(
     numbers_of # Takes a list of tokens and a list, the vocabulary
 ) -> str:      # '' where it is right, else what is not right yet
@@ -117,6 +118,7 @@ def look_at_small(
                   for table in tables]
     return _wrong_sides(Counter(train), Counter(valid), Counter(first[:100]), Counter(held))
 
+# %% ../../../nbs/course/exercises/lesson11.ipynb #4a1e7861
 def _wrong_sides(train, valid, first, held):
     "What is wrong with the texts of both sides, given those that are to be there; each is counted"
     n = train.total()
@@ -131,6 +133,7 @@ def _wrong_sides(train, valid, first, held):
 # %% ../../../nbs/course/exercises/lesson11.ipynb #8b1b6088
 _EFFECT_OF = ('the goodness of the film is good dull', 'good')
 
+# %% ../../../nbs/course/exercises/lesson11.ipynb #4c705c1f
 def _effects_of(text, word):
     "The right effect, and those that usual mistakes give"
     model = hand_made_model()

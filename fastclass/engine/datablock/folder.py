@@ -31,6 +31,7 @@ def _some_names(rows, below, most=5):
     names = [printable(os.path.relpath(file, below)) for file,*_ in rows[:most]]
     return ', '.join([*names, *['...']*(len(rows)>most)])
 
+# %% ../../../nbs/engine/datablock/folder.ipynb #3d999ed0
 @dataclass
 class Folder:
     "What `scan_folder` found: the usable pictures with their classes, and what was set aside"
