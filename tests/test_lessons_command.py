@@ -81,6 +81,17 @@ def test_a_lesson_that_was_only_run_stays_and_gets_no_copy(home, tmp_path):
     assert '00_first.ipynb' in copy_lessons(mine, home)['same'] and (mine/'00_first.ipynb').read_text()==ran
 
 
+def test_a_lesson_that_nobody_touched_is_never_called_work(home, tmp_path):
+    "A version with other outputs, and then one with another text"
+    mine = tmp_path/'mine'
+    copy_lessons(mine, home)
+    (home/'00_first.ipynb').write_text(notebook('1+1', outputs=[dict(output_type='stream', name='stdout', text='2')]))
+    assert '00_first.ipynb' in copy_lessons(mine, home)['updated']
+    (home/'00_first.ipynb').write_text(notebook('1+2'))
+    done = copy_lessons(mine, home)
+    assert '00_first.ipynb' in done['updated'] and not done['beside'] and (mine/'00_first.ipynb').read_text()==notebook('1+2')
+
+
 @pytest.mark.parametrize('record', [None, '', '{', '[]', '{"00_first.ipynb": 3}', '{"00_first.ipynb": {"hash": 1, "texts": 2}}', '['*100_000])
 def test_without_a_record_everything_that_differs_is_work(home, tmp_path, record):
     mine = tmp_path/'mine'

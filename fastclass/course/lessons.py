@@ -115,11 +115,12 @@ def give(
         write_atomic(path, data)
         return 'new', path
     mine = read_limited(path, LIMIT)
-    is_current = given and given['texts']==texts(data)
-    if mine==data or is_current or texts(mine)==texts(data): return 'same', path
-    if given and given.get('hash')==_digest(mine):
+    if mine==data: return 'same', path
+    if given and given.get('hash')==_digest(mine): # untouched, though perhaps only outputs are new
         write_atomic(path, data)
         return 'updated', path
+    is_current = given and given['texts']==texts(data)
+    if is_current or texts(mine)==texts(data): return 'same', path
     newer = _beside(path, data)
     write_atomic(newer, data)
     return 'beside', newer
