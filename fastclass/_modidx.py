@@ -159,6 +159,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                            'fastclass.course.exercise.exercises': ( 'course/exercise.html#exercises',
                                                                                     'fastclass/course/exercise.py'),
                                            'fastclass.course.exercise.hint': ('course/exercise.html#hint', 'fastclass/course/exercise.py'),
+                                           'fastclass.course.exercise.numbers_in': ( 'course/exercise.html#numbers_in',
+                                                                                     'fastclass/course/exercise.py'),
                                            'fastclass.course.exercise.of_learner': ( 'course/exercise.html#of_learner',
                                                                                      'fastclass/course/exercise.py'),
                                            'fastclass.course.exercise.of_loaders': ( 'course/exercise.html#of_loaders',

@@ -16,8 +16,8 @@ from ..engine.base.files import write_atomic
 from ..engine.base.machine import cache_dir
 
 # %% auto #0
-__all__ = ['Exercise', 'Verdict', 'choices', 'close_to', 'of_loaders', 'of_learner', 'verdict_on', 'exercise_rows', 'exercises',
-           'check', 'hint', 'solution', 'progress']
+__all__ = ['Exercise', 'Verdict', 'choices', 'close_to', 'numbers_in', 'of_loaders', 'of_learner', 'verdict_on', 'exercise_rows',
+           'exercises', 'check', 'hint', 'solution', 'progress']
 
 # %% ../../nbs/course/exercise.ipynb #27d4b686
 @dataclass(frozen=True)
@@ -69,6 +69,15 @@ def close_to(
     return look
 
 # %% ../../nbs/course/exercise.ipynb #f99757ff
+def numbers_in(
+    answer # Several numbers: a list, a tuple, a dictionary, an array, a tensor or a Series
+) -> list: # Of floats; [] for what holds none
+    "The numbers of an answer, in their order"
+    if isinstance(answer, str): return []
+    answer = answer.tolist() if hasattr(answer, 'tolist') else answer
+    try: return [float(o) for o in (answer.values() if isinstance(answer, dict) else answer)]
+    except (TypeError, ValueError): return []
+
 def of_loaders(
     look # A function of `DataLoaders`, as `Exercise` takes it
 ):       # The same for any answer

@@ -101,10 +101,9 @@ def work_folder(
     with storage_guard(folder):
         folder.mkdir(parents=True, exist_ok=True)
         (folder/WORK_NOTE).write_text(_NOTE_TEXT)
-    left = [str(o) for o in keep if (folder/o).is_file()]
-    but = f' Your {", ".join(left)} stays.' if left else ''
+    but = f', but for {", ".join(map(str, keep))}' if keep else ''
     print(f'What this lesson makes goes to the folder {folder.as_posix()} beside the notebook. '
-          f'Each start of the lesson empties it.{but}')
+          f'Each start of the lesson empties it{but}.')
     return folder.resolve()
 
 # %% ../../nbs/course/lesson.ipynb #471584eb

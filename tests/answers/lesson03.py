@@ -19,6 +19,12 @@ def in_place(weight, gradient, rate):
 def gives_nothing(weight, gradient, rate): weight - rate*gradient
 
 
+def on_a_copy(weight, gradient, rate):
+    new = weight.clone()
+    new -= rate*gradient
+    return new
+
+
 def written_out(weight, gradient, rate):
     step = -gradient*rate
     return step+weight
@@ -82,7 +88,7 @@ def trained_a_little():
 ANSWERS = { # Number -> right answers, and wrong ones with a part of what is said; functions without arguments are called for the answer
     '3.1': dict(right=['b', ' B) '], wrong=[('a', 'too long'), ('c', 'cannot be negative'), ('d', 'where each one lands'), ('e', 'not one of a, b, c, d'), (2, 'a letter in quotes')]),
     '3.2': dict(
-        right=[lambda: lambda weight, gradient, rate: weight-rate*gradient, lambda: written_out],
+        right=[lambda: lambda weight, gradient, rate: weight-rate*gradient, lambda: written_out, lambda: on_a_copy],
         wrong=[(lambda: lambda weight, gradient, rate: weight+rate*gradient, 'It climbs'),
                (lambda: lambda weight, gradient, rate: weight-gradient, 'decided by the rate'),
                (lambda: lambda weight, gradient, rate: -rate*gradient, 'the step alone'),
@@ -93,16 +99,16 @@ ANSWERS = { # Number -> right answers, and wrong ones with a part of what is sai
                (lambda: lambda weight, gradient: weight-gradient, 'TypeError'),
                (1.7, 'not callable')]),
     '3.3': dict(
-        right=[(0, 0, 1), {'body: filters': 0., 'body: batch norm': 0., 'head': 1.}],
+        right=[(0, 0, 1), torch.tensor([0, 0, 1]), {'body: filters': 0., 'body: batch norm': 0., 'head': 1.}],
         wrong=[((0, 1, 1), 'train_bn=False'), ([1, 1, 1], 'nothing would be frozen'), ((1, 1, 0), 'other way round'), ((0, 0, 0), 'Something has to learn'),
-               ((1, 0, 1), 'first to be frozen'), ((0, .5, 1), 'as a whole or not at all'), ((0, 1), 'three were expected'), (1, 'TypeError')]),
+               ((1, 0, 1), 'first to be frozen'), ((0, .5, 1), 'as a whole or not at all'), ((0, 1), 'three were expected'), (1, 'three were expected'), ('0, 0, 1', '0 numbers came')]),
     '3.4': dict(
         right=[augmented, by_block],
         wrong=[(lambda: folder_dls(path, size=96), 'no augmentation'),
                (lambda: augmented(64), '64 x 64'),
                (lambda: augmented(128), '128 x 128'),
                (on_both_sides, 'on both sides'),
-               (of_another_pack, 'five lakes'),
+               (of_another_pack, 'five lakes'), (lambda: folder_dls(pack('lakes', each=16), size=96, batch_tfms=aug_transforms()), '80 pictures of the 400'),
                (by_names_of_files, 'five lakes'),
                (lambda: augmented().train_ds, '`DataLoaders` were expected'),
                (path, '`DataLoaders` were expected')]),

@@ -117,7 +117,7 @@ ANSWERS = { # Number -> right answers, and wrong ones with a part of what is sai
         wrong=[(100, 'one picture is a point'), (40, 'point'), (864, '2 points up'), (13830, '1 point wide in all'), (9604, 'at 50% right'), (10000, 'at 50% right'),
                (2435, 'level at 95%'), (400, 'another width'), ('many', 'A number was expected')]),
     '4.4': dict(
-        right=[lambda: answered, lambda: answered_by_means],
+        right=[lambda: answered, lambda: answered_by_means, lambda: lambda frame, threshold: pd.Series(answered(frame, threshold))],
         wrong=[(lambda: of_those(over), '`>=`'),
                (lambda: of_those(lambda frame, threshold: frame[frame.probability_of_actual>=threshold]), 'nobody knows the actual class'),
                (lambda: of_those(at_least, lambda sure: sure.correct.sum(), lambda sure, frame: len(sure)), 'counts'),

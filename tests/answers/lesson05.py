@@ -4,6 +4,7 @@ from functools import cache
 from pathlib import Path
 
 import pandas as pd
+import torch
 from fastai.vision.all import CategoryBlock, DataBlock, ImageBlock, RandomSplitter, Resize, parent_label, set_seed
 
 from fastclass.datablock import folder_dls, stable_split
@@ -25,9 +26,9 @@ def here():
 def files(): return write_series(pack('crests')/'masters', here()/'series', scenes=5, frames=2)
 
 
-def labelled(splitter):
+def labelled(splitter, part=slice(None)):
     block = DataBlock((ImageBlock, CategoryBlock), get_y=parent_label, splitter=splitter, item_tfms=Resize(128, 'squish'))
-    return block.dataloaders(files(), bs=32, num_workers=0)
+    return block.dataloaders(files()[part], bs=32, num_workers=0)
 
 
 def grouped(groups, seed=0): return stable_split(files(), [parent_label(file) for file in files()], valid=.2, groups=groups, seed=seed)
@@ -107,7 +108,7 @@ def first_class(probs, vocab, threshold): return vocab[0] if probs.max()>=thresh
 ANSWERS = { # Number -> right answers, and wrong ones with a part of what is said; functions without arguments are called for the answer
     '5.1': dict(right=['c', ' C) '], wrong=[('a', 'the leak of this lesson'), ('b', 'siblings of the first'), ('d', 'never seen'), ('e', 'not one of a, b, c, d'), (3, 'a letter in quotes')]),
     '5.2': dict(
-        right=[(.5, 1.), [.5, 1], lambda: choose_threshold(made_up, .8)],
+        right=[(.5, 1.), [.5, 1], torch.tensor([.5, 1.]), lambda: choose_threshold(made_up, .8)],
         wrong=[(lambda: choose_threshold(made_up), 'That is for 95%'), ((1., .5), 'in the other order'), ((.5, 5), 'a share of the pictures'), ((.5, .8), 'share of right answers'),
                ((.6, .8), 'three of four'), (.5, 'Two numbers'), ((.99, .2), 'Go down the table'), ((.5, 1., 5), 'not 3')]),
     '5.3': dict(
@@ -117,7 +118,7 @@ ANSWERS = { # Number -> right answers, and wrong ones with a part of what is sai
     '5.4': dict(
         right=[by_scene, lambda: labelled(by_name)],
         wrong=[(lambda: labelled(RandomSplitter(.2, seed=0)), 'that is the leak'),
-               (lambda: labelled(whole_crests), 'on one side only'),
+               (lambda: labelled(whole_crests), 'on one side only'), (lambda: labelled(by_name, slice(0, None, 2)), 'one frame of each scene'),
                (lambda: labelled(most_for_validation), 'little is left to learn from'),
                (lambda: labelled(lambda items: (range(len(items)), range(0, len(items), 5))), 'that is the leak'),
                (lambda: labelled(by_name).train_ds, '`DataLoaders` were expected'),

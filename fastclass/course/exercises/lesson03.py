@@ -5,7 +5,7 @@
 # %% ../../../nbs/course/exercises/lesson03.ipynb #f5da61f6
 from __future__ import annotations
 import torch
-from ..exercise import of_learner, of_loaders
+from ..exercise import numbers_in, of_learner, of_loaders
 from ...engine.base.torch_tools import evaluating
 from ...engine.packs.packs import pack
 
@@ -17,7 +17,7 @@ def look_at_update(
     update # Takes a weight, its gradient and a rate
 ) -> str:  # '' where it is right, else what is not right yet
     "What is wrong with a function that makes one update"
-    weight,gradient,rate = 2., 3., .1
+    weight,gradient,rate = torch.tensor(2.), torch.tensor(3.), .1
     new = update(weight, gradient, rate)
     if new is None: return 'It gives nothing back. End the function with `return`.'
     known = {2.3: 'It climbs: the gradient points up the slope, and the loss shall fall.',
@@ -27,9 +27,9 @@ def look_at_update(
     for wrong,words in known.items():
         if abs(float(new)-wrong)<1e-6: return words
     trials = [(2., 3., .1, 1.7), (-1., -4., .5, 1.), (5., 7., 0., 5.), (0., 1., 1., -1.)]
-    for *given,right in trials:
-        got = float(update(*given))
-        if abs(got-right)>1e-6: return f'update{tuple(given)} gives {got:g}.'
+    for weight,gradient,rate,right in trials:
+        got = float(update(torch.tensor(weight), torch.tensor(gradient), rate))
+        if abs(got-right)>1e-6: return f'update{weight, gradient, rate} gives {got:g}.'
     return _of_tensors(update)
 
 # %% ../../../nbs/course/exercises/lesson03.ipynb #6bfdd85c
@@ -55,9 +55,9 @@ def look_at_parts(
     answer # Shares of filters, batch norms and head: a list, a tuple, or what `what_trains` gives
 ) -> str:  # '' where it is right, else what is not right yet
     "What is wrong with a guess about a frozen network"
-    values = list(answer.values() if isinstance(answer, dict) else answer)
+    values = numbers_in(answer)
     if len(values)!=3: return f'{len(values)} numbers came, and three were expected: for filters, batch norms and head.'
-    parts = tuple(round(float(value), 2) for value in values)
+    parts = tuple(round(value, 2) for value in values)
     return '' if parts==(0, 0, 1) else _OTHER_PARTS.get(parts, _NOT_WHOLE)
 
 # %% ../../../nbs/course/exercises/lesson03.ipynb #044b3d09
@@ -72,10 +72,12 @@ def look_at_loaders(
 ) -> str: # '' where they are right, else what is not right yet
     "What is wrong with augmented DataLoaders of the five lakes"
     names = set(map(str, dls.vocab))
-    lakes = {file.parent.name for file in pack('lakes').glob('*/*.jpg')} # `learn.save` makes a folder models there
+    files = list(pack('lakes').glob('*/*.jpg')) # `learn.save` makes a folder models there
+    lakes = {file.parent.name for file in files}
     if names!=lakes: return f'Its classes are {", ".join(sorted(names))}. Those of the pack are the five lakes.'
     train,valid = set(map(str, dls.train_ds.items)),set(map(str, dls.valid_ds.items))
     if train&valid: return f'{len(train&valid)} pictures are on both sides: the validation would be too good.'
+    if len(train|valid)<len(files): return f'They have {len(train|valid)} pictures of the {len(files)} in `path`.'
     size = tuple(_first_of(dls.valid).shape[-2:])
     if size!=(96, 96): return f'The pictures are {size[0]} x {size[1]}, and 96 x 96 was asked for.'
     if not torch.equal(_first_of(dls.valid), _first_of(dls.valid)):

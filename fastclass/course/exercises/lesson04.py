@@ -5,7 +5,7 @@
 # %% ../../../nbs/course/exercises/lesson04.ipynb #fea8bdf7
 from __future__ import annotations
 import pandas as pd
-from ..exercise import close_to
+from ..exercise import close_to, numbers_in
 from ...engine.interpret.review import Pile, file_hash, read_log, standing
 
 # %% auto #0
@@ -81,16 +81,17 @@ def look_at_silence(
     frame = _small_table()
     got = answered(frame, .8)
     if got is None: return 'It gives nothing back. End the function with `return`.'
-    if not isinstance(got, tuple|list) or len(got)!=2: return 'Two numbers were expected: return share, accuracy.'
+    got = numbers_in(got)
+    if len(got)!=2: return 'Two numbers were expected: return share, accuracy.'
     if not frame.equals(_small_table()): return 'It changes the table that it was given.'
     for wrong,words in _OTHER_SHARES:
         if _same_pair(got, wrong): return words
     for threshold,right in [(.8, (1/2, 3/4)), (.9, (3/8, 2/3)), (0, (1, 5/8))]:
-        got = answered(frame, threshold)
+        got = numbers_in(answered(frame, threshold))
         if not _same_pair(got, right): return f'With the threshold {threshold} it gives {got[0]:.3g} and {got[1]:.3g}.'
     return ''
 
-def _same_pair(got, wanted): return all(abs(float(one)-other)<1e-6 for one,other in zip(got, wanted))
+def _same_pair(got, wanted): return all(abs(one-other)<1e-6 for one,other in zip(got, wanted))
 
 # %% ../../../nbs/course/exercises/lesson04.ipynb #92cd0e5f
 def look_at_review(

@@ -5,9 +5,10 @@
 # %% ../../../nbs/course/exercises/lesson05.ipynb #65eab8ab
 from __future__ import annotations
 import os
+from collections import Counter
 from pathlib import Path
 import torch
-from ..exercise import of_loaders
+from ..exercise import numbers_in, of_loaders
 from ...engine.packs.packs import pack
 from ...engine.predict.corruptions import scene_of
 from ...engine.predict.predictor import load_bundle
@@ -27,9 +28,8 @@ def look_at_threshold(
     answer # A threshold and a share, as `choose_threshold` gives them
 ) -> str:  # '' where it is right, else what is not right yet
     "What is wrong with a threshold for the made-up table"
-    if not isinstance(answer, (tuple, list)): return f'Two numbers were expected, not {type(answer).__name__}.'
-    if len(answer)!=2: return f'Two numbers were expected, not {len(answer)}.'
-    numbers = tuple(round(float(number), 3) for number in answer)
+    numbers = tuple(round(number, 3) for number in numbers_in(answer))
+    if len(numbers)!=2: return f'Two numbers were expected, not {len(numbers) or type(answer).__name__}.'
     if numbers==(.5, 1.): return ''
     usual = 'Go down the table: after each row, what share of the answers so far is right?'
     return _OTHER_THRESHOLDS.get(numbers, usual)
@@ -50,6 +50,7 @@ def look_at_reply(
     vocab = ['bear', 'cat', 'dog']
     for numbers,threshold,right in _TRIALS:
         got = reply(torch.tensor(numbers), list(vocab), threshold)
+        if isinstance(got, str): got = got.replace('\u2019', "'")
         if got!=right: return _about_reply(got, right, numbers, threshold)
     return ''
 
@@ -75,6 +76,8 @@ def look_at_scenes(
     if both: return f'{len(both)} scenes have frames on both sides: that is the leak.'
     missing = {file.parent.name for file in train} ^ {file.parent.name for file in valid}
     if missing: return f'{len(missing)} crests are on one side only, such as {min(missing)}. Each should be on both.'
+    frames = Counter(map(scene_of, train+valid))
+    if max(frames.values())<2: return 'They have one frame of each scene. Take all of `files`.'
     crests = {file.parent.name for file in train}
     if len(crests)!=20: return f'They know {len(crests)} classes, and the pack has 20 crests.'
     share = len(valid)/(len(train)+len(valid))

@@ -125,7 +125,8 @@ class StressResult:
         lines = [f'As it is: {first.predicted} ({first.probability:.0%}), {right}.']
         for change,level in self.breaks.items():
             row = _telling_row(self.table, change, level)
-            if math.isnan(level): said = f'holds to the strongest level, {row.level:g}.'
+            if not first.holds: said = f'called {row.predicted} ({row.probability:.0%}).'
+            elif math.isnan(level): said = f'holds to the strongest level, {row.level:g}.'
             else: said = f'breaks at {level:g}, there it is called {row.predicted} ({row.probability:.0%}).'
             lines.append(f'{change}: {said}')
         return '\n'.join(lines)
