@@ -78,6 +78,7 @@ def numbers_in(
     try: return [float(o) for o in (answer.values() if isinstance(answer, dict) else answer)]
     except (TypeError, ValueError): return []
 
+# %% ../../nbs/course/exercise.ipynb #ee62a6fe
 def of_loaders(
     look # A function of `DataLoaders`, as `Exercise` takes it
 ):       # The same for any answer

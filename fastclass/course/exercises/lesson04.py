@@ -74,6 +74,7 @@ _OTHER_SHARES = [
     ((1/2, 1/2), 'These are the pictures that it does not answer.'),
     ((3/4, 1/2), 'Both are right, in the other order.')]
 
+# %% ../../../nbs/course/exercises/lesson04.ipynb #01398256
 def look_at_silence(
     answered # Takes a table of predictions and a threshold
 ) -> str:    # '' where it is right, else what is not right yet

@@ -54,6 +54,7 @@ def look_at_reply(
         if got!=right: return _about_reply(got, right, numbers, threshold)
     return ''
 
+# %% ../../../nbs/course/exercises/lesson05.ipynb #9eb1acc4
 def _about_reply(got, right, numbers, threshold):
     "Words for a wrong reply"
     if got is None: return 'It gives nothing back. End the function with `return`.'
