@@ -136,7 +136,7 @@ def _only_checks(cell):
 # %% ../../nbs/course/student.ipynb #ec4ee823
 def _measured(name):
     "What the number of a claim is"
-    known = claims().get(name)
+    known = claims(name.partition('.')[0]).get(name)
     return known.measures if known else 'a number'
 
 def _called(statements):

@@ -118,7 +118,7 @@ ANSWERS = { # Number -> right answers, and wrong ones with a part of what is sai
                (2435, 'level at 95%'), (400, 'another width'), ('many', 'A number was expected')]),
     '4.4': dict(
         right=[lambda: answered, lambda: answered_by_means, lambda: lambda frame, threshold: pd.Series(answered(frame, threshold))],
-        wrong=[(lambda: of_those(over), '`>=`'),
+        wrong=[(lambda: of_those(over), '`>=`'), (lambda: lambda frame, threshold: answered(frame, threshold) if threshold==.8 else None, 'no two numbers'),
                (lambda: of_those(lambda frame, threshold: frame[frame.probability_of_actual>=threshold]), 'nobody knows the actual class'),
                (lambda: of_those(at_least, lambda sure: sure.correct.sum(), lambda sure, frame: len(sure)), 'counts'),
                (lambda: of_those(at_least, lambda sure: sure.correct.sum()/8), 'not of all'),

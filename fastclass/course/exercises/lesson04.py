@@ -89,6 +89,7 @@ def look_at_silence(
         if _same_pair(got, wrong): return words
     for threshold,right in [(.8, (1/2, 3/4)), (.9, (3/8, 2/3)), (0, (1, 5/8))]:
         got = numbers_in(answered(frame, threshold))
+        if len(got)!=2: return f'With the threshold {threshold} it gives no two numbers.'
         if not _same_pair(got, right): return f'With the threshold {threshold} it gives {got[0]:.3g} and {got[1]:.3g}.'
     return ''
 

@@ -26,10 +26,11 @@ from .sides import content_split, draw_sides, units_of
 __all__ = ['DECODE_SIZE', 'FEW_CARDS', 'CARD_SHARE', 'Folder', 'open_all', 'scan_folder', 'split_folder']
 
 # %% ../../../nbs/engine/datablock/folder.ipynb #0bc3e929
-def _some_names(rows, below, most=5):
-    "The first files of `(file, ...)` rows, as they are called below a folder"
-    names = [printable(os.path.relpath(file, below)) for file,*_ in rows[:most]]
-    return ', '.join([*names, *['...']*(len(rows)>most)])
+def _some_names(files, below, most=5):
+    "The first files, as they are called below a folder"
+    names = [printable(os.path.relpath(file, below)) for file in files[:most]]
+    if len(files)>most: names.append('...')
+    return ', '.join(names)
 
 # %% ../../../nbs/engine/datablock/folder.ipynb #3d999ed0
 @dataclass
@@ -64,9 +65,9 @@ class Folder:
         if self.refused:
             times = Counter(reason for _,reason,_ in self.refused).most_common()
             reasons = ', '.join(f'{n} {reason}'.replace('_', ' ') for reason,n in times)
-            said.append(f'{len(self.refused)} left out: {reasons} ({_some_names(self.refused, self.path)}).')
-        if self.stray:
-            said.append(f'No part of the data: {_some_names([(o,) for o in self.stray], self.path)}.')
+            files = [file for file,*_ in self.refused]
+            said.append(f'{len(files)} left out: {reasons} ({_some_names(files, self.path)}).')
+        if self.stray: said.append(f'No part of the data: {_some_names(self.stray, self.path)}.')
         return said
 
     def __len__(self):

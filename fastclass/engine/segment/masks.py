@@ -203,7 +203,7 @@ def _put_down(report, image, mask, taken, white, ones):
 
 # %% ../../../nbs/engine/segment/masks.ipynb #b0f7bb28
 def _flat_codes(o):
-    if not isinstance(o, torch.Tensor): o = torch.tensor(np.asarray(o)) # A copy: an array may be read-only
+    if not isinstance(o, torch.Tensor): o = torch.tensor(np.asarray(o), dtype=torch.long) # An array may be read-only
     return o.as_subclass(torch.Tensor).reshape(-1).long()
 
 def count_pairs(
