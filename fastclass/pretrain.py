@@ -59,16 +59,15 @@ def learner_on(
 def _file_of(body, arch):
     "The file with the weights of a body, None where there is none; `DataError` for another word"
     if body in ('random', 'imagenet', *PACKAGED): return None
-    if body=='bundled': file = BUNDLED_FOLDER/f'{find_arch(arch).__name__}.safetensors'
-    else: file = Path(body)
-    if not file.exists() and body=='bundled':
+    bundled = body=='bundled'
+    file = BUNDLED_FOLDER/f'{find_arch(arch).__name__}.safetensors' if bundled else Path(body)
+    if file.exists(): return file
+    if bundled:
         raise DataError(f'There are no bundled weights of {arch_name(arch)}.',
                         next='Leave out `arch`: those of squeezenet1_1 are there.')
-    if not file.exists():
-        known = ', '.join(BODIES)
-        raise DataError(f'{body!r} is no body.',
-                        next=f'Take one of {known}, or the path of a safetensors file.')
-    return file
+    known = ', '.join(BODIES)
+    raise DataError(f'{body!r} is no body.',
+                    next=f'Take one of {known}, or the path of a safetensors file.')
 
 # %% ../nbs/10_pretrain.ipynb #522081b3
 def compare_bodies(

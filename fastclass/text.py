@@ -12,17 +12,17 @@ from .engine.text.encoder import has_language_model, train_text_head
 from .engine.text.model import TextModel, load_text, save_text
 from .engine.text.occlusion import WordEffects, word_effects
 from .engine.text.stress import stress_texts
-from .engine.text.texts import check_texts, split_texts, text_report
+from .engine.text.texts import check_texts, split_texts, text_report, words_of
 from .engine.text.tokens import text_dls, text_plan
 
 _all_ = ['BundleError', 'DataError', 'TextModel', 'WordEffects', 'check_texts', 'compare_texts',
          'fit_tfidf', 'has_language_model', 'load_text', 'save_text', 'split_texts',
-         'stress_texts', 'telling_words', 'text_dls', 'text_report', 'word_effects']
+         'stress_texts', 'telling_words', 'text_dls', 'text_report', 'word_effects', 'words_of']
 
 # %% auto #0
 __all__ = ['quick_text', 'BundleError', 'DataError', 'TextModel', 'WordEffects', 'check_texts', 'compare_texts', 'fit_tfidf',
            'has_language_model', 'load_text', 'save_text', 'split_texts', 'stress_texts', 'telling_words', 'text_dls',
-           'text_report', 'word_effects']
+           'text_report', 'word_effects', 'words_of']
 
 # %% ../nbs/11_text.ipynb #75510926
 def quick_text(

@@ -435,6 +435,44 @@ def test_a_space_runs_from_its_folder_alone(learn, bundle, files, tmp_path):
         running.wait(20)
 
 
+def test_a_space_takes_the_model_alone(bundle, tmp_path):
+    "Not what else lies in its folder, nor a model that an earlier export left"
+    needs_gradio()
+    import shutil
+    mine = tmp_path/'mine'
+    shutil.copytree(bundle, mine)
+    (mine/'.env').write_text('TOKEN=1')
+    packed = Path(shutil.make_archive(tmp_path/'packed', 'zip', bundle))
+    space = export_space(mine, tmp_path/'space')
+    there = {o.name for o in (space/'bundle').iterdir()}
+    assert '.env' not in there and there=={'bundle.json', 'model.safetensors'}
+    export_space(packed, space)
+    assert not (space/'bundle').exists() and 'bundle.zip' in (space/'app.py').read_text()
+    export_space(mine, space)
+    assert not (space/'bundle.zip').exists() and "'bundle'" in (space/'app.py').read_text()
+
+
+def test_a_space_is_renewed_from_its_own_model(bundle, tmp_path):
+    needs_gradio()
+    space = export_space(bundle, tmp_path/'space')
+    before = (space/'bundle'/'model.safetensors').read_bytes()
+    shown = export_space(space/'bundle', space)
+    assert (shown/'bundle'/'model.safetensors').read_bytes()==before and open_view(shown/'bundle').title
+
+
+@pytest.mark.parametrize('inside', ('.', 'space', '../{name}/deep/space'))
+def test_a_space_does_not_go_into_its_bundle(bundle, tmp_path, inside):
+    needs_gradio()
+    before = sorted(bundle.rglob('*'))
+    with pytest.raises(DataError, match='lies in the bundle'): export_space(bundle, bundle/inside.format(name=bundle.name))
+    assert sorted(bundle.rglob('*'))==before
+
+
+@pytest.mark.parametrize('arguments', [(None, 'space'), (3, 'space'), ('bundle', None)])
+def test_what_is_no_path_is_refused_by_name(arguments):
+    with pytest.raises(DataError, match='not a path'): export_space(*arguments)
+
+
 def test_a_space_does_not_replace_what_is_yours(bundle, tmp_path):
     needs_gradio()
     (tmp_path/'README.md').write_text('mine')

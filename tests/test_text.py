@@ -17,7 +17,7 @@ from fastclass.engine.text.bag import BagOfWords
 from fastclass.engine.text.texts import is_garbled, why_no_text
 from fastclass.engine.text.tokens import Reader, units
 from fastclass.text import (check_texts, compare_texts, fit_tfidf, has_language_model, load_text, quick_text, save_text,
-    split_texts, stress_texts, telling_words, text_dls, text_report, word_effects)
+    split_texts, stress_texts, telling_words, text_dls, text_report, word_effects, words_of)
 
 pytestmark = pytest.mark.usefixtures('one_thread')
 SMALL = dict(emb_sz=20, n_hid=24, n_layers=2)
@@ -124,6 +124,64 @@ def test_a_label_that_stands_in_the_text_is_refused(reviews):
         with pytest.raises(DataError, match='alone settles'): quick_text(text_dls(df))
         assert 'alone settles' in str(text_report(df))
     assert quick_text(text_dls(df), check=False).about['metrics']['accuracy']>.9
+
+
+def test_one_of_many_classes_that_stands_in_the_text_is_refused(reviews):
+    sections = ['sport', 'arts', 'politics', 'food']
+    df = reviews.assign(label=[sections[i%4] for i in range(len(reviews))])
+    assert 'alone settles' not in str(text_report(df))
+    for told in (df.text+' Section: '+df.label, df.text+[' (reprint)' if o=='food' else '' for o in df.label]):
+        with pytest.raises(DataError, match='settles 100% of what is of one class'): quick_text(text_dls(df.assign(text=told)))
+        assert 'settles 100% of what is of one class' in str(text_report(df.assign(text=told)))
+
+
+def test_capitals_that_give_the_label_away_are_named_as_such(reviews):
+    shouted = reviews.text.where(reviews.label=='negative', reviews.text.str.upper())
+    with pytest.raises(DataError, match='A word in capitals alone settles'): quick_text(text_dls(reviews.assign(text=shouted)))
+
+
+@pytest.mark.parametrize('labels', [lambda o: (o=='positive').astype(float), lambda o: ' '+o+' ', lambda o: (o=='positive').astype(int)], ids=('decimals', 'spaces', 'numbers'))
+def test_labels_are_read_alike_in_training_and_after_it(reviews, labels):
+    df = reviews.assign(label=labels(reviews.label))
+    _,held = split_texts(df.text)
+    valid = df.iloc[held]
+    model = quick_text(text_dls(df, valid=held), epochs=5)
+    trained = model.about['metrics']['accuracy']
+    assert model.answers(valid.text, valid.label).correct.mean()==pytest.approx(trained)
+    table = compare_texts(model, df.drop(df.index[held]), valid)
+    assert table.accuracy['quick_text']==pytest.approx(trained, abs=1e-4) and trained>.5
+
+
+def test_labels_that_the_model_does_not_know(reviews, model):
+    with pytest.raises(DataError, match="None of the labels is a class of the model, such as 'good'"): model.answers(reviews.text[:3], ['good']*3)
+    gap = reviews[:40].assign(label=reviews.label.where(reviews.index!=4))
+    with pytest.raises(DataError, match='1 of 40 labels are missing'): compare_texts(None, gap, reviews[40:60])
+
+
+def test_validation_texts_by_ones_and_zeros(reviews):
+    chosen = [int(i%5==0) for i in range(len(reviews))]
+    by_number,by_truth = text_dls(reviews, valid=chosen),text_dls(reviews, valid=[bool(o) for o in chosen])
+    assert len(by_number.valid_ds)==sum(chosen)==len(by_truth.valid_ds)
+
+
+@pytest.mark.parametrize('options', [dict(bs=2.5), dict(bs='a'), dict(bs=None), dict(bs=0)])
+def test_batches_that_are_none(reviews, options):
+    with pytest.raises(DataError, match='A batch of'): text_dls(reviews[:100], **options)
+
+
+@pytest.mark.parametrize('lr', [0, -1, float('nan')])
+def test_learning_rates_that_learn_nothing(reviews, lr):
+    with pytest.raises(DataError, match='Give a learning rate above 0'): quick_text(text_dls(reviews[:200]), lr=lr)
+
+
+def test_the_advice_on_copies_works(reviews):
+    for copies in (reviews, reviews.assign(text=reviews.text.str.upper()+'!')):
+        df = pd.concat([reviews, copies], ignore_index=True).rename(columns=dict(text='review'))
+        found = text_report(df, 'review')
+        advice = next(o for o in found.findings.advice if 'Keep each once' in o)
+        names = dict(df=df, words_of=words_of)
+        exec(advice.removeprefix('Keep each once: ').removesuffix('.'), names)
+        assert 'copies of others' not in str(text_report(names['df'], 'review'))
 
 
 def test_copies_on_both_sides_are_found(reviews):

@@ -28,7 +28,10 @@ def page(browser):
     "A fresh window of 1280 x 900"
     context = browser.new_context(viewport=dict(width=1280, height=900))
     context.set_default_timeout(30_000)
-    yield context.new_page()
+    window = context.new_page()
+    # Chromium needs a moment until it hands dialogs on: asked for just before a key, it may still open its own
+    window.on('filechooser', lambda dialog: None)
+    yield window
     context.close()
 
 

@@ -4,20 +4,22 @@
 
 # %% ../../../nbs/engine/app/space.ipynb #74ed35f7
 from __future__ import annotations
-import json, shutil, sys
+import json, os, shutil, sys
 from importlib.metadata import PackageNotFoundError, version as installed
 from pathlib import Path
 import fastclass
 from .answers import open_view
 from .page import gradio_there
 from ..base.errors import DataError, storage_guard
-from ..base.files import write_atomic
+from ..base.bundle_files import TEXT, WEIGHTS
+from ..base.files import replacing, write_atomic
 
 # %% auto #0
-__all__ = ['SPACE_MARK', 'NEEDS', 'PROGRAM', 'README_OF_SPACE', 'LARGE', 'export_space']
+__all__ = ['SPACE_MARK', 'BUNDLE', 'BUNDLE_ZIP', 'NEEDS', 'PROGRAM', 'README_OF_SPACE', 'LARGE', 'export_space']
 
 # %% ../../../nbs/engine/app/space.ipynb #1c747980
 SPACE_MARK = '# Made by fastclass.app.export_space'
+BUNDLE,BUNDLE_ZIP = 'bundle','bundle.zip' # Where the model lies in it
 NEEDS = ('fastai', 'fastcore', 'torch', 'torchvision', 'timm', 'safetensors', 'pillow', 'numpy', 'pandas', 'scipy',
          'scikit-learn', 'matplotlib', 'fastprogress', 'filelock', 'platformdirs', 'httpx', 'ImageHash', 'gradio')
 
@@ -46,6 +48,11 @@ On Hugging Face: create a Space with the SDK Gradio, and push these files.
 LARGE = '*.safetensors filter=lfs diff=lfs merge=lfs -text\n*.zip filter=lfs diff=lfs merge=lfs -text\n'
 
 # %% ../../../nbs/engine/app/space.ipynb #4d6722e1
+def _as_path(value, name):
+    "A path; refuses anything else by the name of its argument"
+    if isinstance(value, (str, os.PathLike)): return Path(value)
+    raise DataError(f'{name} is a {type(value).__name__}, not a path.', next='Save the model first, and give its path.')
+
 def _pins():
     "The installed version of each package that a page needs"
     found = []
@@ -61,8 +68,11 @@ def _texts(title, bundle):
     program = PROGRAM.format(bundle=bundle)
     return {'README.md': readme, 'app.py': program, 'requirements.txt': _pins(), '.gitattributes': LARGE}
 
-def _check_folder(folder, names):
-    "Refuse a folder with files of somebody else in the places of ours"
+# %% ../../../nbs/engine/app/space.ipynb #d34413a2
+def _check_folder(folder, bundle, names):
+    "Refuse a folder with files of somebody else in the places of ours, and the bundle itself"
+    if folder.resolve().is_relative_to(bundle.resolve()):
+        raise DataError(f'{folder} lies in the bundle.', next='Name a folder beside it.')
     program = folder/'app.py'
     ours = program.is_file() and program.read_text(errors='replace').startswith(SPACE_MARK)
     there = [o for o in names if (folder/o).exists()]
@@ -80,26 +90,31 @@ def _copy_library(folder):
         to.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, to)
 
-def _copy_bundle(bundle, to):
-    "The bundle, a folder or a zip, in the place of one that was there"
-    shutil.rmtree(to, ignore_errors=True)
-    if bundle.is_dir(): shutil.copytree(bundle, to)
-    else: shutil.copyfile(bundle, to)
+def _copy_bundle(bundle, folder):
+    "The bundle, a folder or a zip, in the place of one that was there; nothing else that lies in its folder"
+    to = folder/(BUNDLE if bundle.is_dir() else BUNDLE_ZIP)
+    if bundle.resolve()!=to.resolve():
+        with replacing(to) as new:
+            if bundle.is_file(): shutil.copyfile(bundle, new)
+            else:
+                new.mkdir()
+                for file in (TEXT, WEIGHTS): shutil.copyfile(bundle/file, new/file)
+    if to.name==BUNDLE: (folder/BUNDLE_ZIP).unlink(missing_ok=True)
+    else: shutil.rmtree(folder/BUNDLE, ignore_errors=True)
 
 # %% ../../../nbs/engine/app/space.ipynb #32ccd318
 def export_space(
     bundle,    # Path of a bundle: folder or .zip
-    folder     # Where it goes: new, empty, or from an earlier `export_space`
+    folder     # Where it goes: new, empty, or from an earlier `export_space`, whose files are all replaced
 ) -> Path:     # `folder`; raises `BundleError`, `UnsupportedError`, `DataError`, `StorageError`
     "Write all that Hugging Face Spaces needs to show a model"
-    bundle,folder = Path(bundle),Path(folder)
+    bundle,folder = _as_path(bundle, 'bundle'),_as_path(folder, 'folder')
     title = open_view(bundle).title
-    name = 'bundle' if bundle.is_dir() else 'bundle.zip'
-    texts = _texts(title, name)
+    texts = _texts(title, BUNDLE if bundle.is_dir() else BUNDLE_ZIP)
+    _check_folder(folder, bundle, [*texts, 'fastclass', BUNDLE, BUNDLE_ZIP])
     with storage_guard(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        _check_folder(folder, [*texts, 'fastclass', name])
         _copy_library(folder)
-        _copy_bundle(bundle, folder/name)
+        _copy_bundle(bundle, folder)
         for file,text in texts.items(): write_atomic(folder/file, text.encode())
     return folder

@@ -19,7 +19,7 @@ from fastai.optimizer import OptimWrapper
 from torch.nn.utils.rnn import pad_sequence
 from ..base.errors import DataError
 from ..base.torch_tools import MemoryLoader, check_loss, quiet_if
-from .texts import SETTLES, leaking_word
+from .texts import SETTLES, leak_said, leaking_word
 from .tokens import AT_PAD, AT_UNK
 
 # %% auto #0
@@ -65,7 +65,7 @@ def check_sides(
     has = csr_array((np.ones(ends[-1]), torch.cat(found).numpy(), ends), shape=(len(found), len(vocab)))
     word,settled = leaking_word(has, y.numpy(), vocab)
     if settled>SETTLES:
-        raise DataError(f'The word {word!r} alone settles {settled:.0%} of the labels: the answer stands in the texts.',
+        raise DataError(f'{leak_said(word, settled, len(y.unique()))}: the answer stands in the texts.',
                         next='Take it out of the texts. If it is a fair clue, give check=False.')
     seen = {tuple(o.tolist()) for o in numbers}
     both = sum(tuple(o.tolist()) in seen for o in valid[0] if (o>8).sum()>(o==AT_UNK).sum()) # unknown words look alike
@@ -221,6 +221,7 @@ def train_bag(
     _check_learnable(sides[0])
     if not isinstance(epochs, int) or epochs<1:
         raise DataError(f'epochs is {epochs!r:.20}.', next='Give a whole number from 1, or None for the usual one.')
+    if not lr>0: raise DataError(f'lr is {lr!r:.20}.', next=f'Give a learning rate above 0; {BAG_RATE} is the usual one.')
     model = new_bag(sides[0][0], len(dls.vocab[0]), dls.c, pairs, seed)
     loaders = _bag_loaders(dls, model, sides)
     learn = Learner(dls, model.to(loaders.device), loss_func=CrossEntropyLossFlat(), metrics=accuracy)

@@ -8,6 +8,7 @@ import time
 import numpy as np
 import pandas as pd
 from ..base.errors import DataError
+from ..tabular.columns import as_text
 from ..tabular.scores import class_scores
 from .texts import readable_texts
 
@@ -56,16 +57,15 @@ def compare_texts(
     label:str='label' # Name of the column of labels
 ):                # DataFrame: a row a method with accuracy, its 95% interval, and seconds of training
     "The baselines, and the model, on the same texts"
-    for side in (train, valid): _check_side(side, text, label)
+    labels,answers = (_labels_of(side, text, label) for side in (train, valid))
     if not len(train) or not len(valid):
         raise DataError(f'{len(train)} training and {len(valid)} validation texts cannot be compared.',
                         next='Both sides need some.')
-    answers = valid[label].astype(str).to_numpy()
-    commonest = train[label].astype(str).value_counts().index[0]
+    commonest = labels.value_counts().index[0]
     rows = {'commonest class': _score(answers, np.full(len(answers), commonest), 0.)}
     for name,pairs in {'TF-IDF': False, 'TF-IDF with neighbours': True}.items():
         start = time.perf_counter()
-        pipe = fit_tfidf(train[text], train[label].astype(str), pairs)
+        pipe = fit_tfidf(train[text], labels, pairs)
         rows[name] = _score(answers, pipe.predict(valid[text]), time.perf_counter()-start)
     if model is not None:
         said = model.predict_many(valid[text]).prediction.to_numpy()
@@ -73,11 +73,16 @@ def compare_texts(
     return pd.DataFrame.from_dict(rows, orient='index').rename_axis('method').round(4)
 
 # %% ../../../nbs/engine/text/baselines.ipynb #6f7ab529
-def _check_side(side, text, label):
-    "Refuse a table without texts that can be read, or without labels"
+def _labels_of(side, text, label):
+    "The labels of a table as `text_dls` reads them; refuses one without texts that can be read, or without labels"
     lost = next((o for o in (text, label) if o not in side.columns), None)
     if lost: raise DataError(f'There is no column {lost!r}.', next='Name the columns of texts and labels.')
     readable_texts(side[text])
+    labels = as_text(side[label])
+    if labels.isna().any():
+        raise DataError(f'{int(labels.isna().sum())} of {len(labels)} labels are missing.',
+                        next=f'Leave those rows out: df = df.dropna(subset=[{label!r}]).')
+    return labels
 
 def _score(answers, said, seconds):
     value,low,high = class_scores(answers, said)['accuracy']

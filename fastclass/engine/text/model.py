@@ -17,6 +17,7 @@ from ..base.errors import BundleError, DataError
 from ..base.schema import MOST_PARAMETERS, Kind, any_text, each, names, one_of, record, whole
 from ..base.torch_tools import evaluating
 from ..predict.predictor import Prediction
+from ..tabular.columns import as_text
 from .bag import BagOfWords
 from .texts import advice_on, list_of_texts, why_no_text
 from .tokens import AT_PAD, LANGUAGES, RULES, Reader
@@ -103,7 +104,10 @@ class TextModel:
         labels  # The class of each
     ):          # DataFrame as `predict_many` gives, with actual, predicted and correct, without texts with an error
         "Predictions beside the truth, as engine.interpret.calibration takes them"
-        res,actual = self.predict_many(texts),[str(o) for o in labels]
+        res,actual = self.predict_many(texts),list(as_text(list(labels)))
+        if actual and not set(actual) & set(self.classes):
+            raise DataError(f'None of the labels is a class of the model, such as {actual[0]!r:.40}.',
+                            next=f'It knows {", ".join(self.classes[:20])}.')
         if len(actual)!=len(res): raise DataError(f'{len(actual)} labels for {len(res)} texts.', next='Give one each.')
         res = res.assign(actual=actual, predicted=res.prediction, correct=res.prediction==actual)
         return res[res.error==''].reset_index(drop=True)

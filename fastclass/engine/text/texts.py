@@ -15,8 +15,8 @@ from ..tabular.columns import check_table, split_rows
 
 # %% auto #0
 __all__ = ['MOST_CHARACTERS', 'LONGEST_WORD', 'GARBLED', 'SETTLES', 'LEAST_TO_JUDGE', 'why_no_text', 'advice_on', 'is_garbled',
-           'check_texts', 'words_of', 'list_of_texts', 'readable_texts', 'split_texts', 'leaking_word', 'TextReport',
-           'held_out', 'text_report']
+           'check_texts', 'words_of', 'list_of_texts', 'readable_texts', 'split_texts', 'leaking_word', 'leak_said',
+           'TextReport', 'held_out', 'text_report']
 
 # %% ../../../nbs/engine/text/texts.ipynb #a424460b
 MOST_CHARACTERS = 1_000_000 # Of one text: spaCy refuses longer ones
@@ -160,24 +160,47 @@ def split_texts(
     return split_rows(pd.DataFrame({'text': said}), valid, seed)
 
 # %% ../../../nbs/engine/text/texts.ipynb #51841ee8
-SETTLES = .9 # Of what the commonest class leaves open: a single word that settles more gives the label away
-LEAST_TO_JUDGE = 20 # Texts: among fewer, some word settles all by chance
+SETTLES = .9 # Of what is open between a class and all others: a single word that settles more gives the label away
+LEAST_TO_JUDGE = 10 # Texts of a class, and of all others: where there are fewer, some word settles all by chance
 
 def leaking_word(
     has,     # Sparse or dense array of 0 and 1: texts x words
     labels,  # The class of each text
     names    # Name of each word
-) -> tuple:  # `(word, share)`: the word that settles most, and which part of what the commonest class leaves open
-    "Which word alone says most about the labels?"
-    classes,y = np.unique(np.asarray(labels), return_inverse=True)
-    if len(y)<LEAST_TO_JUDGE: return '', 0.
-    counts = np.bincount(y, minlength=len(classes))
-    with_word = np.stack([np.asarray(has[y==c].sum(0)).ravel() for c in range(len(classes))])
-    right = with_word.max(0)+(counts[:,None]-with_word).max(0)
-    if not len(right): return '', 0.
-    best = int(right.argmax())
-    settled = (right[best]-counts.max())/max(1, len(y)-counts.max())
-    return str(names[best]),float(settled)
+) -> tuple:  # `(word, share)`: the word that settles most, and which part of what is open between a class and all others
+    "Which word alone, or its absence, says most about a class?"
+    labels = np.asarray(labels)
+    best = '',0.
+    for label in np.unique(labels) if has.shape[1] else ():
+        settled = _settled_by_each(has, labels==label)
+        at = int(settled.argmax())
+        if settled[at]>=best[1]: best = str(names[at]),float(settled[at])
+    return best
+
+# %% ../../../nbs/engine/text/texts.ipynb #6c8bbe64
+def _settled_by_each(has, inside):
+    "Of what is open between a class and all others, the part that each word settles; below 0 where there are too few texts"
+    n,others = int(inside.sum()),int((~inside).sum())
+    if min(n, others)<LEAST_TO_JUDGE: return np.full(has.shape[1], -1.)
+    with_word = np.asarray(has[inside].sum(0)).ravel()
+    beyond = np.asarray(has[~inside].sum(0)).ravel()
+    right = with_word+others-beyond
+    right = np.maximum(right, len(inside)-right) # or the word is where the class is not
+    return (right-max(n, others))/min(n, others)
+
+# %% ../../../nbs/engine/text/texts.ipynb #cf4d0a0c
+_SIGNS = dict(xxup='A word in capitals', xxmaj='A word with a capital letter', xxrep='A repeated letter',
+              xxwrep='A repeated word', xxunk='A rare word') # What fastai's own tokens stand for
+
+def leak_said(
+    word:str,     # What `leaking_word` found
+    settled:float, # And how much it settles
+    n_classes:int # How many classes there are
+) -> str:         # The beginning of a sentence
+    "What gives the label away, in words"
+    what = 'the labels' if n_classes==2 else 'what is of one class and what is not'
+    return f'{_SIGNS.get(word, f"The word {word!r}")} alone settles {settled:.0%} of {what}'
+
 
 # %% ../../../nbs/engine/text/texts.ipynb #5a375274
 @dataclass
@@ -201,13 +224,16 @@ class TextReport:
         return f'<p>{escape(head)} {escape(size)}</p>{findings}'
 
 # %% ../../../nbs/engine/text/texts.ipynb #441aa818
-def _copy_findings(said, labels, valid):
-    "`(finding, advice)` of texts that are there more than once"
+def _copy_findings(texts, said, labels, valid):
+    "`(finding, advice)` of texts that are there more than once, capitals and marks aside"
     twice = said.duplicated()
     if not twice.any(): return
     odd = int((labels.groupby(said).nunique()>1).sum())
     other = f' {odd} of them have more than one label.' if odd else ''
-    yield (f'{int(twice.sum())} texts are copies of others.{other}', 'Keep each once: df = df.drop_duplicates("text").')
+    once = f'df = df.drop_duplicates({texts.name!r})'
+    if texts.duplicated().sum()<twice.sum(): # words_of is a name of fastclass.text
+        once = f'df = df[~df[{texts.name!r}].map(words_of).duplicated()]'
+    yield (f'{int(twice.sum())} texts are copies of others.{other}', f'Keep each once: {once}.')
     if valid is None: return
     held = np.zeros(len(said), bool)
     held[valid] = True
@@ -225,7 +251,7 @@ def _word_findings(texts, labels):
     except ValueError: return # no word at all is there twice
     word,settled = leaking_word(has, labels, counter.get_feature_names_out())
     if settled>SETTLES:
-        yield (f'The word {word!r} alone settles {settled:.0%} of the labels.',
+        yield (leak_said(word, settled, labels.nunique())+'.',
                'Would it be there before the label is known? If not, take it out.')
     marks = int(texts.str.contains(r'<\w+[^>]*>', regex=True).sum())
     if marks: yield (f'{marks} texts hold HTML, such as <br />.', "fastai's rules turn it into line breaks and text.")
@@ -235,7 +261,7 @@ def _word_findings(texts, labels):
 # %% ../../../nbs/engine/text/texts.ipynb #7ba3f8bf
 def held_out(
     df,   # A table
-    valid # Positions of the validation rows, true and false for each row, or the name of a column of these
+    valid # Positions of the validation rows, true and false (or 1 and 0) for each row, or the name of a column of these
 ) -> list: # Sorted positions; raises `DataError`
     "Which rows are for validation"
     if isinstance(valid, str):
@@ -248,7 +274,9 @@ def held_out(
     except TypeError:
         raise DataError(f'valid is {valid!r:.40}, which names no rows.',
                         next='Give a share such as 0.2, positions, or the name of a column.') from None
-    if values and all(isinstance(o, (bool, np.bool_)) for o in values): return _where_true(values, len(df), 'valid')
+    truths = all(isinstance(o, (bool, np.bool_)) for o in values)
+    ones = len(values)==len(df)>2 and all(isinstance(o, (int, np.integer)) and o in (0, 1) for o in values)
+    if values and (truths or ones): return _where_true(values, len(df), 'valid')
     odd = [o for o in values if not isinstance(o, (int, np.integer)) or not 0<=o<len(df)]
     if odd:
         raise DataError(f'{odd[0]!r:.40} is no position in a table of {len(df)} rows.',
@@ -278,7 +306,7 @@ def text_report(
     shares = labels.value_counts(normalize=True).to_dict()
     said = texts.map(words_of)
     n = said.str.split().str.len()
-    found = [*_copy_findings(said.reset_index(drop=True), labels.reset_index(drop=True), valid),
+    found = [*_copy_findings(*(o.reset_index(drop=True) for o in (texts, said, labels)), valid),
              *_word_findings(texts, labels)]
     if min(shares.values())<.1:
         found.append((f'The rarest class has {min(shares.values()):.1%} of the texts.',

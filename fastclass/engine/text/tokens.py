@@ -41,7 +41,8 @@ def text_dls(
 ) -> TextDataLoaders:  # Raises as `check_texts` and `split_texts` do
     "Stock text `DataLoaders` from a table of texts that can be read"
     texts,labels = check_texts(df, text, label)
-    if bs<1: raise DataError(f'A batch of {bs} texts is none.', next='Give bs a number such as 64.')
+    if not isinstance(bs, int) or bs<1:
+        raise DataError(f'A batch of {bs!r:.20} texts is none.', next='Give bs a whole number such as 64.')
     if isinstance(valid, float): _,held = split_texts(texts, valid, seed)
     else: held = held_out(df, valid)
     if not 0<len(held)<len(texts):
