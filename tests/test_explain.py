@@ -1,5 +1,5 @@
 "The dictionary of errors: each entry is tried with the real error that it is about, raised here; those that need a GPU, with its recorded text"
-import os, pickle, subprocess, sys, textwrap, threading, traceback, urllib.request
+import multiprocessing, os, pickle, subprocess, sys, textwrap, threading, traceback, urllib.request
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +15,7 @@ import pandas as pd
 import torch.nn.functional as F
 from fastai.tabular.all import Categorify, FillMissing, TabularDataLoaders
 from fastai.vision.all import (BCEWithLogitsLossFlat, CategoryBlock, CrossEntropyLossFlat, DataBlock, DataLoaders, FuncSplitter, ImageBlock, ImageDataLoaders,
-                               Learner, Normalize, PILImage, RandomSplitter, RegexLabeller, Resize, get_image_files, load_learner, parent_label, resnet18,
+                               Learner, MultiCategoryBlock, Normalize, PILImage, RandomSplitter, RegressionBlock, RegexLabeller, Resize, get_image_files, load_learner, parent_label, resnet18,
                                vision_learner)
 from PIL import Image
 from torch import nn
@@ -62,6 +62,12 @@ def several_lengths(tmp): torch.utils.data.default_collate([torch.zeros(2), torc
 def empty_folder(tmp): block().dataloaders(tmp)
 
 @raises('no items found')
+def no_labels_at_all(tmp): block(blocks=(ImageBlock, MultiCategoryBlock), get_y=lambda path: None).dataloaders(pictures(tmp), bs=4, num_workers=0)
+
+@raises('no folders for training and validation')
+def no_valid_pct(tmp): ImageDataLoaders.from_folder(pictures(tmp), bs=4, item_tfms=Resize(32))
+
+@raises('no folders for training and validation')
 def other_names_of_sides(tmp): ImageDataLoaders.from_folder(pictures(tmp), train='training', valid='valid', item_tfms=Resize(32))
 
 @raises('not one whole batch')
@@ -74,6 +80,19 @@ def large_batch_lr_find(tmp):
 
 @raises('one side is empty')
 def all_for_validation(tmp): block(splitter=FuncSplitter(lambda path: True)).dataloaders(pictures(tmp))
+
+@raises('a name that was not split')
+def split_at_another_sign(tmp): block(get_y=lambda path: path.name.split('-')[1]).dataloaders(pictures(tmp), bs=4, num_workers=0)
+
+@raises('a name that was not split')
+def split_by_name(tmp):
+    files = get_image_files(pictures(tmp))
+    ImageDataLoaders.from_name_func(tmp, files, lambda name: name.split('-')[1], bs=4, num_workers=0, item_tfms=Resize(32))
+
+@raises('a text that is no number')
+def number_with_ending(tmp):
+    amounts = block(blocks=(ImageBlock, RegressionBlock), get_y=lambda path: float(path.name.split('_')[1]))
+    amounts.dataloaders(pictures(tmp), bs=4, num_workers=0).one_batch()
 
 @raises('pattern does not fit')
 def pattern(tmp): RegexLabeller(r'^(.+)_\d+.jpg$')('dog7.png')
@@ -170,7 +189,7 @@ def new_gaps(tmp):
 @raises('text in a column of numbers')
 def text_for_numbers(tmp): pd.Series(['12', '1,000 $']).astype(float)
 
-@raises('text in a column of numbers')
+@raises('a text that is no number')
 def text_for_int(tmp): int('3.0')
 
 @raises('text in a column of numbers')
@@ -194,6 +213,29 @@ def metric_in_quotes(tmp):
 
 @raises('a mask holds 255')
 def mask_of_255(tmp): CrossEntropyLossFlat(axis=1)(torch.zeros(1, 2, 4, 4), torch.full((1, 4, 4), 255))
+
+@raises('a label that is missing')
+def missing_label(tmp): F.cross_entropy(torch.zeros(2, 3), torch.tensor([0, -1]))
+
+@raises('the classes are in the DataLoaders')
+def vocab_of_a_learner(tmp):
+    learn = Learner(numbers(), nn.Linear(4, 2), loss_func=CrossEntropyLossFlat())
+    learn.vocab
+
+@raises('a mean of whole numbers')
+def mean_of_bytes(tmp): torch.zeros(2, 3, dtype=torch.uint8).mean(0)
+
+@raises('a mean of whole numbers')
+def softmax_of_whole_numbers(tmp): torch.zeros(2, 3, dtype=torch.int64).softmax(0)
+
+@raises('an error in a metric or a callback')
+def metric_divides_by_zero(tmp):
+    def precision(preds, targets): return 1/int((targets*0).sum())
+    learn = Learner(numbers(), nn.Linear(4, 2), loss_func=CrossEntropyLossFlat(), metrics=precision)
+    with learn.no_bar(), learn.no_logging(): learn.fit(1)
+
+@raises('the file of a model is not there')
+def no_saved_weights(tmp): Learner(numbers(), nn.Linear(4, 2), path=tmp, loss_func=CrossEntropyLossFlat()).load('best')
 
 @raises('a class number that is too large')
 def class_too_large(tmp): CrossEntropyLossFlat()(torch.zeros(2, 3), torch.tensor([1, 3]))
@@ -231,7 +273,7 @@ def whole_numbers(tmp): F.cross_entropy(torch.zeros(4, 3), torch.zeros(4))
 @raises('whole numbers for a loss of decimals')
 def whole_numbers_of_bce(tmp): F.binary_cross_entropy_with_logits(torch.zeros(4), torch.zeros(4, dtype=torch.long)).long().backward()
 
-@raises('whole numbers for a loss of decimals')
+@raises('a mean of whole numbers')
 def mean_of_whole(tmp): torch.tensor([1, 2]).mean()
 
 @raises('nothing to train')
@@ -346,6 +388,12 @@ def forbidden(tmp): fetch(403)
 
 @raises('nothing at this address')
 def gone(tmp): fetch(404)
+
+@raises('a process that went away')
+def worker_went_away(tmp):
+    here,there = multiprocessing.Pipe()
+    there.close()
+    here.send(1)
 
 @raises('no internet')
 def no_server(tmp): urllib.request.urlopen('http://127.0.0.1:9/')
@@ -466,6 +514,15 @@ def test_an_entry_is_complete(entry):
     for text in (entry.means, entry.cause, entry.fix): assert text.endswith('.') and len(text)<230
     for line in entry.code.split('\n'): assert len(line)<100
     if entry.code and not entry.code.startswith('%'): compile(entry.code, entry.name, 'exec')
+
+
+@pytest.mark.parametrize('fails', ['block(get_y=lambda path: 1/0).dataloaders(pictures(tmp), bs=4, num_workers=0)',
+                                   'block(get_y=lambda path: [][0]).dataloaders(pictures(tmp), bs=4, num_workers=0)'])
+def test_what_fails_in_ones_own_function_is_not_laid_at_the_door_of_fastai(fails, tmp_path):
+    "It came through fastai, and was raised in the learner's line"
+    with pytest.raises(Exception) as caught: eval(fails, globals() | dict(tmp=tmp_path))
+    entry = explanation(caught.value).entry
+    assert entry is None or entry.name not in ('not one whole batch', 'one side is empty')
 
 
 def test_explain_after_an_error_in_a_cell(capsys):

@@ -25,6 +25,7 @@ class Entry:
     fix:str            # What to do
     code:str = ''      # To copy
     raised_in:str = '' # A regular expression for the files that it came through; '' for any
+    ends_in:str = ''   # A regular expression for the file that raised it; '' for any
     in_cell:str = ''   # A regular expression for the learner's own line; '' for any
 
     def fits(self,
@@ -35,6 +36,7 @@ class Entry:
         if not re.search(self.says, trouble.message): return False
         files = [place.file.replace('\\', '/') for place in trouble.places]
         if self.raised_in and not any(re.search(self.raised_in, file) for file in files): return False
+        if self.ends_in and not (files and re.search(self.ends_in, files[-1])): return False
         own = trouble.own
         return not self.in_cell or bool(own and re.search(self.in_cell, own.code))
 
