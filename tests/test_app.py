@@ -147,6 +147,9 @@ def test_a_table_becomes_a_form(tmp_path):
     assert 'missing' in ' '.join(view.ask(None, None).lines)
     for wrong in (('red', 'three'), ('red',)):
         with pytest.raises(DataError): view.ask(*wrong)
+    for large in (1e31, -1e31, 10**400, float('inf')):
+        with pytest.raises(DataError, match='This size is too large') as e: view.ask('red', large)
+        assert 'df' not in str(e.value)
 
 
 def test_ratings_give_tips(tmp_path):
@@ -160,6 +163,7 @@ def test_ratings_give_tips(tmp_path):
     assert '<b>' not in answer_html(view.ask(['one']))
     for nothing in ([], None, ['unknown']):
         with pytest.raises(DataError, match='Nothing was picked'): view.ask(nothing)
+    with pytest.raises(DataError, match='nothing left that you did not pick'): view.ask(list(view.items))
 
 
 @pytest.fixture(scope='module')
@@ -287,6 +291,29 @@ def test_a_port_that_is_taken_is_said(bundle, page):
     for wrong in (0, 70_000, -1):
         with pytest.raises(UnsupportedError, match='no port'): serve(bundle, port=wrong, block=False)
     with pytest.raises(UnsupportedError, match='cannot be had'): serve(bundle, host='192.0.2.1', port=7999, block=False)
+
+
+@pytest.mark.parametrize('host', ['192.0.2.1', 'no-such-host.invalid', '::1'])
+def test_an_address_of_another_machine_is_said_at_once(bundle, host):
+    needs_gradio()
+    start = time.monotonic()
+    with pytest.raises(UnsupportedError, match='The address .* cannot be had') as e: serve(bundle, host=host, block=False)
+    assert '0.0.0.0' in e.value.next and time.monotonic()-start<20
+
+
+def test_a_proxy_does_not_stand_between_a_page_and_its_own_machine(bundle, monkeypatch):
+    needs_gradio()
+    import httpx
+    for name in ('HTTP_PROXY', 'http_proxy', 'ALL_PROXY'): monkeypatch.setenv(name, 'http://127.0.0.1:9')
+    with serve(bundle, host='127.0.0.2', block=False) as served: assert httpx.get(served.url, trust_env=False).status_code==200
+
+
+@pytest.mark.parametrize('given', [None, 7, 'learn'])
+def test_a_model_in_place_of_its_bundle(learn, given):
+    needs_gradio()
+    for use in (lambda o: serve(o, block=False), upload_form):
+        with pytest.raises(UnsupportedError, match='is no bundle') as e: use(learn if given=='learn' else given)
+        assert 'save_bundle' in e.value.next
 
 
 def test_the_command_is_there(): assert cli.COMMANDS['app']=='fastclass.engine.app.page:serve'

@@ -174,6 +174,23 @@ def test_learning_rates_that_learn_nothing(reviews, lr):
     with pytest.raises(DataError, match='Give a learning rate above 0'): quick_text(text_dls(reviews[:200]), lr=lr)
 
 
+@pytest.mark.parametrize('missing', ['', '  ', None])
+def test_the_advice_on_missing_labels_works(reviews, missing):
+    df = reviews.assign(label=[missing if i in (5, 9) else o for i,o in enumerate(reviews.label)])
+    with pytest.raises(DataError, match='2 of 900 labels are missing, the first in row 5') as e: check_texts(df)
+    names = dict(df=df)
+    exec(e.value.next.removeprefix('Leave those rows out: ').removesuffix('.'), names)
+    assert len(check_texts(names['df'])[0])==898
+
+
+def test_repeated_signs_and_words_are_shown_as_people_read_them(model):
+    text = 'The plot is good good good good!!!!\n\n\nA dull film.'
+    words = word_effects(model, text).words
+    assert 'good ×4' in words and '! ×4' in words and not any('xx' in o or '\n' in o for o in words)
+    notes = model.predict_many(['film '*4, 'zorgh '*4+'film']).notes.tolist()
+    assert notes==['', '1 of 2 words were never seen']
+
+
 def test_the_advice_on_copies_works(reviews):
     for copies in (reviews, reviews.assign(text=reviews.text.str.upper()+'!')):
         df = pd.concat([reviews, copies], ignore_index=True).rename(columns=dict(text='review'))

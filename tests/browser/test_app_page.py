@@ -19,6 +19,7 @@ DROP = '''(zone, [name, type, data, zeros]) => {
   carried.items.add(new File([bytes, new Uint8Array(zeros)], name, {type}));
   for (const kind of ['dragenter', 'dragover', 'drop']) zone.dispatchEvent(new DragEvent(kind, {dataTransfer: carried, bubbles: true, cancelable: true}));
 }'''
+SHOWN = "() => [...document.querySelectorAll('#given img')].some(o => o.complete && o.naturalWidth)" # the picture that was sent
 WIDTHS = '() => [document.documentElement.scrollWidth, document.documentElement.clientWidth]'
 # Relative luminance as WCAG 2 has it; every text of the answer on what is behind it
 CONTRAST = '''() => {
@@ -69,6 +70,8 @@ ANSWERED = { # Name of the file to what is in it
     'a photo.JPG': lambda: saved(photo(), 'JPEG'),
     'wrong.png': lambda: saved(photo(), 'JPEG'),
     f'{CLASS}.jpg': lambda: saved(photo(), 'JPEG'),
+    'my..photo.png': lambda: saved(photo(), 'PNG'),
+    'proxy=1.png': lambda: saved(photo(), 'PNG'),
     'Grüße & 写真.jpg': lambda: saved(photo(), 'JPEG')}
 REFUSED = { # Name of the file to what is in it, and what is said
     'notes.jpg': (lambda: b'no picture at all', SAID['not_a_picture']),
@@ -79,7 +82,7 @@ REFUSED = { # Name of the file to what is in it, and what is said
     'drawing.svg': (lambda: b'<svg xmlns="http://www.w3.org/2000/svg"><script>document.title=4</script></svg>', SAID['format_not_allowed']),
     'phone.heic': (lambda: b'\0\0\0\x18ftypheic\0\0\0\0mif1heic'+bytes(500), SAID['format_not_allowed']),
     'no ending': (lambda: saved(photo(), 'PNG'), 'Invalid file type')} # Gradio's words: the browser does not know it for a picture
-FEW = ('cmyk.jpg', 'sixteen bits.png', 'moving.gif', 'clear.png', 'on its side.jpg', 'a dot.png', f'{CLASS}.jpg')
+FEW = ('cmyk.jpg', 'sixteen bits.png', 'moving.gif', 'clear.png', 'on its side.jpg', 'my..photo.png', f'{CLASS}.jpg')
 TYPES = dict(jpg='image/jpeg', png='image/png', gif='image/gif', webp='image/webp', svg='image/svg+xml', heic='image/heic')
 
 
@@ -108,7 +111,8 @@ def pictures(tmp_path_factory):
 
 def rows(folder):
     from fastclass.tabular import save_rows, train_table
-    df = pd.DataFrame(dict(colour=['red', '<b>blue</b>']*40, size=[i%7*1.5 for i in range(80)], kind=['a' if i%3 else 'b' for i in range(80)]))
+    df = pd.DataFrame({'colour': ['red', '<b>blue</b>']*40, 'R&D <i>': ['low', 'high']*40, 'size': [i%7*1.5 for i in range(80)],
+                       'kind': ['a' if i%3 else 'b' for i in range(80)]})
     return save_rows(train_table(df, 'kind'), folder/'rows')
 
 
@@ -186,6 +190,7 @@ def test_what_is_dropped_is_answered(app, name):
     said = app.answer()
     assert said.startswith('Not sure.') and CLASS in said and 'What spoke for' in said and '%' in said
     assert app.page.locator('#answer img').get_attribute('alt').startswith('What spoke for')
+    app.page.wait_for_function(SHOWN)
     app.is_clean()
 
 
@@ -273,6 +278,7 @@ def ask_picture(app): app.choose('a.png', saved(photo(), 'PNG'))
 def ask_row(app):
     app.page.get_by_label('colour').click()
     app.page.get_by_role('option', name='<b>blue</b>').click()
+    app.page.get_by_label('R&D <i>').wait_for()
     app.page.get_by_label('size').fill('3')
     app.page.get_by_role('button', name='Ask').click()
 
@@ -306,6 +312,14 @@ def test_each_kind_of_page_on_a_phone_and_in_the_dark(look, pictures, tmp_path, 
             app.page.screenshot(path=screenshots/f'app-{kind}-{width}-{scheme}.png', full_page=True)
             assert app.page.evaluate(CONTRAST)==[], 'text that is hard to read'
             app.is_clean()
+
+
+def test_a_text_that_is_too_long_is_said_and_not_cut(page, tmp_path):
+    with serve(texts(tmp_path), block=False) as served:
+        app = AppPage(page, served.url)
+        page.get_by_label(re.compile('A text')).fill('The plot is dull. '*1500)
+        page.get_by_role('button', name='Ask').click()
+        assert 'has 27,000 characters, and 20,000 are read here' in app.answer()
 
 
 # ---- a Space, as Hugging Face installs it

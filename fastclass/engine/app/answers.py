@@ -32,9 +32,9 @@ from ..text.occlusion import word_effects
 from ..text.texts import why_no_text
 
 # %% auto #0
-__all__ = ['APP_BYTES', 'APP_PIXELS', 'APP_SIDE', 'SAID', 'MOST_FIELDS', 'MOST_CHOICES', 'APP_CHARACTERS', 'VIEWS', 'Answer',
-           'read_upload', 'shown_size', 'PictureView', 'MaskView', 'Field', 'RowView', 'TipsView', 'read_sent_text',
-           'TextView', 'open_view']
+__all__ = ['APP_BYTES', 'APP_PIXELS', 'APP_SIDE', 'SAID', 'MOST_FIELDS', 'MOST_CHOICES', 'MOST_AMOUNT', 'APP_CHARACTERS', 'VIEWS',
+           'Answer', 'read_upload', 'shown_size', 'PictureView', 'MaskView', 'Field', 'RowView', 'TipsView',
+           'read_sent_text', 'TextView', 'open_view', 'view_of']
 
 # %% ../../../nbs/engine/app/answers.ipynb #b1de83a2
 @dataclass(frozen=True)
@@ -187,6 +187,7 @@ class MaskView:
 # %% ../../../nbs/engine/app/answers.ipynb #e94ccc17
 MOST_FIELDS = 60    # Columns that a form may have
 MOST_CHOICES = 5000 # Values, or items, in one list
+MOST_AMOUNT = 1e30  # A number that somebody writes
 
 # %% ../../../nbs/engine/app/answers.ipynb #019ecf0a
 @dataclass(frozen=True)
@@ -240,8 +241,11 @@ def _entry(field, value):
     "An entry of a form as a model takes it"
     if value is None or value=='': return None if field.choices else math.nan
     if field.choices: return str(value)
-    try: return float(value)
+    try: number = float(value)
+    except OverflowError: number = math.inf
     except (TypeError, ValueError): raise DataError(f'{field.name} is no number.', next='Write it in digits.') from None
+    if abs(number)>MOST_AMOUNT: raise DataError(f'This {field.name} is too large.', next='Write a smaller number.')
+    return number
 
 # %% ../../../nbs/engine/app/answers.ipynb #337d96cc
 class TipsView:
@@ -273,6 +277,7 @@ class TipsView:
         user = solve_user(self.factors, dict.fromkeys(known, self._highest()))
         stars = self.factors.scores(user.theta)
         order = [i for i in np.argsort(-stars) if i not in user.seen and self.factors.counts[i]>0]
+        if not order: raise DataError('There is nothing left that you did not pick.', next='Pick fewer.')
         tips = best_of(self.factors, order, 10, stars=stars).table
         things = 'one thing' if len(known)==1 else f'{len(known)} things'
         return Answer(f'Tips from {things} that you like:', lines=tuple(map(printable, tips['item'])))
@@ -331,3 +336,12 @@ def open_view(
     if kind in VIEWS: return VIEWS[kind](path)
     way = f'Ask it in Python: {OPENS[kind]}.' if kind in OPENS else 'Update fastclass: pip install -U fastclass-course'
     raise UnsupportedError(f'{path} is a bundle of the kind {printable(kind)}. There is no page for those.', next=way)
+
+def view_of(
+    bundle # Path of a bundle, or what `open_view` gave
+):         # A view; raises `BundleError`, `UnsupportedError` for a model that was not saved
+    "A bundle, opened where it is not"
+    if isinstance(bundle, (str, os.PathLike)): return open_view(bundle)
+    if hasattr(bundle, 'takes'): return bundle
+    raise UnsupportedError(f'A {type(bundle).__name__} is no bundle.',
+                           next='Save the model first (save_bundle, save_text, save_rows...), and give the path.')

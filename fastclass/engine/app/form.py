@@ -4,8 +4,7 @@
 
 # %% ../../../nbs/engine/app/form.ipynb #10f04fb3
 from __future__ import annotations
-import os
-from .answers import open_view
+from .answers import view_of
 from .markup import answer_html, error_html
 from ..base.errors import FastclassError, UnsupportedError
 from ..predict.inputs import uploads
@@ -26,7 +25,7 @@ def upload_form(
 ):         # An ipywidgets box, the last value of a cell; raises `BundleError`, `UnsupportedError`
     "A button to choose a picture; the answer and the heatmap come beside it"
     from ipywidgets import HTML, FileUpload, HBox, Layout
-    view = open_view(bundle) if isinstance(bundle, (str, os.PathLike)) else bundle
+    view = view_of(bundle)
     if view.takes!='picture':
         raise UnsupportedError(f'"{view.title}" is not asked about pictures.', next='Open it as a page: serve(bundle).')
     wide = Layout(width='auto')

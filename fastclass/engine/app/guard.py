@@ -4,7 +4,7 @@
 
 # %% ../../../nbs/engine/app/guard.ipynb #fcbefd18
 from __future__ import annotations
-import os
+import os, re
 from concurrent.futures import ThreadPoolExecutor, TimeoutError as TooLate
 from urllib.parse import unquote
 from ..base.errors import FastclassError
@@ -55,10 +55,12 @@ HEADERS = [(b'content-security-policy', POLICY.encode()), (b'x-content-type-opti
 def leads_elsewhere(
     path:str # Of an address, decoded or not
 ) -> bool:    # True for `proxy=`, an address behind `file=`, and `..`
-    "Does a path ask this server for another one, or climb out of a folder?"
+    "Does a path ask this server for another one, or climb out of a folder? Names of files may hold two dots"
     for _ in range(3): path = unquote(path)
     path = path.replace('\\', '/').lower()
-    return '..' in path or 'proxy=' in path or '=http:' in path or '=https:' in path or '=//' in path
+    parts = re.split('[/=]', path)
+    asks = any(o.startswith('proxy=') for o in path.split('/')[:3]) # /proxy= and /gradio_api/proxy=
+    return asks or '..' in parts or any(o in path for o in ('=http:', '=https:', '=//'))
 
 # %% ../../../nbs/engine/app/guard.ipynb #9208fc76
 async def _refuse(send, status, why):

@@ -4,15 +4,15 @@
 
 # %% ../../../nbs/engine/app/page.ipynb #33e1ab8f
 from __future__ import annotations
-import atexit, inspect, os, shutil, socket, sys, tempfile, time
+import atexit, errno, inspect, os, shutil, socket, sys, tempfile, time
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from .answers import APP_BYTES, open_view
+from .answers import APP_BYTES, view_of
 from .guard import Gate, OneByOne
 from .markup import answer_html, as_html, card_html, credits_html, error_html
-from ..base.errors import FastclassError, UnsupportedError
+from ..base.errors import FastclassError, UnsupportedError, printable
 
 # %% auto #0
 __all__ = ['BRING', 'FORMS', 'WARNING', 'NO_QUESTION', 'STYLE_OF_PAGE', 'gradio_there', 'known', 'build_page', 'Served', 'serve']
@@ -67,8 +67,8 @@ def _picture_form(gr, view):
 # %% ../../../nbs/engine/app/page.ipynb #3297da07
 def _entry_of(gr, field):
     "One entry of a form: a list of values, or a number"
-    if field.choices: return gr.Dropdown(list(field.choices), value=None, label=as_html(field.name))
-    return gr.Number(value=None, label=as_html(field.name), info=f'empty: {field.usual:g}')
+    if field.choices: return gr.Dropdown(list(field.choices), value=None, label=printable(field.name))
+    return gr.Number(value=None, label=printable(field.name), info=f'empty: {field.usual:g}')
 
 def _row_form(gr, view):
     "An entry for each column, and a button"
@@ -83,8 +83,7 @@ def _likes_form(gr, view):
 
 def _text_form(gr, view):
     "A box to write or paste a text into, and a button"
-    options = known(gr.Textbox, max_length=view.most)
-    text = gr.Textbox(label=f'A text, up to {view.most:,} characters', lines=6, max_lines=16, **options)
+    text = gr.Textbox(label=f'A text, up to {view.most:,} characters', lines=6, max_lines=16)
     return [text], gr.Button('Ask', variant='primary').click
 
 FORMS = dict(picture=_picture_form, row=_row_form, likes=_likes_form, text=_text_form)
@@ -171,16 +170,22 @@ def _upload_folder():
     return folder
 
 # %% ../../../nbs/engine/app/page.ipynb #4980bebd
-def _without_proxy():
+def _without_proxy(host):
     "Gradio asks its own page whether it is there: not through a proxy"
-    local = ','.join(filter(None, [os.environ.get('NO_PROXY'), '127.0.0.1,localhost']))
+    local = ','.join(filter(None, [os.environ.get('NO_PROXY'), '127.0.0.1,localhost', host]))
     return dict(NO_PROXY=local, no_proxy=local)
 
 def _check_port(host, port):
     "Raise `UnsupportedError` for a port or an address that cannot be had"
-    if not 0<port<2**16: raise UnsupportedError(f'{port} is no port.', next='Take one from 1024 to 65535.')
-    try: socket.create_server((host, port)).close()
+    if port is not None and (type(port) is not int or not 0<port<2**16):
+        raise UnsupportedError(f'{port!r:.20} is no port.', next='Take one from 1024 to 65535.')
+    try:
+        socket.getaddrinfo(host, port, socket.AF_INET)
+        socket.create_server((host, port or 0)).close()
     except OSError as e:
+        if isinstance(e, socket.gaierror) or e.errno==errno.EADDRNOTAVAIL:
+            raise UnsupportedError(f'The address {host} cannot be had: {e.strerror}.',
+                                   next='Leave out the host, or give 0.0.0.0 to let others in.') from e
         raise UnsupportedError(f'The port {port} of {host} cannot be had: {e.strerror}.',
                                next='Another program may have it: name another --port, or leave it out.') from e
 
@@ -230,14 +235,16 @@ def serve(
 ) -> Served:                # The page, open unless it was waited for; raises `BundleError`, `UnsupportedError`
     "Open a web page that asks a model"
     gradio_there()
-    if port is not None: _check_port(host, port)
-    view = open_view(bundle) if isinstance(bundle, (str, os.PathLike)) else bundle
+    _check_port(host, port)
+    if not seconds>0:
+        raise UnsupportedError(f'{seconds} seconds are too few.', next='Take a number above 0, such as 30.')
+    view = view_of(bundle)
     with ExitStack() as stack:
         folder = tempfile.TemporaryDirectory(dir=_upload_folder(), ignore_cleanup_errors=True)
         folder = stack.enter_context(folder)
         ask = OneByOne(view.ask, seconds)
         stack.callback(ask.close)
-        with _variables(GRADIO_ANALYTICS_ENABLED='False', **_without_proxy()):
+        with _variables(GRADIO_ANALYTICS_ENABLED='False', **_without_proxy(host)):
             page = build_page(view, ask, folder)
             url = _launch(page, host, port, browser)
         stack.callback(page.close, verbose=False)

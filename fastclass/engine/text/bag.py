@@ -221,7 +221,8 @@ def train_bag(
     _check_learnable(sides[0])
     if not isinstance(epochs, int) or epochs<1:
         raise DataError(f'epochs is {epochs!r:.20}.', next='Give a whole number from 1, or None for the usual one.')
-    if not lr>0: raise DataError(f'lr is {lr!r:.20}.', next=f'Give a learning rate above 0; {BAG_RATE} is the usual one.')
+    if not lr>0:
+        raise DataError(f'lr is {lr!r:.20}.', next=f'Give a learning rate above 0; {BAG_RATE} is the usual one.')
     model = new_bag(sides[0][0], len(dls.vocab[0]), dls.c, pairs, seed)
     loaders = _bag_loaders(dls, model, sides)
     learn = Learner(dls, model.to(loaders.device), loss_func=CrossEntropyLossFlat(), metrics=accuracy)

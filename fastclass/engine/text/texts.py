@@ -80,8 +80,10 @@ def _check_columns(df, text, label):
     labels = check_table(columns, label, 'classes')
     if labels.isna().any():
         row = labels.index[labels.isna()][0]
+        gaps = df[label].isna().sum()==labels.isna().sum() # else some are texts without a letter
+        kept = f'df.dropna(subset=[{label!r}])' if gaps else f'df[df[{label!r}].fillna("").str.strip()!=""]'
         raise DataError(f'{int(labels.isna().sum())} of {len(df)} labels are missing, the first in row {row}.',
-                        next=f'Leave those rows out: df = df.dropna(subset=[{label!r}]).')
+                        next=f'Leave those rows out: df = {kept}.')
     return labels
 
 # %% ../../../nbs/engine/text/texts.ipynb #4ffbd81d
@@ -167,7 +169,7 @@ def leaking_word(
     has,     # Sparse or dense array of 0 and 1: texts x words
     labels,  # The class of each text
     names    # Name of each word
-) -> tuple:  # `(word, share)`: the word that settles most, and which part of what is open between a class and all others
+) -> tuple:  # `(word, share)`: the word that settles most, and which part of what is open between a class and the rest
     "Which word alone, or its absence, says most about a class?"
     labels = np.asarray(labels)
     best = '',0.
@@ -179,7 +181,7 @@ def leaking_word(
 
 # %% ../../../nbs/engine/text/texts.ipynb #6c8bbe64
 def _settled_by_each(has, inside):
-    "Of what is open between a class and all others, the part that each word settles; below 0 where there are too few texts"
+    "The part that each word settles of what is open between a class and the rest; below 0 for too few texts"
     n,others = int(inside.sum()),int((~inside).sum())
     if min(n, others)<LEAST_TO_JUDGE: return np.full(has.shape[1], -1.)
     with_word = np.asarray(has[inside].sum(0)).ravel()

@@ -73,6 +73,11 @@ RULES = {o.__name__: o for o in (fix_html, replace_rep, replace_wrep, spec_add_s
 LANGUAGES = ('da', 'de', 'en', 'es', 'fr', 'it', 'nl', 'pl', 'pt', 'sv')
 AT_PAD = 1 # Number of the token that fills up a batch
 AT_UNK = 0 # And of the one for words that were never seen
+_TIMES = {'xxrep', 'xxwrep'} # A number comes after them, and what stood there so often
+
+def _counts(tokens):
+    "For each token: is it the number after a sign of repetition?"
+    return [before in _TIMES and o.isdigit() for before,o in zip(['', *tokens], tokens)]
 
 # %% ../../../nbs/engine/text/tokens.ipynb #bd3a1e43
 def _transforms(dls):
@@ -137,23 +142,30 @@ class Reader:
         tokens # A list of tokens
     ) -> tuple: # `(unknown, words)`: how many words the vocabulary lacks, and how many there are
         "How many words of a text were never seen; marks and fastai's own tokens do not count"
-        words = [o for o in tokens if o not in defaults.text_spec_tok and any(map(str.isalnum, o))]
+        said = [o for o,counts in zip(tokens, _counts(tokens)) if not counts]
+        words = [o for o in said if o not in defaults.text_spec_tok and any(map(str.isalnum, o))]
         return sum(o not in self.at for o in words),len(words)
 
 # %% ../../../nbs/engine/text/tokens.ipynb #f6411043
-_BEFORE = {'xxmaj', 'xxup'} # They say something about the token after them
+_BEFORE = {'xxmaj', 'xxup', *_TIMES} # They say something about the token after them
+
+def _as_written(token, before):
+    "A token as people write it, with what the ones before it say"
+    if not token.strip(): return '¶' # an empty line
+    if 'xxmaj' in before: token = token.capitalize()
+    if 'xxup' in before: token = token.upper()
+    times = [o for o in before if o.isdigit()]
+    return f'{token} ×{times[-1]}' if times else token
 
 def units(
     tokens # The tokens of one text
 ) -> list: # `(shown, positions)`: a word as people write it, and the positions of its tokens
     "The words and marks of a text, without the sign for its beginning"
     found,before = [],[]
-    for i,token in enumerate(tokens):
+    for i,(token,counts) in enumerate(zip(tokens, _counts(tokens))):
         if token==BOS: continue
         before.append(i)
-        if token in _BEFORE: continue
-        first = tokens[before[0]]
-        shown = token.capitalize() if first=='xxmaj' else token.upper() if first=='xxup' else token
-        found.append((shown, before))
+        if token in _BEFORE or counts: continue
+        found.append((_as_written(token, [tokens[o] for o in before[:-1]]), before))
         before = []
     return found
