@@ -11,7 +11,7 @@ from scipy.stats import t
 from fastclass import __version__
 from fastclass.course.claim import CLAIMS_FILE, claims, recorded
 from fastclass.engine.base.files import write_atomic
-from fastclass.engine.base.machine import version
+from fastclass.engine.base.machine import choose_source, version
 
 torch = pytest.importorskip('torch')
 ALL = claims()
@@ -42,7 +42,7 @@ def machine():
 def record(claim, values):
     "Write what was measured into the one file; several tests may do so at a time"
     mean,low,high = interval(values, claim.most)
-    row = dict(values=values, mean=mean, low=low, high=high, says=claim.says, date=date.today().isoformat(), machine=machine(),
+    row = dict(values=values, mean=mean, low=low, high=high, says=claim.says, date=date.today().isoformat(), machine=machine(), source=choose_source().name,
                versions=dict(fastclass=__version__, fastai=version('fastai'), torch=version('torch')))
     with FileLock(f'{CLAIMS_FILE}.lock'):
         rows = json.loads(CLAIMS_FILE.read_text(encoding='utf-8')) if CLAIMS_FILE.is_file() else {}

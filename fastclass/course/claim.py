@@ -81,14 +81,16 @@ class Recorded:
     says:str      # The sentence that was tried
     date:str      # Such as '2026-11-29'
     machine:str   # Such as 'CPU, 2 cores'
+    source:str    # Where the data came from, such as 'bundled'
     versions:dict # Package to version
 
     @property
-    def line(self)->str: # Such as 'mean of 5 seeds 0.83 (0.8 to 0.86), CPU, 2 cores, 2026-11-29'
+    def line(self)->str: # Such as 'mean of 5 seeds 0.83 (0.8 to 0.86), bundled data, CPU, 2026-11-29'
         "For a learner, beside the number of their own run"
         span = f'{self.low:.3g} to {self.high:.3g}'
         if self.low==self.high: span = 'each time the same'
-        return f'mean of {len(self.values)} seeds {self.mean:.3g} ({span}), {self.machine}, {self.date}'
+        measured = f'mean of {len(self.values)} seeds {self.mean:.3g} ({span})'
+        return f'{measured}, {self.source} data, {self.machine}, {self.date}'
 
 def recorded(
     file=CLAIMS_FILE # A JSON file as `pytest -m claims` writes it

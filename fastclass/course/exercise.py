@@ -4,7 +4,7 @@
 
 # %% ../../nbs/course/exercise.ipynb #7c4b5ea7
 from __future__ import annotations
-import importlib, json, random, re, sys, tomllib
+import importlib, json, os, random, re, sys, tomllib
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date
@@ -16,8 +16,8 @@ from ..engine.base.files import write_atomic
 from ..engine.base.machine import cache_dir
 
 # %% auto #0
-__all__ = ['Exercise', 'Verdict', 'choices', 'close_to', 'numbers_in', 'of_loaders', 'of_learner', 'verdict_on', 'exercise_rows',
-           'exercises', 'check', 'hint', 'solution', 'progress']
+__all__ = ['Exercise', 'Verdict', 'choices', 'close_to', 'numbers_in', 'of_loaders', 'files_of', 'of_learner', 'verdict_on',
+           'exercise_rows', 'exercises', 'check', 'hint', 'solution', 'progress']
 
 # %% ../../nbs/course/exercise.ipynb #27d4b686
 @dataclass(frozen=True)
@@ -88,6 +88,21 @@ def of_loaders(
         if hasattr(answer, 'valid_ds'): return look(answer)
         return f'`DataLoaders` were expected, not {type(answer).__name__}.'
     return look_first
+
+def files_of(
+    side # A side of `DataLoaders`, such as `dls.train_ds`, made of paths or of a table
+) -> list: # A `Path` each
+    "The files that the items of one side are read from"
+    items = side.items
+    rows = [row for _,row in items.iterrows()] if hasattr(items, 'iterrows') else list(items)
+    return [_file_of(row, side.tls[0].tfms.fs) for row in rows]
+
+def _file_of(item, steps):
+    "The path that an item becomes on its way to a picture"
+    for step in steps:
+        if isinstance(item, (str, os.PathLike)): break
+        item = step(item)
+    return Path(item)
 
 def of_learner(
     look # A function of a `Learner`, as `Exercise` takes it

@@ -64,6 +64,12 @@ def _bound(statement):
         return {statement.name: f'{statement.name}({ast.unparse(statement.args)}){gives}'}
     return {name: name for name in _first(statement, ast.Store) if name not in _own(statement)}
 
+def _columns(statements):
+    "What is put under a name into a table or a dictionary, such as `df['is_valid']`"
+    stored = [o for statement in statements for o in _nodes(statement, ast.Subscript) if isinstance(o.ctx, ast.Store)]
+    plain = [ast.unparse(o) for o in stored if isinstance(o.value, ast.Name)]
+    return list(dict.fromkeys(o for o in plain if re.fullmatch(r"\w+\['[^']+'\]", o)))
+
 def _makes(statements):
     found = {}
     for statement in statements: found |= _bound(statement)
@@ -151,12 +157,31 @@ def _called(statements):
     return [f'{name}({", ".join(named)})' if named else name for name,named in found.items()]
 
 # %% ../../nbs/course/student.ipynb #84259acf
-def _comment(calls, made, claimed):
+def _looked_at(statements):
+    "What a cell looks at that calls nothing: names with a point in them, and others where there are none"
+    found = [ast.unparse(o) for statement in statements for o in _nodes(statement, ast.Attribute)]
+    names = [o for o in found if re.fullmatch(r'\w+(\.\w+)+', o)]
+    longest = [o for o in names if not any(other.startswith(f'{o}.') for other in names)]
+    return list(dict.fromkeys(longest)) or sorted(_needs(statements)-set(dir(builtins)))
+
+def _claims_of(statements):
+    "Name of each claim of a cell -> the condition under which it is made; '' for always"
+    found = {}
+    for statement in statements:
+        condition = f', if {ast.unparse(statement.test)}' if isinstance(statement, ast.If) else ''
+        calls = [o for o in _nodes(statement, ast.Call) if ast.unparse(o.func)=='claim']
+        found |= {o.args[0].value: condition for o in calls}
+    return found
+
+# %% ../../nbs/course/student.ipynb #f7268207
+def _comment(statements, made):
     "What an emptied cell says"
     said = ['Write this cell.']
+    calls,claimed = _called(statements),_claims_of(statements)
     if calls: said.append(f'It calls: {", ".join(calls)}')
     if made: said.append(f'It makes: {", ".join(made)}')
-    said += [f"It ends with claim('{name}', ...): {_measured(name)}" for name in claimed]
+    if not (calls or made or claimed): said.append(f'It looks at: {", ".join(_looked_at(statements))}')
+    said += [f"It ends with claim('{name}', ...){condition}: {_measured(name)}" for name,condition in claimed.items()]
     lines = [textwrap.wrap(line, 94, subsequent_indent='    ') for line in said]
     return '\n'.join(f'# {line}' for parts in lines for line in parts)
 
@@ -168,8 +193,8 @@ def _emptied(code, later, asked=()):
     if statements and len(kept)==len(statements) or all(map(_is_claim, statements)): return code
     names = _makes(statements)
     made = [shown for name,shown in names.items() if name in later or name in asked]
-    claimed = re.findall(r"""^(?:.*[ :])?claim\(['"]([^'"]+)""", code, re.M)
-    return '\n'.join([*kept, _comment(_called(statements), made, claimed)])
+    made += _columns(statements)
+    return '\n'.join([*kept, _comment([o for o in statements if not _is_import(o)], made)])
 
 # %% ../../nbs/course/student.ipynb #45b161dd
 def _own_words(code):

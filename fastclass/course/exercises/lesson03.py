@@ -5,7 +5,9 @@
 # %% ../../../nbs/course/exercises/lesson03.ipynb #f5da61f6
 from __future__ import annotations
 import torch
-from ..exercise import numbers_in, of_learner, of_loaders
+from fastai.data.transforms import IntToFloatTensor, Normalize, ToTensor
+from fastai.vision.augment import Resize
+from ..exercise import files_of, numbers_in, of_learner, of_loaders
 from ...engine.base.torch_tools import evaluating
 from ...engine.packs.packs import pack
 
@@ -61,6 +63,8 @@ def look_at_parts(
     return '' if parts==(0, 0, 1) else _OTHER_PARTS.get(parts, _NOT_WHOLE)
 
 # %% ../../../nbs/course/exercises/lesson03.ipynb #044b3d09
+_NO_AUGMENTATION = (Resize, ToTensor, IntToFloatTensor, Normalize) # What any training has
+
 def _first_of(loader):
     "The first batch of the first two items, without shuffling"
     fixed = loader.new(shuffle=False, drop_last=False, bs=2, num_workers=0)
@@ -75,7 +79,7 @@ def look_at_loaders(
     files = list(pack('lakes').glob('*/*.jpg')) # `learn.save` makes a folder models there
     lakes = {file.parent.name for file in files}
     if names!=lakes: return f'Its classes are {", ".join(sorted(names))}. Those of the pack are the five lakes.'
-    train,valid = set(map(str, dls.train_ds.items)),set(map(str, dls.valid_ds.items))
+    train,valid = set(files_of(dls.train_ds)),set(files_of(dls.valid_ds))
     if train&valid: return f'{len(train&valid)} pictures are on both sides: the validation would be too good.'
     if len(train|valid)<len(files): return f'They have {len(train|valid)} pictures of the {len(files)} in `path`.'
     size = tuple(_first_of(dls.valid).shape[-2:])
@@ -84,6 +88,9 @@ def look_at_loaders(
         return 'Validation pictures differ from time to time. Only those of training may.'
     once,again = _first_of(dls.train),_first_of(dls.train)
     if torch.equal(once, again): return 'A training picture looks the same each time: there is no augmentation.'
+    steps = [*dls.train.after_item.fs, *dls.train.after_batch.fs]
+    if all(type(step) in _NO_AUGMENTATION for step in steps):
+        return 'Only the cut differs from time to time, as `Resize` has it. Augmentation turns, mirrors or lights.'
     return ''
 
 # %% ../../../nbs/course/exercises/lesson03.ipynb #34a7499d

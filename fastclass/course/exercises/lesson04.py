@@ -112,7 +112,9 @@ def look_at_review(
     for file,digest in undone.items():
         if not lies_at_home(file, digest):
             return f'The log has taken it back, and {file} is not back at its place. Who moves files?'
-    if undone: return ''
+    moved = {row['file'] for row in rows if row['decision'] not in ('keep', 'undo')}
+    if moved & set(undone): return ''
+    if undone: return 'What was taken back had moved no picture: it was a keep. Take one back that had.'
     for file,row in stand.items():
         if row['decision']!='keep' and lies_at_home(file, row['hash']):
             said = row['decision']

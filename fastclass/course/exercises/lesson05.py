@@ -8,7 +8,7 @@ import os
 from collections import Counter
 from pathlib import Path
 import torch
-from ..exercise import numbers_in, of_loaders
+from ..exercise import files_of, numbers_in, of_loaders
 from ...engine.packs.packs import pack
 from ...engine.predict.corruptions import scene_of
 from ...engine.predict.predictor import load_bundle
@@ -71,7 +71,7 @@ def look_at_scenes(
     dls # `DataLoaders` of the pictures that `write_series` made
 ) -> str: # '' where they are right, else what is not right yet
     "What is wrong with loaders whose validation is to ask about new scenes"
-    train,valid = list(map(Path, dls.train_ds.items)),list(map(Path, dls.valid_ds.items))
+    train,valid = files_of(dls.train_ds),files_of(dls.valid_ds)
     if not valid: return 'There are no validation pictures.'
     both = {scene_of(file) for file in train} & {scene_of(file) for file in valid}
     if both: return f'{len(both)} scenes have frames on both sides: that is the leak.'

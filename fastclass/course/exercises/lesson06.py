@@ -5,7 +5,7 @@
 # %% ../../../nbs/course/exercises/lesson06.ipynb #78e9a51a
 from __future__ import annotations
 import numpy as np
-from ..exercise import of_learner, of_loaders
+from ..exercise import files_of, of_learner, of_loaders
 from ...engine.base.torch_tools import evaluating
 from ...engine.packs.packs import pack
 from ...engine.segment.mask_files import open_mask
@@ -81,7 +81,7 @@ def look_at_pairs(
     dls # `DataLoaders`
 ) -> str: # '' where they are right, else what is not right yet
     "What is wrong with loaders that keep pairs of pictures together"
-    train,valid = [{str(file) for file in side.items} for side in (dls.train_ds, dls.valid_ds)]
+    train,valid = set(files_of(dls.train_ds)),set(files_of(dls.valid_ds))
     if train & valid: return f'{len(train & valid)} pictures are on both sides.'
     names = sorted(train | valid)
     if len(names)<10: return f'Only {len(names)} pictures are in it. Give `segment_dls` all of `files`.'

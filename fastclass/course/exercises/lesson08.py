@@ -88,7 +88,8 @@ def look_at_rating_loaders(
 def _of_names(table):
     "What is wrong with the users and films of a table of 750 ratings"
     if len(table)>1000: return f'These are {len(table):,} ratings. `messy` has 750 that were rated.'
-    if len(table)<700: return f'{len(table)} ratings are left of 750. Only those of 0 stars had to go.'
+    if len(table)<750: return f'{len(table)} ratings are left of 750. Only those of 0 stars had to go.'
+    if table.stars.nunique()<3: return f'All stars are {table.stars.iloc[0]:g} or so: where did the ratings go?'
     rows,users,films = len(table),table.user.nunique(),table.film.nunique()
     if users>.7*rows: return 'Nearly each row is a user of its own: is that the number of the row?'
     if films>.7*rows: return 'Nearly each row is a film of its own: are these times?'

@@ -19,7 +19,7 @@ from ..base.lookalikes import fingerprint, group_names, is_copied_name, kin_pair
 from ..base.machine import cpu_count
 from ..base.picture import flatness, is_card, picture_bytes, read_picture
 from ..collect.manifest import Manifest
-from .layout import Layout, files_below, read_layout
+from .layout import LEFT_OUT, Layout, files_below, read_layout
 from .sides import content_split, draw_sides, units_of
 
 # %% auto #0
@@ -33,6 +33,8 @@ def _some_names(files, below, most=5):
     return ', '.join(names)
 
 # %% ../../../nbs/engine/datablock/folder.ipynb #3d999ed0
+_OF_TOOLS = (*LEFT_OUT, 'pack.json') # What fastai, other programs and the packs of fastclass leave: not worth a word
+
 @dataclass
 class Folder:
     "What `scan_folder` found: the usable pictures with their classes, and what was set aside"
@@ -67,7 +69,8 @@ class Folder:
             reasons = ', '.join(f'{n} {reason}'.replace('_', ' ') for reason,n in times)
             files = [file for file,*_ in self.refused]
             said.append(f'{len(files)} left out: {reasons} ({_some_names(files, self.path)}).')
-        if self.stray: said.append(f'No part of the data: {_some_names(self.stray, self.path)}.')
+        stray = [o for o in self.stray if o.name not in _OF_TOOLS]
+        if stray: said.append(f'No part of the data: {_some_names(stray, self.path)}.')
         return said
 
     def __len__(self):

@@ -22,6 +22,7 @@ from ..base.machine import pick_device, worker_count
 from ..base.picture import read_picture
 from ..collect.manifest import Manifest
 from .folder import DECODE_SIZE, Folder, scan_folder, split_folder
+from .layout import class_name
 
 # %% auto #0
 __all__ = ['UprightImage', 'ClassOf', 'folder_dls', 'fitting_bs', 'manifest_items']
@@ -43,7 +44,7 @@ class UprightImage(PILImage):
 
 # %% ../../../nbs/engine/datablock/loaders.ipynb #ca0b8432
 class ClassOf:
-    "The class of a file: the name that `labels` gives for it, as a function that can be pickled"
+    "The class of a file: what `labels` says, and for a new file the name of its folder; it can be pickled"
     # without this name fasttransform wraps an object in a function that no worker on Windows or Mac can get
     __name__ = 'ClassOf'
 
@@ -54,7 +55,8 @@ class ClassOf:
         self.labels = {str(f):l for f,l in zip(files, labels)}
 
     def __call__(self, file):
-        return self.labels[str(file)]
+        known = self.labels.get(str(file))
+        return class_name(Path(file).parent.name) if known is None else known
 
 # %% ../../../nbs/engine/datablock/loaders.ipynb #f7726090
 def folder_dls(
