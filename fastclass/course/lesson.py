@@ -103,7 +103,7 @@ def work_folder(
         (folder/WORK_NOTE).write_text(_NOTE_TEXT)
     but = f', but for {", ".join(map(str, keep))}' if keep else ''
     print(f'What this lesson makes goes to the folder {folder.as_posix()} beside the notebook. '
-          f'Each start of the lesson empties it{but}.')
+          f'To run this cell again empties it{but}.')
     return folder.resolve()
 
 # %% ../../nbs/course/lesson.ipynb #471584eb

@@ -1,6 +1,7 @@
 "Answers to the exercises of lesson 3: right ones written differently, and wrong ones as learners give them, with a part of what they are told"
+import pandas as pd
 import torch
-from fastai.vision.all import (CategoryBlock, DataBlock, ImageBlock, ImageDataLoaders, Resize, accuracy, aug_transforms, get_image_files, parent_label,
+from fastai.vision.all import (CategoryBlock, DataBlock, ImageBlock, ImageDataLoaders, RandomResizedCrop, Resize, accuracy, aug_transforms, get_image_files, parent_label,
                                set_seed)
 
 from fastclass.datablock import folder_dls
@@ -37,6 +38,16 @@ def augmented(size=96, **more): return folder_dls(path, size=size, batch_tfms=au
 def by_block():
     block = DataBlock((ImageBlock, CategoryBlock), get_items=get_image_files, get_y=parent_label, item_tfms=Resize(96, method='squish'), batch_tfms=aug_transforms())
     return block.dataloaders(path, bs=16, num_workers=0)
+
+
+def by_table(**options):
+    "The files as the column of a table"
+    files = get_image_files(path)
+    table = pd.DataFrame(dict(name=[str(o.relative_to(path)) for o in files], label=[o.parent.name for o in files]))
+    return ImageDataLoaders.from_df(table, path, num_workers=0, bs=16, **options)
+
+
+def only_cut(): return ImageDataLoaders.from_folder(path, valid_pct=.2, item_tfms=Resize(96), num_workers=0, bs=16)
 
 
 def by_names_of_files():
@@ -103,8 +114,9 @@ ANSWERS = { # Number -> right answers, and wrong ones with a part of what is sai
         wrong=[((0, 1, 1), 'train_bn=False'), ([1, 1, 1], 'nothing would be frozen'), ((1, 1, 0), 'other way round'), ((0, 0, 0), 'Something has to learn'),
                ((1, 0, 1), 'first to be frozen'), ((0, .5, 1), 'as a whole or not at all'), ((0, 1), 'three were expected'), (1, 'three were expected'), ('0, 0, 1', '0 numbers came')]),
     '3.4': dict(
-        right=[augmented, by_block],
+        right=[augmented, by_block, lambda: by_table(item_tfms=Resize(96, 'squish'), batch_tfms=aug_transforms()), lambda: by_table(item_tfms=RandomResizedCrop(96))],
         wrong=[(lambda: folder_dls(path, size=96), 'no augmentation'),
+               (only_cut, 'Only the cut differs'), (lambda: by_table(item_tfms=Resize(96)), 'Only the cut differs'),
                (lambda: augmented(64), '64 x 64'),
                (lambda: augmented(128), '128 x 128'),
                (on_both_sides, 'on both sides'),

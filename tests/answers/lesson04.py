@@ -51,7 +51,7 @@ def of_those(keep, second=lambda sure: sure.correct.mean(), first=lambda sure, f
     return answered
 
 
-def reviewed():
+def reviewed(decisions=(('keep',), ('relabel', 'pedestrian'), ('relabel', 'cyclist'))):
     "A review of three pictures: two were relabelled and moved, one was kept"
     folder = Path(tempfile.mkdtemp()).resolve()
     rows = []
@@ -61,9 +61,7 @@ def reviewed():
         Image.new('RGB', (30, 20), (80*at, 60, 100)).save(file)
         rows.append(dict(file=str(file), label=label))
     player = Review(pd.DataFrame(rows), folder, classes=['cyclist', 'pedestrian'])
-    player.decide('keep')
-    player.decide('relabel', 'pedestrian')
-    player.decide('relabel', 'cyclist')
+    for decision in decisions: player.decide(*decision)
     player.apply()
     return player
 
@@ -72,6 +70,14 @@ def taken_back(times=1, apply=True):
     player = reviewed()
     for _ in range(times): player.undo()
     if apply: apply_decisions(player.log, player.folder)
+    return player
+
+
+def a_keep_taken_back():
+    "The last decision moved nothing"
+    player = reviewed([('relabel', 'pedestrian'), ('relabel', 'pedestrian'), ('keep',)])
+    player.undo()
+    player.apply()
     return player
 
 
@@ -132,6 +138,6 @@ ANSWERS = { # Number -> right answers, and wrong ones with a part of what is sai
     '4.5': dict(
         right=[taken_back, lambda: taken_back(2)],
         wrong=[(reviewed, 'stand as they were'), (lambda: taken_back(apply=False), 'Who moves files'), (moved_by_hand, 'will move it again'),
-               (undone_and_decided_again, 'stand as they were'), (undone_and_deleted, 'not back at its place'), ('pedestrian/2.png', '`Review` itself'),
+               (undone_and_decided_again, 'stand as they were'), (a_keep_taken_back, 'it was a keep'), (undone_and_deleted, 'not back at its place'), ('pedestrian/2.png', '`Review` itself'),
                (lambda: taken_back().undo(), '`Review` itself')]),
 }

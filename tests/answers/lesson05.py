@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from fastai.vision.all import CategoryBlock, DataBlock, ImageBlock, RandomSplitter, Resize, parent_label, set_seed
+from fastai.vision.all import CategoryBlock, DataBlock, ImageBlock, ImageDataLoaders, RandomSplitter, Resize, parent_label, set_seed
 
 from fastclass.datablock import folder_dls, stable_split
 from fastclass.engine.packs.packs import pack
@@ -33,6 +33,12 @@ def labelled(splitter, part=slice(None)):
 
 def grouped(groups, seed=0): return stable_split(files(), [parent_label(file) for file in files()], valid=.2, groups=groups, seed=seed)
 def by_scene(): return labelled(grouped([scene_of(file) for file in files()]))
+
+
+def by_table(last='scene04'):
+    "The frames as a table with a column for the split"
+    table = pd.DataFrame(dict(name=[str(o) for o in files()], label=[o.parent.name for o in files()], held=[o.name.startswith(last) for o in files()]))
+    return ImageDataLoaders.from_df(table, path='/', valid_col='held', item_tfms=Resize(128, 'squish'), num_workers=0, bs=32)
 
 
 def by_name(items):
@@ -116,8 +122,8 @@ ANSWERS = { # Number -> right answers, and wrong ones with a part of what is sai
         wrong=[(lambda: with_first, 'keeps silent at'), (lambda: strict, 'At the threshold itself'), (lambda: other_way, 'keeps silent at'), (lambda: always, 'still answers dog'),
                (lambda: number, 'It gives a number'), (lambda: printed, 'return'), (lambda: first_class, 'largest probability'), ('cat', 'not callable')]),
     '5.4': dict(
-        right=[by_scene, lambda: labelled(by_name)],
-        wrong=[(lambda: labelled(RandomSplitter(.2, seed=0)), 'that is the leak'),
+        right=[by_scene, lambda: labelled(by_name), by_table],
+        wrong=[(lambda: labelled(RandomSplitter(.2, seed=0)), 'that is the leak'), (lambda: by_table('scene04-frame0'), 'that is the leak'),
                (lambda: labelled(whole_crests), 'on one side only'), (lambda: labelled(by_name, slice(0, None, 2)), 'one frame of each scene'),
                (lambda: labelled(most_for_validation), 'little is left to learn from'),
                (lambda: labelled(lambda items: (range(len(items)), range(0, len(items), 5))), 'that is the leak'),

@@ -104,7 +104,7 @@ ANSWERS = { # Number -> right answers, and wrong ones with a part of what is sai
                (lambda: lambda truth, said, void: (truth==said)[(truth!=void)&(said!=void)].mean(), 'void is *predicted*'),
                (lambda: lambda truth, said, void: (truth==said)[truth!=void].sum(), 'number of right pixels'),
                (lambda: lambda truth, said, void: (truth!=said)[truth!=void].mean(), 'share of wrong'),
-               (lambda: lambda truth, said, void: (truth==said)[truth!=9].mean(), 'With code 0'),
+               (lambda: lambda truth, said, void: (truth==said)[truth!=9].mean(), 'With void 0'),
                (lambda: in_place, 'changes the masks'),
                (lambda: lambda truth, said, void: None, 'return')]),
     '6.4': dict(

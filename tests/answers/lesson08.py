@@ -26,6 +26,12 @@ def of_messy(columns=('user', 'film', 'rating'), whole=True, rated=True, **more)
     return CollabDataLoaders.from_df(table[list(columns)], **more)
 
 
+def thinned(change):
+    "DataLoaders of the rated rows after one more change"
+    table = change(messy[messy.rating>0].assign(user=lambda o: o.user.astype(int)))
+    return CollabDataLoaders.from_df(table[['user', 'film', 'rating']])
+
+
 def by_reading(**more):
     table = read_ratings(messy, **more).table
     return CollabDataLoaders.from_df(table, user_name='user', item_name='item', rating_name='rating', seed=0)
@@ -80,6 +86,8 @@ ANSWERS = { # Number -> right answers, and wrong ones with a part of what is sai
                (lambda: of_messy(rated=False), 'not rated'),
                (lambda: of_messy(('film', 'user', 'rating')), 'swapped'),
                (lambda: of_messy(('index', 'film', 'rating')), 'number of the row'),
+               (lambda: thinned(lambda o: o[o.rating>1]), 'of 750'), (lambda: thinned(lambda o: o.sample(700, random_state=0)), 'of 750'),
+               (lambda: thinned(lambda o: o.assign(rating=4.)), 'All stars are 4'),
                (as_floats, 'there twice'),
                (lambda: of_messy(whole=False), 'there twice'),
                (lambda: of_messy(('user', 'timestamp', 'rating')), 'are these times'),

@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 from ..exercise import of_loaders
 from ...engine.datablock.checks import check_dls
-from ...engine.datablock.items import item_files, item_labels
+from ...engine.datablock.items import item_files
 from ...engine.datablock.split import Split, near_groups
 from ...engine.packs.packs import pack
 
@@ -123,7 +123,7 @@ def look_at_clean(
     names = sorted(map(str, dls.vocab))
     if names!=['aldra', 'bremir', 'cindral']:
         said = f'Its classes are {", ".join(names)}, and the folder has aldra, bremir and cindral.'
-        named = {str(o) for side in (dls.train_ds, dls.valid_ds) for o in item_labels(side)}
+        named = {Path(o).parent.name for side in (dls.train_ds, dls.valid_ds) for o in item_files(side)}
         if named & {'messy', 'tmp'}: return f'{said} What is stray became a class: take it away, or leave it out.'
         return f'{said} A `DataBlock` keeps the classes of its first use: write a new one.'
     n = len(dls.train_ds)+len(dls.valid_ds)

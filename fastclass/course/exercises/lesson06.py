@@ -36,12 +36,14 @@ def _words_for(got, right, known):
     near = [words for number,words in known if abs(got-number)<1e-6]
     return near[0] if near else f'On a small example it gives {got:.3f}, and {right:.3f} is right.'
 
-def _of_others(function, examples):
-    "The same for other masks and codes"
+def _of_others(function, examples, name='code', known=()):
+    "The same for other masks and codes; `known` has the words for a usual mistake, by code and number"
     for truth,said,code,right in examples:
         got,why = _number_of(function, truth, said, code)
         if why: return why
-        if abs(got-right)>1e-6: return f'With code {code} it gives {got:.3f}, and {right:.3f} is right.'
+        near = [words for of_code,number,words in known if of_code==code and abs(got-number)<1e-6]
+        if near: return near[0]
+        if abs(got-right)>1e-6: return f'With {name} {code} it gives {got:.3f}, and {right:.3f} is right.'
     return ''
 
 # %% ../../../nbs/course/exercises/lesson06.ipynb #7dad9c8a
@@ -73,7 +75,9 @@ def look_at_accuracy_without(
              (7, 'That is the number of right pixels. Divide it by the pixels that are not void.'),
              (4/11, 'That is the share of wrong pixels.')]
     others = [(_TRUTH, _SAID, 0, 4/7), (_TRUTH, _SAID, 1, 5/8), (_TRUTH, _SAID, 5, 7/12)]
-    return _words_for(got, 7/11, known) or _of_others(accuracy_without, others)
+    more = [(0, 1, 'Void that was called void counts as right above the line, and is not counted below it.'),
+            (1, 5/9, 'Pixels were left out where the *prediction* is void. The truth alone says what counts.')]
+    return _words_for(got, 7/11, known) or _of_others(accuracy_without, others, 'void', more)
 
 # %% ../../../nbs/course/exercises/lesson06.ipynb #6acd88c0
 @of_loaders
@@ -84,7 +88,8 @@ def look_at_pairs(
     train,valid = set(files_of(dls.train_ds)),set(files_of(dls.valid_ds))
     if train & valid: return f'{len(train & valid)} pictures are on both sides.'
     names = sorted(train | valid)
-    if len(names)<10: return f'Only {len(names)} pictures are in it. Give `segment_dls` all of `files`.'
+    there = sum(file.suffix==names[0].suffix for file in names[0].parent.iterdir())
+    if len(names)<there: return f'Only {len(names)} pictures are in it. Give `segment_dls` all of `files`.'
     def torn(first): return sum((a in train)!=(b in train) for a,b in zip(names[first::2], names[first+1::2]))
     if not torn(0):
         share = len(valid)/len(names)

@@ -18,7 +18,7 @@ __all__ = ['LOOKS', 'look_at_wins', 'look_at_body']
 _SCORES = {'random': [.5, .4, .6, .3, .9], 'bundled': [.6, .5, .6, .2, .7], 'imagenet': [.7, .6, .8, .7, .6]}
 
 def _compared():
-    "A table as `compare_bodies` makes it, in another order"
+    "A table with the columns of `compare_bodies`, in another order"
     rows = [(seed, body, score) for body,scores in _SCORES.items() for seed,score in enumerate(scores)]
     table = pd.DataFrame(rows, columns=['seed', 'body', 'accuracy'])
     return table.sample(frac=1, random_state=0).reset_index(drop=True)
@@ -46,7 +46,9 @@ def look_at_wins(
     if got in _OTHER_WINS: return _OTHER_WINS[got]
     if 0<abs(got)<1: return f'{got:.2g} is a difference of accuracies. Count the splits.'
     if got!=2: return f'It says {got:g} splits. Are the rows compared by their seed, and not by their order?'
-    if float(wins(table, 'random', 'imagenet'))!=1:
+    other = float(wins(table, 'random', 'imagenet'))
+    if other==4: return 'It is turned round: it counts the splits on which `one` is worse than `other`.'
+    if other!=1:
         return 'For bundled and random it is right, and for random and imagenet it is not: use both names.'
     return ''
 
