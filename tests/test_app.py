@@ -147,6 +147,7 @@ def test_a_table_becomes_a_form(tmp_path):
     assert 'missing' in ' '.join(view.ask(None, None).lines)
     for wrong in (('red', 'three'), ('red',)):
         with pytest.raises(DataError): view.ask(*wrong)
+    assert 'colour was left out' in view.ask(None, 3).lines and 'colour was left out' not in view.ask('red', 3).lines
     for large in (1e31, -1e31, 10**400, float('inf')):
         with pytest.raises(DataError, match='This size is too large') as e: view.ask('red', large)
         assert 'df' not in str(e.value)

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from fastclass.course.explain import entries, explanation
+from fastclass.course.explain import entries, explain_text, explanation
 from fastclass.engine.base.errors import DataError
 
 torch = pytest.importorskip('torch')
@@ -15,7 +15,7 @@ import pandas as pd
 import torch.nn.functional as F
 from fastai.tabular.all import Categorify, FillMissing, TabularDataLoaders
 from fastai.vision.all import (BCEWithLogitsLossFlat, CategoryBlock, CrossEntropyLossFlat, DataBlock, DataLoaders, FuncSplitter, ImageBlock, ImageDataLoaders,
-                               Learner, MultiCategoryBlock, Normalize, PILImage, RandomSplitter, RegressionBlock, RegexLabeller, Resize, get_image_files, load_learner, parent_label, resnet18,
+                               Learner, MultiCategoryBlock, Normalize, PILImage, RandomSplitter, RegressionBlock, SaveModelCallback, RegexLabeller, Resize, get_image_files, load_learner, parent_label, resnet18,
                                vision_learner)
 from PIL import Image
 from torch import nn
@@ -89,6 +89,11 @@ def split_by_name(tmp):
     files = get_image_files(pictures(tmp))
     ImageDataLoaders.from_name_func(tmp, files, lambda name: name.split('-')[1], bs=4, num_workers=0, item_tfms=Resize(32))
 
+@raises('a table without its processing')
+def no_procs(tmp):
+    df = pd.DataFrame(dict(a=['x', 'y']*20, c=np.arange(40.), y=[0, 1]*20))
+    TabularDataLoaders.from_df(df, cat_names=['a'], cont_names=['c'], y_names='y', bs=4).one_batch()
+
 @raises('a text that is no number')
 def number_with_ending(tmp):
     amounts = block(blocks=(ImageBlock, RegressionBlock), get_y=lambda path: float(path.name.split('_')[1]))
@@ -96,6 +101,12 @@ def number_with_ending(tmp):
 
 @raises('pattern does not fit')
 def pattern(tmp): RegexLabeller(r'^(.+)_\d+.jpg$')('dog7.png')
+
+@raises('a label that is no label')
+def gap_in_the_labels(tmp):
+    known = {'a': 'a', 'b': float('nan')}
+    gaps = block(splitter=FuncSplitter(lambda path: path.parent.name=='b'), get_y=lambda path: known[path.parent.name])
+    gaps.dataloaders(pictures(tmp), bs=4, num_workers=0).valid.one_batch()
 
 @raises('a label that training never saw')
 def unseen_label(tmp):
@@ -433,6 +444,16 @@ def nothing_uploaded(tmp):
     uploader = FileUpload()
     uploader.value[0]
 
+@raises('a callback that refused to start')
+def monitors_nothing(tmp):
+    learn = Learner(numbers(), nn.Linear(4, 2), path=tmp, loss_func=CrossEntropyLossFlat(), cbs=SaveModelCallback(monitor='accuracy'))
+    with learn.no_bar(), learn.no_logging(): learn.fit(1)
+
+@raises('a place beyond the end')
+def no_file_at_all(tmp):
+    files = get_image_files(tmp)
+    files[0].name.split('_')[0]
+
 @raises('a place beyond the end')
 def beyond(tmp): get_image_files(tmp)[0]
 
@@ -441,6 +462,28 @@ def beyond_list(tmp): [1, 2][5]
 
 @raises('two names for one number of columns')
 def unpacking(tmp): label,probs = (1, 2, 3)
+
+@raises('a network in place of its function')
+def network_called(tmp): vision_learner(block().dataloaders(pictures(tmp), bs=4, num_workers=0), resnet18())
+
+@raises('Python cannot read the line')
+def no_colon(tmp): compile('for i in range(3)\n    print(i)', 'cell', 'exec')
+
+@raises('Python cannot read the line')
+def moved_in(tmp): compile('a = 1\n    b = 2', 'cell', 'exec')
+
+@raises('stopped by you')
+def interrupted(tmp): raise KeyboardInterrupt
+
+@raises('None where something was expected')
+def unfrozen_to_none(tmp):
+    learn = Learner(numbers(), nn.Linear(4, 2), loss_func=CrossEntropyLossFlat()).unfreeze()
+    learn.fit_one_cycle(1)
+
+@raises('no items found')
+def several_lines_with_valid_pct(tmp):
+    ImageDataLoaders.from_folder(
+        Path('nowhere'), valid_pct=.2)
 
 @raises('an argument is missing')
 def no_epochs(tmp): Learner(numbers(), nn.Linear(4, 2), loss_func=CrossEntropyLossFlat()).fine_tune()
@@ -576,6 +619,24 @@ def test_on_the_command_line(tmp_path):
     assert 'Your line 2: print(names[0])' in piped.stdout and 'What to do:' in piped.stdout
     nothing = subprocess.run([*command, '-'], input='it does not work', capture_output=True, text=True)
     assert nothing.returncode==2 and nothing.stderr.startswith('Error:') and 'Traceback' not in nothing.stderr
+
+
+@pytest.mark.parametrize('text,name', [
+    ('socket.gaierror: [Errno -2] Name or service not known', 'no internet'),
+    ('> Traceback (most recent call last):\n>   File "a.py", line 1, in <module>\n>     x\n> NameError: name \'x\' is not defined', 'a name that Python does not know'),
+    ('    Traceback (most recent call last):\n      File "a.py", line 1, in <module>\n        x\n    NameError: name \'x\' is not defined', 'a name that Python does not know'),
+    ('NameError: name \'x\' is not defined\nUserWarning: the disk is nearly full', 'a name that Python does not know')])
+def test_an_error_as_it_is_passed_on(text, name, tmp_path, capsys):
+    assert explanation(text).entry.name==name
+    (tmp_path/'wide.txt').write_text(text, encoding='utf-16') # Windows PowerShell
+    explain_text(tmp_path/'wide.txt')
+    assert 'What to do:' in capsys.readouterr().out
+
+
+def test_lines_of_compiled_packages_are_not_ones_own():
+    with pytest.raises(Exception) as caught: pd.to_datetime('abc')
+    own = explanation(caught.value).trouble.own
+    assert own is not None and own.file==__file__
 
 
 def test_any_text_is_borne():

@@ -432,3 +432,17 @@ def test_adult_sample(shared):
     assert found['workclass'].str.contains('spaces').any() and found['occupation'].str.contains('missing').any() and "'?'" in ' '.join(found['workclass'])
     model = train_table(df.iloc[:8000], 'salary', epochs=2)
     assert model.about['metrics']['accuracy']>.82 and '>=50k' in model.classes and not any(o!=o.strip() for o in model.plan['categories']['workclass'])
+
+
+@pytest.mark.parametrize('rare', (3, 5))
+def test_a_class_of_few_rows_is_trained_with_any_seed(rare):
+    "One of the parts on which the effort is chosen may lack it"
+    rng = np.random.default_rng(rare)
+    df = pd.DataFrame(rng.normal(size=(150, 3)), columns=list('abc')).assign(kind=['b']*70+['zz']*(80-rare)+['rare']*rare)
+    for seed in range(4): assert set(train_table(df, 'kind', seed=seed).classes)=={'b', 'zz', 'rare'}
+
+
+def test_few_different_rows_are_trained():
+    df = pd.DataFrame([(colour, shape, 'a' if (colour, shape)==('red', 'round') else 'b') for colour in ('red', 'blue', 'green') for shape in ('round', 'square')]*34,
+                      columns=['colour', 'shape', 'kind'])
+    assert train_table(df, 'kind').predict(pd.DataFrame(dict(colour=['red'], shape=['round']))).prediction.item()=='a'

@@ -191,6 +191,38 @@ def test_repeated_signs_and_words_are_shown_as_people_read_them(model):
     assert notes==['', '1 of 2 words were never seen']
 
 
+def test_a_word_that_stands_twice_counts_in_both_places(model):
+    once,twice = (word_effects(model, o, 'positive') for o in ('A wonderful film.', 'A wonderful film, it is wonderful, wonderful.'))
+    assert once.strongest()[0][0][0]=='wonderful'
+    [(word, effect)] = [o for o in twice.strongest(9)[0] if o[0]=='wonderful']
+    assert effect>.2 and str(twice).count('[wonderful+++]')==3
+
+
+@pytest.mark.parametrize('shouted', ['TERMINÉ…', 'LE CAFÉ…', 'QUALITÉ®', 'AU REVOIR É’', 'CITÉ»', 'Ö–'])
+def test_capitals_before_marks_are_no_wrong_encoding(shouted):
+    assert not is_garbled(shouted)
+    assert is_garbled(shouted.encode().decode('cp1252', 'replace')+' Ã©')
+
+
+def test_a_subject_may_have_words_of_its_own(reviews):
+    subjects = ['cat', 'dog', 'horse', 'cow', 'hen']
+    label = [subjects[i%5] for i in range(len(reviews))]
+    told = [f'{text} A {o}.' if i%16 else text for i,(text,o) in enumerate(zip(reviews.text, label))] # most of them say it
+    quick_text(text_dls(reviews.assign(text=told, label=label)), epochs=1)
+    every = [f'{text} A {o}.' for text,o in zip(reviews.text, label)]
+    with pytest.raises(DataError, match='alone settles'): quick_text(text_dls(reviews.assign(text=every, label=label)))
+
+
+def test_the_head_of_a_learner_without_metrics_says_its_accuracy(reviews):
+    dls = TextDataLoaders.from_df(reviews[:200], text_col='text', label_col='label', valid_pct=.3, seed=1, bs=16)
+    learn = text_classifier_learner(dls, AWD_LSTM, pretrained=False, config={**awd_lstm_clas_config, **SMALL}, metrics=[])
+    model = quick_text(learn, epochs=2, check=False)
+    held = reviews.iloc[dls.valid_ds.items.index]
+    assert model.about['metrics']['accuracy']==pytest.approx(model.answers(held.text, held.label).correct.mean())
+    for wrong in (dict(lr=float('nan')), dict(lr=-1), dict(epochs=0), dict(epochs=2.5)):
+        with pytest.raises(DataError): quick_text(learn, check=False, **wrong)
+
+
 def test_the_advice_on_copies_works(reviews):
     for copies in (reviews, reviews.assign(text=reviews.text.str.upper()+'!')):
         df = pd.concat([reviews, copies], ignore_index=True).rename(columns=dict(text='review'))

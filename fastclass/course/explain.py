@@ -49,7 +49,7 @@ def entries() -> tuple: # An `Entry` each; the first that fits is taken
 
 # %% ../../nbs/course/explain.ipynb #49f086f6
 _OTHERS = re.compile(r'(site|dist)-packages/|/(fastclass/(fastclass|engine|course)|IPython|ipykernel)/'
-                     r'|lib/python3|[Pp]ython3\d*/Lib/|^<(frozen|string|__array)')
+                     r'|lib/python3|[Pp]ython3\d*/Lib/|^<(frozen|string|__array)|\.(pyx|pxi|pxd)$')
 
 @dataclass(frozen=True)
 class CodePlace:
@@ -96,7 +96,8 @@ _PLACES = (re.compile(r'^\s*File "(?P<file>.+?)", line (?P<line>\d+)'),         
            re.compile(r'^(?P<file>\S+\.py|<ipython-input-\S+>) in '))             # Jupyter before 2022
 _ARROW = re.compile(r'^-+> ?(\d+) ?(.*)')
 _ENDS = 'Error|Exception|Exit|Interrupt|Iteration|Warning|File|Timeout|Expired' # Of the names of errors
-_LAST = re.compile(rf'^(?P<kind>(?:\w+\.)*\w*(?:{_ENDS}))(?:: (?P<message>.*)|:?)$')
+_SMALL = r'(?:\w+\.)+(?:error|timeout)|(?:socket\.)?gaierror' # Errors of old that begin with a small letter
+_LAST = re.compile(rf'^(?P<kind>(?:\w+\.)*\w*(?:{_ENDS})|{_SMALL})(?:: (?P<message>.*)|:?)$')
 
 def _place_at(lines, at):
     "The `CodePlace` that a line of a traceback names; None where it names none"
@@ -111,13 +112,15 @@ def _place_at(lines, at):
 # %% ../../nbs/course/explain.ipynb #e32566fa
 def _of_text(text):
     "A `Trouble` from the text of a traceback or of its last line; raises `DataError` where it holds no error"
-    lines = _STYLE.sub('', text).replace('\r\n', '\n').strip().split('\n')
+    plain = re.sub(r'^> ?', '', _STYLE.sub('', text).replace('\r\n', '\n'), flags=re.M) # from a letter or a forum
+    lines = textwrap.dedent(plain).strip().split('\n')
     places = [place for at in range(len(lines)) if (place := _place_at(lines, at))]
     lasts = [(at, found) for at,line in enumerate(lines) if (found := _LAST.match(line)) and 'Traceback' not in line]
     if not lasts:
         raise DataError('There is no error in this text.',
                         next='Copy all of the traceback, its last line too: it begins with the name of the error.')
-    at,found = lasts[-1]
+    errors = [(at, found) for at,found in lasts if not found['kind'].endswith('Warning')]
+    at,found = (errors or lasts)[-1] # warnings may stand below the error
     kind = found['kind'].rpartition('.')[2]
     message = '\n'.join([found['message'] or '', *lines[at+1:]]).strip()
     return Trouble(frozenset([kind]), kind, message, tuple(places))
@@ -188,7 +191,10 @@ def explain_text(
 ) -> dict:             # `kind`, `message`; or None: `line` and `code` of the own line, `means`, `cause`, `fix`
     "Say in plain words what an error means, from the text of its traceback"
     if file=='-': text = sys.stdin.read(MAX_TRACEBACK)
-    else: text = read_limited(Path(file).expanduser(), MAX_TRACEBACK).decode('utf-8', errors='replace')
+    else:
+        data = read_limited(Path(file).expanduser(), MAX_TRACEBACK)
+        wide = data.startswith((b'\xff\xfe', b'\xfe\xff')) # what Windows PowerShell writes
+        text = data.decode('utf-16' if wide else 'utf-8-sig', errors='replace')
     found = explanation(text)
     print(found)
     own,entry = found.trouble.own,found.entry

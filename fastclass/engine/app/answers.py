@@ -230,13 +230,16 @@ class RowView:
             raise DataError(f'{len(values)} entries came for {len(self.fields)} columns.', next='Fill in the form.')
         row = {o.name: [_entry(o, v)] for o,v in zip(self.fields, values)}
         found = self.model.predict(pd.DataFrame(row)).iloc[0]
-        lines = tuple(printable(o) for o in found.notes.split('; ') if o)
-        if not self.model.classes: return Answer(f'{self.target}: {found.prediction:.4g}.', lines=lines)
+        unsaid = [f'{o.name} was left out' for o,v in zip(self.fields, values) if o.choices and v in (None, '')]
+        lines = tuple(printable(o) for o in [*unsaid, *found.notes.split('; ')] if o)
+        if not self.model.classes: return Answer(f'{self.target}: {_amount(found.prediction)}.', lines=lines)
         bars = {c: found[f'p_{c}'] for c in self.model.classes}
         said = f'{self.target}: {printable(found.prediction)} ({percent(found.probability)}).'
         return Answer(said, bars=_top(bars, 5), lines=lines)
 
 # %% ../../../nbs/engine/app/answers.ipynb #b1fe2f89
+def _amount(x): return f'{x:,.0f}' if 1000<=abs(x)<1e15 else f'{x:.4g}'
+
 def _entry(field, value):
     "An entry of a form as a model takes it"
     if value is None or value=='': return None if field.choices else math.nan

@@ -31,7 +31,7 @@ class OneByOne:
         except TooLate as e:
             asked.cancel()
             raise FastclassError(f'This took longer than {self.seconds:g} seconds.',
-                                 next='Try it with a smaller picture, or again in a minute.') from e
+                                 next='Ask about less, or again in a minute.') from e
     def close(self):
         "Let go of the thread; a call that is under way ends by itself"
         self.pool.shutdown(wait=False, cancel_futures=True)

@@ -12,7 +12,7 @@ from pathlib import Path
 from .answers import APP_BYTES, view_of
 from .guard import Gate, OneByOne
 from .markup import answer_html, as_html, card_html, credits_html, error_html
-from ..base.errors import FastclassError, UnsupportedError, printable
+from ..base.errors import FastclassError, UnsupportedError, printable, storage_guard
 
 # %% auto #0
 __all__ = ['BRING', 'FORMS', 'WARNING', 'NO_QUESTION', 'STYLE_OF_PAGE', 'gradio_there', 'known', 'build_page', 'Served', 'serve']
@@ -164,7 +164,9 @@ def _variables(**values):
 @cache
 def _upload_folder():
     "Where uploads go; it ends with this process. Gradio asks for its name again and again, so the variable stays"
-    if 'GRADIO_TEMP_DIR' in os.environ: return os.environ['GRADIO_TEMP_DIR']
+    if given := os.environ.get('GRADIO_TEMP_DIR'):
+        with storage_guard(given): os.makedirs(given, exist_ok=True)
+        return given
     folder = os.environ['GRADIO_TEMP_DIR'] = tempfile.mkdtemp(prefix='fastclass-app-')
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder

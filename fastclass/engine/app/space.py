@@ -25,9 +25,10 @@ NEEDS = ('fastai', 'fastcore', 'torch', 'torchvision', 'timm', 'safetensors', 'p
 
 PROGRAM = f'''{SPACE_MARK}
 import os
+from pathlib import Path
 from fastclass.app import serve
 
-serve('{{bundle}}', host=os.environ.get('GRADIO_SERVER_NAME', '127.0.0.1'), block=True)
+serve(Path(__file__).with_name('{{bundle}}'), host=os.environ.get('GRADIO_SERVER_NAME', '127.0.0.1'), block=True)
 '''
 
 README_OF_SPACE = '''---
@@ -85,7 +86,7 @@ def _copy_library(folder):
     "The library's text, without weights and notes of the interpreter"
     home = Path(fastclass.__file__).parent
     shutil.rmtree(folder/'fastclass', ignore_errors=True)
-    for file in sorted([*home.rglob('*.py'), *home.rglob('*.csv')]):
+    for file in sorted([*home.rglob('*.py'), *home.rglob('*.csv'), *home.rglob('*.toml')]):
         to = folder/'fastclass'/file.relative_to(home)
         to.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, to)

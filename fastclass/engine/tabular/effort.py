@@ -105,19 +105,27 @@ def _dealt(tidy, seed):
     return part[rows]
 
 # %% ../../../nbs/engine/tabular/effort.ipynb #135e1e8a
+def _sides_of(i, part, y):
+    "The rows to train on, and those to judge by: of a class that the first lack nothing can be said"
+    train,judged = np.flatnonzero(part!=i),np.flatnonzero(part==i)
+    if y.dtype.kind=='f': return train,judged
+    known = y.iloc[train].unique()
+    return train,judged[y.iloc[judged].isin(known)] if len(known)>1 else judged[:0]
+
 def _loss_on_parts(tidy, columns, steps, exact, y_range, seed):
-    "The mean loss over the rows, each predicted by a model that has not seen it"
+    "The mean loss over the rows, each predicted by a model that has not seen it; 0 where no row can be judged"
     part = _dealt(tidy, seed)
     losses = []
     for i in range(part.max()+1):
-        sides = np.flatnonzero(part!=i),np.flatnonzero(part==i)
+        sides = _sides_of(i, part, tidy[columns.target])
+        if not len(sides[1]): continue
         effort = _effort(len(sides[0]), steps, exact=exact)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             learn,_ = rows_learner(tidy, columns, sides, effort, y_range)
         fit_rows(learn, effort.epochs, bs=effort.bs, seed=seed)
         losses.append(_losses(learn))
-    return float(torch.cat(losses).mean())
+    return float(torch.cat(losses).mean()) if losses else 0.
 
 def _losses(learn):
     "The loss of each validation row: 1 for a wrong class and a little for doubt, or the squared error"

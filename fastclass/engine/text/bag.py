@@ -19,13 +19,13 @@ from fastai.optimizer import OptimWrapper
 from torch.nn.utils.rnn import pad_sequence
 from ..base.errors import DataError
 from ..base.torch_tools import MemoryLoader, check_loss, quiet_if
-from .texts import SETTLES, leak_said, leaking_word
+from .texts import gives_away, leak_said, leaking_word
 from .tokens import AT_PAD, AT_UNK
 
 # %% auto #0
 __all__ = ['LEAST_TEXTS', 'MOST_PAIRS', 'MOST_COPIES', 'WIDTH', 'BAG_EPOCHS', 'BAG_RATE', 'BAG_DECAY', 'BAG_BATCH',
            'token_numbers', 'frequent_pairs', 'check_sides', 'BagOfWords', 'new_bag', 'features_of', 'TensorLoader',
-           'train_bag']
+           'check_pace', 'train_bag']
 
 # %% ../../../nbs/engine/text/bag.ipynb #485fe99e
 LEAST_TEXTS = 3   # Training texts that a pair of neighbours must be in
@@ -64,7 +64,7 @@ def check_sides(
     ends = np.cumsum([0, *map(len, found)])
     has = csr_array((np.ones(ends[-1]), torch.cat(found).numpy(), ends), shape=(len(found), len(vocab)))
     word,settled = leaking_word(has, y.numpy(), vocab)
-    if settled>SETTLES:
+    if gives_away(settled, len(y.unique())):
         raise DataError(f'{leak_said(word, settled, len(y.unique()))}: the answer stands in the texts.',
                         next='Take it out of the texts. If it is a fair clue, give check=False.')
     seen = {tuple(o.tolist()) for o in numbers}
@@ -193,6 +193,16 @@ def _check_learnable(train):
         raise DataError('No training text has a word of the vocabulary: all are unknown.',
                         next='Give more texts, or TextDataLoaders.from_df(..., text_vocab=...) a vocabulary that fits.')
 
+def check_pace(
+    epochs, # Times that every text is to be seen
+    lr,     # Highest learning rate
+    usual   # The usual one, for the message
+) -> None:  # Raises `DataError`
+    "Refuse epochs and rates with which nothing is learned"
+    if not isinstance(epochs, int) or epochs<1:
+        raise DataError(f'epochs is {epochs!r:.20}.', next='Give a whole number from 1, or None for the usual one.')
+    if not lr>0: raise DataError(f'lr is {lr!r:.20}.', next=f'Give a learning rate above 0; {usual} is the usual one.')
+
 @contextmanager
 def _from_memory(learn, loaders):
     "While the block runs, `learn` takes its batches from `loaders`, and trains with plain gradient descent"
@@ -219,10 +229,7 @@ def train_bag(
     "A bag of words for these texts, trained from tensors in memory"
     sides = sides or [token_numbers(o) for o in (dls.train_ds, dls.valid_ds)]
     _check_learnable(sides[0])
-    if not isinstance(epochs, int) or epochs<1:
-        raise DataError(f'epochs is {epochs!r:.20}.', next='Give a whole number from 1, or None for the usual one.')
-    if not lr>0:
-        raise DataError(f'lr is {lr!r:.20}.', next=f'Give a learning rate above 0; {BAG_RATE} is the usual one.')
+    check_pace(epochs, lr, BAG_RATE)
     model = new_bag(sides[0][0], len(dls.vocab[0]), dls.c, pairs, seed)
     loaders = _bag_loaders(dls, model, sides)
     learn = Learner(dls, model.to(loaders.device), loss_func=CrossEntropyLossFlat(), metrics=accuracy)

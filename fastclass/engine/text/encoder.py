@@ -8,12 +8,13 @@ import torch
 from fastai.callback.schedule import Learner # its import gives learners `fit_one_cycle`
 from fastai.data.core import DataLoaders
 from fastai.data.external import URLs, fastai_path
+from fastai.metrics import accuracy
 from fastai.text.data import pad_chunk
 from fastai.text.models.core import PoolingLinearClassifier, SentenceEncoder, masked_concat_pool
 from ..base.errors import UnsupportedError
-from ..base.torch_tools import device_of, evaluating, quiet_if
+from ..base.torch_tools import check_loss, device_of, evaluating, quiet_if
 from ..collect.datasets import data_name
-from .bag import TensorLoader, token_numbers
+from .bag import TensorLoader, check_pace, token_numbers
 from .tokens import AT_PAD
 
 # %% auto #0
@@ -64,12 +65,15 @@ def train_text_head(
     cbs=None             # More callbacks
 ):                       # `learn`; raises `UnsupportedError`
     "Train the head of a text classifier; its encoder stays as it is, and reads each text once"
+    check_pace(epochs, lr, 5e-3)
     _,head = _encoder_and_head(learn)
     both = _feature_loaders(learn, sides or [token_numbers(o) for o in (learn.dls.train_ds, learn.dls.valid_ds)])
-    part = Learner(both, head.layers.to(device_of(learn)), loss_func=learn.loss_func, metrics=learn.metrics)
+    metrics = [*(o for o in learn.metrics if o.name!='accuracy'), accuracy] # the accuracy comes last
+    part = Learner(both, head.layers.to(device_of(learn)), loss_func=learn.loss_func, metrics=metrics)
     with torch.random.fork_rng(devices=[]), quiet_if(part, not progress):
         torch.manual_seed(seed)
         part.fit_one_cycle(epochs, lr, wd=wd, cbs=cbs)
+    check_loss(part, f'Make a new learner and give a learning rate below {lr:g}.')
     learn.recorder.values = part.recorder.values
     return learn
 

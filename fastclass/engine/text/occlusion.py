@@ -31,7 +31,8 @@ class WordEffects:
         n:int=3 # How many
     ) -> tuple: # Two lists of `(word, effect)`: those for the class, and those against it
         "The words that count most"
-        order = sorted(((w, e) for w,e in zip(self.words, self.effects) if e is not None), key=lambda o: -o[1])
+        once = {w.lower(): (w, e) for w,e in zip(self.words, self.effects) if e is not None}
+        order = sorted(once.values(), key=lambda o: -o[1])
         pro = [o for o in order if o[1]>=LEAST_EFFECT][:n]
         return pro,[o for o in reversed(order) if o[1]<=-LEAST_EFFECT][:n]
     def in_words(self): # A sentence or two
@@ -67,7 +68,7 @@ def word_effects(
     text:str,      # One text
     label:str=None # A class; None for the one that the model names
 ) -> WordEffects:  # Shown as coloured text in a notebook; raises `DataError`
-    "How the answer changes when each word is left out in turn"
+    "How the answer changes when each word is left out in turn, in all its places"
     tokens = model.reader.tokens([text])[0]
     if len(tokens)>MOST_TOKENS:
         raise DataError(f'The text has {len(tokens):,} tokens, over {MOST_TOKENS:,}: it is read {MOST_WORDS} times.',
@@ -75,13 +76,15 @@ def word_effects(
     unknown,n = model.reader.unknown(tokens)
     if unknown==n: raise DataError(f'The text {UNKNOWN}.', next='Ask in the language of the training texts.')
     parts = units(tokens)
-    tried = parts[:MOST_WORDS]
-    left = [[o for i,o in enumerate(tokens) if i not in set(at)] for _,at in tried]
+    places = {}
+    for _,at in parts: places.setdefault(tokens[at[-1]], set()).update(at)
+    tried = list(places)[:MOST_WORDS]
+    left = [[o for i,o in enumerate(tokens) if i not in places[word]] for word in tried]
     said = model.run([tokens, *left])
     if label is not None and label not in model.classes:
         raise DataError(f'The model does not know the class {label!r}.',
                         next=f'It knows {", ".join(model.classes[:20])}.')
     column = int(said[0].argmax()) if label is None else model.classes.index(label)
-    effects = (said[0,column]-said[1:,column]).tolist()
-    effects += [None]*(len(parts)-len(tried))
+    moved = dict(zip(tried, (said[0,column]-said[1:,column]).tolist()))
+    effects = [moved.get(tokens[at[-1]]) for _,at in parts]
     return WordEffects(model.classes[column], float(said[0,column]), [o for o,_ in parts], effects)

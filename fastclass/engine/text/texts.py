@@ -14,9 +14,9 @@ from ..base.errors import DataError, counted
 from ..tabular.columns import check_table, split_rows
 
 # %% auto #0
-__all__ = ['MOST_CHARACTERS', 'LONGEST_WORD', 'GARBLED', 'SETTLES', 'LEAST_TO_JUDGE', 'why_no_text', 'advice_on', 'is_garbled',
-           'check_texts', 'words_of', 'list_of_texts', 'readable_texts', 'split_texts', 'leaking_word', 'leak_said',
-           'TextReport', 'held_out', 'text_report']
+__all__ = ['MOST_CHARACTERS', 'LONGEST_WORD', 'GARBLED', 'SETTLES', 'LEAST_TO_JUDGE', 'SETTLES_ONE', 'why_no_text', 'advice_on',
+           'is_garbled', 'check_texts', 'words_of', 'list_of_texts', 'readable_texts', 'split_texts', 'leaking_word',
+           'gives_away', 'leak_said', 'TextReport', 'held_out', 'text_report']
 
 # %% ../../../nbs/engine/text/texts.ipynb #a424460b
 MOST_CHARACTERS = 1_000_000 # Of one text: spaCy refuses longer ones
@@ -62,9 +62,13 @@ def is_garbled(
     if text.isascii(): return False
     if '\ufffd' in text: return True
     for encoding in ('cp1252', 'latin-1'):
-        try: return text.encode(encoding).decode('utf-8')!=text
+        try: meant = text.encode(encoding).decode('utf-8')
         except UnicodeError: continue
+        return meant!=text and bool(_LETTERS.search(meant))
     return False
+
+# Latin, Greek, Cyrillic, marks, Chinese, Japanese, Korean and pictures: not what É and … happen to spell in UTF-8
+_LETTERS = re.compile('[\u00a0-\u017f\u0370-\u04ff\u2010-\u2044\u20ac\u3000-\u9fff\uac00-\ud7af\U0001f300-\U0001faff]')
 
 # %% ../../../nbs/engine/text/texts.ipynb #98090772
 GARBLED = .05 # Share of texts from which on the encoding is refused; fewer are a finding of the report
@@ -191,6 +195,15 @@ def _settled_by_each(has, inside):
     return (right-max(n, others))/min(n, others)
 
 # %% ../../../nbs/engine/text/texts.ipynb #cf4d0a0c
+SETTLES_ONE = .99 # The same where there are more than two: a subject has words of its own
+
+def gives_away(
+    settled:float, # What `leaking_word` found
+    n_classes:int  # How many classes there are
+) -> bool:         # Does the word stand for the label?
+    "Is it more than a good clue?"
+    return settled>(SETTLES if n_classes==2 else SETTLES_ONE)
+
 _SIGNS = dict(xxup='A word in capitals', xxmaj='A word with a capital letter', xxrep='A repeated letter',
               xxwrep='A repeated word', xxunk='A rare word') # What fastai's own tokens stand for
 
@@ -252,7 +265,7 @@ def _word_findings(texts, labels):
     try: has = counter.fit_transform(texts)
     except ValueError: return # no word at all is there twice
     word,settled = leaking_word(has, labels, counter.get_feature_names_out())
-    if settled>SETTLES:
+    if gives_away(settled, labels.nunique()):
         yield (leak_said(word, settled, labels.nunique())+'.',
                'Would it be there before the label is known? If not, take it out.')
     marks = int(texts.str.contains(r'<\w+[^>]*>', regex=True).sum())
