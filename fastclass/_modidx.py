@@ -3440,6 +3440,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                                          'fastclass/engine/interpret/review.py'),
                                                    'fastclass.engine.interpret.review.Boxes._typed': ( 'engine/interpret/review.html#boxes._typed',
                                                                                                        'fastclass/engine/interpret/review.py'),
+                                                   'fastclass.engine.interpret.review.Boxes.clicked': ( 'engine/interpret/review.html#boxes.clicked',
+                                                                                                        'fastclass/engine/interpret/review.py'),
                                                    'fastclass.engine.interpret.review.Boxes.do': ( 'engine/interpret/review.html#boxes.do',
                                                                                                    'fastclass/engine/interpret/review.py'),
                                                    'fastclass.engine.interpret.review.Boxes.refresh': ( 'engine/interpret/review.html#boxes.refresh',

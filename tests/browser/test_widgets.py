@@ -90,6 +90,26 @@ def test_review_by_buttons(review, screenshots):
     widget.shows('cat/2.png')
 
 
+def test_letters_go_to_the_widget_after_a_click(review):
+    "Not to Jupyter, where x cuts the cell and b makes a new one"
+    notebook,widget = review
+    cells = notebook.page.locator('.jp-Cell').count()
+    widget.press('^keep')
+    widget.shows('cat/1.png')
+    notebook.page.keyboard.press('q')
+    widget.shows('cat/2.png')
+    assert widget.decided(2)[-1]==('cat/1.png', 'quarantine', '')
+    widget.show('owl & <b>')
+    widget.shows('owl & <b>/0.png')
+    for letter in 'xb': notebook.page.keyboard.press(letter)
+    notebook.page.get_by_role('button', name=re.compile('^next')).focus()
+    notebook.page.keyboard.press('Enter')
+    widget.shows('owl & <b>/1.png')
+    notebook.page.keyboard.press('k')
+    assert widget.decided(3)[-1]==('owl & <b>/1.png', 'keep', '')
+    assert notebook.page.locator('.jp-Cell').count()==cells
+
+
 def test_review_by_keys_and_category(review):
     notebook,widget = review
     widget.keys('k')

@@ -425,7 +425,7 @@ class Boxes:
         self.message = w.HTML()
         choices = [('all classes', ''), *zip(review.classes, review.classes)]
         self.category = w.Dropdown(options=choices, description='Show')
-        self.category.observe(lambda change: self.do('show', change['new']), 'value')
+        self.category.observe(lambda change: self.clicked('show', change['new']), 'value')
         self.keys = w.Text(placeholder='keys: k q u n b 1-9', description='Keys', continuous_update=True)
         self.keys.observe(self._typed, 'value')
         self.actions = w.HBox()
@@ -457,6 +457,14 @@ class Boxes:
         except (DataError, OSError) as e:
             self.say(str(e))
 
+    def clicked(self,
+        name:str,   # As `do` takes it
+        value:str='' # For 'show'
+    )->None:
+        "What a button or the list does; then the next letter goes to the text box, not to commands of Jupyter"
+        self.do(name, value)
+        if hasattr(self.keys, 'focus'): self.keys.focus() # since ipywidgets 8
+
     def say(self,
         text:str # Plain text
     )->None:
@@ -485,7 +493,7 @@ def _buttons(boxes):
 
     def button(title, name):
         def press(_):
-            if boxes.buttons is actions: boxes.do(name)
+            if boxes.buttons is actions: boxes.clicked(name)
         made = w.Button(description=title, layout=small)
         made.on_click(press)
         return made
