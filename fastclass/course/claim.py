@@ -92,6 +92,7 @@ class Recorded:
         measured = f'mean of {len(self.values)} seeds {self.mean:.3g} ({span})'
         return f'{measured}, {self.source} data, {self.machine}, {self.date}'
 
+# %% ../../nbs/course/claim.ipynb #4e749342
 def recorded(
     file=CLAIMS_FILE # A JSON file as `pytest -m claims` writes it
 ) -> dict:      # Name of a claim to `Recorded`

@@ -89,6 +89,7 @@ def of_loaders(
         return f'`DataLoaders` were expected, not {type(answer).__name__}.'
     return look_first
 
+# %% ../../nbs/course/exercise.ipynb #0644402d
 def files_of(
     side # A side of `DataLoaders`, such as `dls.train_ds`, made of paths or of a table
 ) -> list: # A `Path` each
@@ -104,6 +105,7 @@ def _file_of(item, steps):
         item = step(item)
     return Path(item)
 
+# %% ../../nbs/course/exercise.ipynb #efb7b2a3
 def of_learner(
     look # A function of a `Learner`, as `Exercise` takes it
 ):       # The same for any answer

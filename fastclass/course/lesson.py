@@ -67,6 +67,13 @@ def _headline(title, minutes, device, source):
     return ' | '.join(parts)
 
 # %% ../../nbs/course/lesson.ipynb #7e0aef93
+def _tables_in_the_dark():
+    "fastprogress paints rows nearly white and leaves the text to the theme: in a dark one, white on white"
+    from fastprogress import fastprogress
+    if not hasattr(fastprogress, 'html_styles'): return # older ones paint none
+    styles = fastprogress.html_styles
+    fastprogress.html_styles = styles.replace('background: #f8f9fa', 'background: rgba(128, 128, 128, .12)')
+
 def start_lesson(
     title:str,      # The lesson's name
     minutes:float,  # How long it takes on a CPU with two cores
@@ -76,6 +83,7 @@ def start_lesson(
     "Choose device, source and workers, set seeds, silence known warnings, and say it in one line, with the last run"
     from fastclass.course.receipts import last_run
     quiet()
+    _tables_in_the_dark()
     source = choose_source(cached)
     device = pick_device()
     _use(device)

@@ -70,6 +70,7 @@ def _first_of(loader):
     fixed = loader.new(shuffle=False, drop_last=False, bs=2, num_workers=0)
     return next(iter(fixed))[0]
 
+# %% ../../../nbs/course/exercises/lesson03.ipynb #8893388a
 @of_loaders
 def look_at_loaders(
     dls # `DataLoaders`

@@ -58,7 +58,9 @@ def look_at_reply(
 def _about_reply(got, right, numbers, threshold):
     "Words for a wrong reply"
     if got is None: return 'It gives nothing back. End the function with `return`.'
-    if not isinstance(got, str): return 'It gives a number. The name of the class is asked for, or "don\'t know".'
+    if not isinstance(got, str):
+        kind = 'number' if isinstance(got, (int, float, torch.Tensor)) or hasattr(got, 'dtype') else type(got).__name__
+        return f'It gives a {kind}. The name of the class is asked for, as a text, or "don\'t know".'
     if threshold in numbers: return 'At the threshold itself the model answers: it keeps silent only below.'
     if "don't know" in got.lower() and got!=_SILENT: return f'It says {got!r}, and {_SILENT!r} was asked for.'
     if right==_SILENT: return f'With a threshold of {threshold} and probabilities of {numbers} it still answers {got}.'
@@ -76,7 +78,7 @@ def look_at_scenes(
     both = {scene_of(file) for file in train} & {scene_of(file) for file in valid}
     if both: return f'{len(both)} scenes have frames on both sides: that is the leak.'
     missing = {file.parent.name for file in train} ^ {file.parent.name for file in valid}
-    if missing: return f'{len(missing)} crests are on one side only, such as {min(missing)}. Each should be on both.'
+    if missing: return f'Some crests are on one side only, such as {min(missing)}. Each should be on both.'
     frames = Counter(map(scene_of, train+valid))
     if max(frames.values())<2: return 'They have one frame of each scene. Take all of `files`.'
     crests = {file.parent.name for file in train}

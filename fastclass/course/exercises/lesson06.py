@@ -36,6 +36,7 @@ def _words_for(got, right, known):
     near = [words for number,words in known if abs(got-number)<1e-6]
     return near[0] if near else f'On a small example it gives {got:.3f}, and {right:.3f} is right.'
 
+# %% ../../../nbs/course/exercises/lesson06.ipynb #adb3373e
 def _of_others(function, examples, name='code', known=()):
     "The same for other masks and codes; `known` has the words for a usual mistake, by code and number"
     for truth,said,code,right in examples:

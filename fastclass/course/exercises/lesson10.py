@@ -29,6 +29,7 @@ _OTHER_WINS = {
     .4: 'That is a share. How many splits are it?',
     12: 'Every row of one was compared with every row of the other. Compare on the same seed.'}
 
+# %% ../../../nbs/course/exercises/lesson10.ipynb #747e1a31
 def look_at_wins(
     wins     # Takes a table and the names of two bodies
 ) -> str:    # '' where it is right, else what is not right yet

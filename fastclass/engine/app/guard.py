@@ -7,7 +7,7 @@ from __future__ import annotations
 import os, re
 from concurrent.futures import ThreadPoolExecutor, TimeoutError as TooLate
 from urllib.parse import unquote
-from ..base.errors import FastclassError
+from ..base.errors import FastclassError, UnsupportedError
 
 # %% auto #0
 __all__ = ['POLICY', 'HEADERS', 'OneByOne', 'leads_elsewhere', 'Gate']
@@ -19,6 +19,8 @@ class OneByOne:
         func,            # What is called
         seconds:float=30. # How long a caller waits at most
     ):
+        if not seconds>0:
+            raise UnsupportedError(f'{seconds} seconds are too few.', next='Take a number above 0, such as 30.')
         self.func = func
         self.seconds = seconds
         self.pool = ThreadPoolExecutor(1)

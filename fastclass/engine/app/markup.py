@@ -108,16 +108,22 @@ def _simple(d):
     found = [(k, v) for k,v in d.items() if isinstance(v, (str, int, float)) and not isinstance(v, bool)]
     return [(k, f'{v:.3g}' if isinstance(v, float) else v) for k,v in found]
 
+# %% ../../../nbs/engine/app/markup.ipynb #b5aaf1ae
 def card_html(
     about:dict # What `bundle.json` says
 ) -> str:      # HTML
     "What a model was made from, and how good it was"
     card = about.get('data_card') or about.get('about') or {}
-    body = _two_columns('Data', _simple(card))+(_counted(card) if isinstance(card, dict) else '')
+    facts = [(k, v) for k,v in _simple(card) if not k.endswith('sha256')] # for programs
+    body = _two_columns('Data', facts)+(_counted(card) if isinstance(card, dict) else '')
     metrics = about.get('metrics') or (card.get('metrics') if isinstance(card, dict) else None)
-    body += _two_columns('How good it was on what it had not learned from', _simple(metrics))
+    unseen = [(k, v) for k,v in _simple(metrics) if not k.startswith('train')]
+    threshold = about.get('threshold')
+    if isinstance(threshold, float): unseen.append(('says "not sure" below', f'{threshold:.0%}'))
+    body += _two_columns('How good it was on what it had not learned from', unseen)
     weights = about.get('weights', {}).get('source')
-    made = [('made on', about.get('created', 'an unknown day')), ('first weights', weights or 'not noted')]
+    made = [('made on', about.get('created', 'an unknown day'))]
+    if weights: made.append(('first weights', weights))
     return body+_two_columns('Made', made+_simple(about.get('versions')))
 
 # %% ../../../nbs/engine/app/markup.ipynb #c0f92c6d

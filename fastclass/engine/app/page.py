@@ -214,15 +214,15 @@ class Served:
     def __repr__(self): return f'Served({self.url!r})'
 
 # %% ../../../nbs/engine/app/page.ipynb #3997542c
-def _launch(page, host, port, browser):
-    "Start the server, in a thread; `(page, its address)`"
+def _launch(page, host, port, browser, inline):
+    "Start the server, in a thread; its address"
     from starlette.middleware import Middleware
     gr = gradio_there()
     options = known(page.launch, **_look(gr), ssr_mode=False, pwa=False, show_api=False, footer_links=[],
                     enable_monitoring=False, strict_cors=True)
     gate = Middleware(Gate, most=APP_BYTES+2**20)
     _,url,_ = page.launch(server_name=host, server_port=port, share=False, quiet=True, inbrowser=browser,
-                          prevent_thread_lock=True, show_error=False, max_file_size=APP_BYTES,
+                          inline=inline, prevent_thread_lock=True, show_error=False, max_file_size=APP_BYTES,
                           app_kwargs=dict(middleware=[gate]), **options)
     return url.rstrip('/')
 
@@ -233,13 +233,11 @@ def serve(
     port:int|None=None,     # Port; without it the first free one from 7860 on
     browser:bool=False,     # Open the page in a browser, too
     seconds:float=30.,      # A question may take, at most
-    block:object=None       # Wait here until Ctrl-C? None: not in Jupyter
+    block:object=None       # Wait here until Ctrl-C? None: not in Jupyter, where the page is shown below the cell
 ) -> Served:                # The page, open unless it was waited for; raises `BundleError`, `UnsupportedError`
     "Open a web page that asks a model"
     gradio_there()
     _check_port(host, port)
-    if not seconds>0:
-        raise UnsupportedError(f'{seconds} seconds are too few.', next='Take a number above 0, such as 30.')
     view = view_of(bundle)
     with ExitStack() as stack:
         folder = tempfile.TemporaryDirectory(dir=_upload_folder(), ignore_cleanup_errors=True)
@@ -248,7 +246,7 @@ def serve(
         stack.callback(ask.close)
         with _variables(GRADIO_ANALYTICS_ENABLED='False', **_without_proxy(host)):
             page = build_page(view, ask, folder)
-            url = _launch(page, host, port, browser)
+            url = _launch(page, host, port, browser, inline=None if block is None else False)
         stack.callback(page.close, verbose=False)
         served = Served(url, stack.pop_all())
     if block is None: block = 'ipykernel' not in sys.modules

@@ -35,6 +35,7 @@ def _some_names(files, below, most=5):
 # %% ../../../nbs/engine/datablock/folder.ipynb #3d999ed0
 _OF_TOOLS = (*LEFT_OUT, 'pack.json') # What fastai, other programs and the packs of fastclass leave: not worth a word
 
+# %% ../../../nbs/engine/datablock/folder.ipynb #59474310
 @dataclass
 class Folder:
     "What `scan_folder` found: the usable pictures with their classes, and what was set aside"

@@ -458,11 +458,10 @@ class Boxes:
             self.say(str(e))
 
     def clicked(self,
-        name:str,   # As `do` takes it
-        value:str='' # For 'show'
+        *told # As `do` takes them
     )->None:
         "What a button or the list does; then the next letter goes to the text box, not to commands of Jupyter"
-        self.do(name, value)
+        self.do(*told)
         if hasattr(self.keys, 'focus'): self.keys.focus() # since ipywidgets 8
 
     def say(self,

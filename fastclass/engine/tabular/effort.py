@@ -127,6 +127,7 @@ def _loss_on_parts(tidy, columns, steps, exact, y_range, seed):
         losses.append(_losses(learn))
     return float(torch.cat(losses).mean()) if losses else 0.
 
+# %% ../../../nbs/engine/tabular/effort.ipynb #29d1cab6
 def _losses(learn):
     "The loss of each validation row: 1 for a wrong class and a little for doubt, or the squared error"
     xc,xn,y = row_tensors(learn.dls.valid_ds, learn.dls.device)

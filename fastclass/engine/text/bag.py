@@ -203,6 +203,7 @@ def check_pace(
         raise DataError(f'epochs is {epochs!r:.20}.', next='Give a whole number from 1, or None for the usual one.')
     if not lr>0: raise DataError(f'lr is {lr!r:.20}.', next=f'Give a learning rate above 0; {usual} is the usual one.')
 
+# %% ../../../nbs/engine/text/bag.ipynb #b692089d
 @contextmanager
 def _from_memory(learn, loaders):
     "While the block runs, `learn` takes its batches from `loaders`, and trains with plain gradient descent"

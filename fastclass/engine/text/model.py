@@ -104,10 +104,7 @@ class TextModel:
         labels  # The class of each
     ):          # DataFrame as `predict_many` gives, with actual, predicted and correct, without texts with an error
         "Predictions beside the truth, as engine.interpret.calibration takes them"
-        res,actual = self.predict_many(texts),list(as_text(list(labels)))
-        if actual and not set(actual) & set(self.classes):
-            raise DataError(f'None of the labels is a class of the model, such as {actual[0]!r:.40}.',
-                            next=f'It knows {", ".join(self.classes[:20])}.')
+        res,actual = self.predict_many(texts),_known_labels(labels, self.classes)
         if len(actual)!=len(res): raise DataError(f'{len(actual)} labels for {len(res)} texts.', next='Give one each.')
         res = res.assign(actual=actual, predicted=res.prediction, correct=res.prediction==actual)
         return res[res.error==''].reset_index(drop=True)
@@ -116,6 +113,13 @@ class TextModel:
         return f'TextModel({some}; {len(self.plan["vocab"])} tokens)'
 
 # %% ../../../nbs/engine/text/model.ipynb #7779d5f6
+def _known_labels(labels, classes):
+    "Labels as text; refuses those of which the model knows none"
+    said = list(as_text(list(labels)))
+    if not said or set(said) & set(classes): return said
+    raise DataError(f'None of the labels is a class of the model, such as {said[0]!r:.40}.',
+                    next=f'It knows {", ".join(classes[:20])}.')
+
 def _check_one(text):
     "Refuse several texts where one is expected"
     if isinstance(text, (list, tuple, dict, pd.Series, pd.DataFrame, np.ndarray)):
@@ -130,6 +134,7 @@ def _on_unknown(unknown, n):
     if unknown==n: return '',UNKNOWN
     return (f'{unknown} of {n} words were never seen' if unknown else ''),''
 
+# %% ../../../nbs/engine/text/model.ipynb #80bfb16e
 def _answers(texts, said, classes, notes, errors):
     "The table of `predict_many`"
     fine = np.array([not o for o in errors], bool)

@@ -323,7 +323,7 @@ def text_report(
     n = said.str.split().str.len()
     found = [*_copy_findings(*(o.reset_index(drop=True) for o in (texts, said, labels)), valid),
              *_word_findings(texts, labels)]
-    if min(shares.values())<.1:
+    if min(shares.values())<.1 and max(shares.values())>2*min(shares.values()):
         found.append((f'The rarest class has {min(shares.values()):.1%} of the texts.',
                       'Look at more than the accuracy: who always says the commonest class is often right.'))
     findings = pd.DataFrame(found, columns=['finding', 'advice'])
