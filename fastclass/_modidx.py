@@ -5214,6 +5214,8 @@ d = { 'settings': {'branch': 'main', 'doc_baseurl': '/', 'doc_host': '', 'git_ur
                                                                                             'fastclass/engine/text/texts.py'),
                                              'fastclass.engine.text.texts.readable_texts': ( 'engine/text/texts.html#readable_texts',
                                                                                              'fastclass/engine/text/texts.py'),
+                                             'fastclass.engine.text.texts.refuse_gaps': ( 'engine/text/texts.html#refuse_gaps',
+                                                                                          'fastclass/engine/text/texts.py'),
                                              'fastclass.engine.text.texts.split_texts': ( 'engine/text/texts.html#split_texts',
                                                                                           'fastclass/engine/text/texts.py'),
                                              'fastclass.engine.text.texts.text_report': ( 'engine/text/texts.html#text_report',

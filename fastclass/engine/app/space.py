@@ -91,17 +91,16 @@ def _copy_library(folder):
         to.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(file, to)
 
-def _copy_bundle(bundle, folder):
+def _copy_bundle(bundle, to):
     "The bundle, a folder or a zip, in the place of one that was there; nothing else that lies in its folder"
-    to = folder/(BUNDLE if bundle.is_dir() else BUNDLE_ZIP)
     if bundle.resolve()!=to.resolve():
         with replacing(to) as new:
             if bundle.is_file(): shutil.copyfile(bundle, new)
             else:
                 new.mkdir()
                 for file in (TEXT, WEIGHTS): shutil.copyfile(bundle/file, new/file)
-    if to.name==BUNDLE: (folder/BUNDLE_ZIP).unlink(missing_ok=True)
-    else: shutil.rmtree(folder/BUNDLE, ignore_errors=True)
+    if to.name==BUNDLE: to.with_name(BUNDLE_ZIP).unlink(missing_ok=True)
+    else: shutil.rmtree(to.with_name(BUNDLE), ignore_errors=True)
 
 # %% ../../../nbs/engine/app/space.ipynb #32ccd318
 def export_space(
@@ -111,11 +110,12 @@ def export_space(
     "Write all that Hugging Face Spaces needs to show a model"
     bundle,folder = _as_path(bundle, 'bundle'),_as_path(folder, 'folder')
     title = open_view(bundle).title
-    texts = _texts(title, BUNDLE if bundle.is_dir() else BUNDLE_ZIP)
+    name = BUNDLE if bundle.is_dir() else BUNDLE_ZIP
+    texts = _texts(title, name)
     _check_folder(folder, bundle, [*texts, 'fastclass', BUNDLE, BUNDLE_ZIP])
     with storage_guard(folder):
         folder.mkdir(parents=True, exist_ok=True)
         _copy_library(folder)
-        _copy_bundle(bundle, folder)
+        _copy_bundle(bundle, folder/name)
         for file,text in texts.items(): write_atomic(folder/file, text.encode())
     return folder

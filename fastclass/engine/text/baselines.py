@@ -10,7 +10,7 @@ import pandas as pd
 from ..base.errors import DataError
 from ..tabular.columns import as_text
 from ..tabular.scores import class_scores
-from .texts import readable_texts
+from .texts import readable_texts, refuse_gaps
 
 # %% auto #0
 __all__ = ['TFIDF_C', 'fit_tfidf', 'telling_words', 'compare_texts']
@@ -79,9 +79,7 @@ def _labels_of(side, text, label):
     if lost: raise DataError(f'There is no column {lost!r}.', next='Name the columns of texts and labels.')
     readable_texts(side[text])
     labels = as_text(side[label])
-    if labels.isna().any():
-        raise DataError(f'{int(labels.isna().sum())} of {len(labels)} labels are missing.',
-                        next=f'Leave those rows out: df = df.dropna(subset=[{label!r}]).')
+    refuse_gaps(side, label, labels)
     return labels
 
 def _score(answers, said, seconds):

@@ -18,7 +18,7 @@ from .bag import TensorLoader, check_pace, token_numbers
 from .tokens import AT_PAD
 
 # %% auto #0
-__all__ = ['has_language_model', 'pooled', 'train_text_head']
+__all__ = ['HEAD_RATE', 'has_language_model', 'pooled', 'train_text_head']
 
 # %% ../../../nbs/engine/text/encoder.ipynb #4f3d9897
 def has_language_model() -> bool: # True where both of its files are there
@@ -54,10 +54,12 @@ def pooled(
     return torch.cat(parts)[torch.tensor(order).argsort()].clone()
 
 # %% ../../../nbs/engine/text/encoder.ipynb #b358cf74
+HEAD_RATE = 5e-3
+
 def train_text_head(
     learn,               # From `text_classifier_learner`, with an encoder that has learned a language
     epochs:int=20,       # Times that the features of each text are seen
-    lr:float=5e-3,       # Highest learning rate
+    lr:float=HEAD_RATE,  # Highest learning rate
     wd:float=.1,         # Weight decay
     sides=None,          # What `token_numbers` gave for both sides; None to read them here
     seed:int=42,         # Of the order and of dropout
@@ -65,7 +67,7 @@ def train_text_head(
     cbs=None             # More callbacks
 ):                       # `learn`; raises `UnsupportedError`
     "Train the head of a text classifier; its encoder stays as it is, and reads each text once"
-    check_pace(epochs, lr, 5e-3)
+    check_pace(epochs, lr, HEAD_RATE)
     _,head = _encoder_and_head(learn)
     both = _feature_loaders(learn, sides or [token_numbers(o) for o in (learn.dls.train_ds, learn.dls.valid_ds)])
     metrics = [*(o for o in learn.metrics if o.name!='accuracy'), accuracy] # the accuracy comes last

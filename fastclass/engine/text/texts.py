@@ -15,8 +15,8 @@ from ..tabular.columns import check_table, split_rows
 
 # %% auto #0
 __all__ = ['MOST_CHARACTERS', 'LONGEST_WORD', 'GARBLED', 'SETTLES', 'LEAST_TO_JUDGE', 'SETTLES_ONE', 'why_no_text', 'advice_on',
-           'is_garbled', 'check_texts', 'words_of', 'list_of_texts', 'readable_texts', 'split_texts', 'leaking_word',
-           'gives_away', 'leak_said', 'TextReport', 'held_out', 'text_report']
+           'is_garbled', 'refuse_gaps', 'check_texts', 'words_of', 'list_of_texts', 'readable_texts', 'split_texts',
+           'leaking_word', 'gives_away', 'leak_said', 'TextReport', 'held_out', 'text_report']
 
 # %% ../../../nbs/engine/text/texts.ipynb #a424460b
 MOST_CHARACTERS = 1_000_000 # Of one text: spaCy refuses longer ones
@@ -82,13 +82,21 @@ def _check_columns(df, text, label):
                         next='Name the column that holds the texts.')
     if text==label: raise DataError(f'{text!r} is named as text and as label.', next='Name two columns.')
     labels = check_table(columns, label, 'classes')
-    if labels.isna().any():
-        row = labels.index[labels.isna()][0]
-        gaps = df[label].isna().sum()==labels.isna().sum() # else some are texts without a letter
-        kept = f'df.dropna(subset=[{label!r}])' if gaps else f'df[df[{label!r}].fillna("").str.strip()!=""]'
-        raise DataError(f'{int(labels.isna().sum())} of {len(df)} labels are missing, the first in row {row}.',
-                        next=f'Leave those rows out: df = {kept}.')
+    refuse_gaps(df, label, labels)
     return labels
+
+def refuse_gaps(
+    df,       # A table
+    label:str, # Name of its column of labels
+    labels    # The column as `as_text` gives it
+) -> None:    # Raises `DataError`
+    "Refuse labels that are missing, or are texts without a letter"
+    gaps = labels.isna()
+    if not gaps.any(): return
+    empty = df[label].isna().sum()<gaps.sum()
+    kept = f'df[df[{label!r}].fillna("").str.strip()!=""]' if empty else f'df.dropna(subset=[{label!r}])'
+    raise DataError(f'{int(gaps.sum())} of {len(df)} labels are missing, the first in row {labels.index[gaps][0]}.',
+                    next=f'Leave those rows out: df = {kept}.')
 
 # %% ../../../nbs/engine/text/texts.ipynb #4ffbd81d
 def check_texts(
@@ -177,20 +185,20 @@ def leaking_word(
     "Which word alone, or its absence, says most about a class?"
     labels = np.asarray(labels)
     best = '',0.
+    in_all = np.asarray(has.sum(0)).ravel()
     for label in np.unique(labels) if has.shape[1] else ():
-        settled = _settled_by_each(has, labels==label)
+        settled = _settled_by_each(has, labels==label, in_all)
         at = int(settled.argmax())
         if settled[at]>=best[1]: best = str(names[at]),float(settled[at])
     return best
 
 # %% ../../../nbs/engine/text/texts.ipynb #6c8bbe64
-def _settled_by_each(has, inside):
+def _settled_by_each(has, inside, in_all):
     "The part that each word settles of what is open between a class and the rest; below 0 for too few texts"
     n,others = int(inside.sum()),int((~inside).sum())
     if min(n, others)<LEAST_TO_JUDGE: return np.full(has.shape[1], -1.)
     with_word = np.asarray(has[inside].sum(0)).ravel()
-    beyond = np.asarray(has[~inside].sum(0)).ravel()
-    right = with_word+others-beyond
+    right = with_word+others-(in_all-with_word)
     right = np.maximum(right, len(inside)-right) # or the word is where the class is not
     return (right-max(n, others))/min(n, others)
 
